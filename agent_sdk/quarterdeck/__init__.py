@@ -1,0 +1,1 @@
+"""The Quarterdeck SDK: write agents, and submit work to a fleet."""

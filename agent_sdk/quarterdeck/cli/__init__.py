@@ -1,0 +1,1 @@
+"""The command line's root group and its client commands."""

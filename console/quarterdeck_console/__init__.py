@@ -1,0 +1,1 @@
+"""The Quarterdeck console: a fleet in one terminal."""

@@ -1,0 +1,1 @@
+"""The console's headless model: what is shown, without a widget."""

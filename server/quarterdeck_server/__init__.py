@@ -1,0 +1,1 @@
+"""The Quarterdeck server."""

@@ -1,0 +1,1 @@
+"""The pure core: what may become of what."""

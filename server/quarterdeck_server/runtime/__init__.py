@@ -1,0 +1,1 @@
+"""What runs in the server: committer, dispatcher, timers, watch hub, pruner."""
