@@ -1,0 +1,89 @@
+# Everything a developer types. Needs Python 3.11 or newer, make, and a package registry; each
+# target makes or renews .venv by itself when pyproject.toml or constraints.txt changed.
+# ARGS goes to the command behind the target: make test ARGS="-k claim".
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+GENERATOR := .venv-proto
+GENERATOR_READY := $(GENERATOR)/.ready
+PYTHON ?=
+ARGS ?=
+AGAINST ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint types imports api format proto constraints bench server console clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv with everything a developer needs
+
+demo: $(READY) ## put a fleet to work on the files of a repository, live on the screen
+	$(BIN)/quarterdeck demo $(ARGS)
+
+test: $(READY) ## run every test
+	$(BIN)/pytest $(ARGS)
+
+check: lint types imports api ## all that can be checked without running: what CI asks for
+
+lint: $(READY) ## formatting and lint
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+
+types: $(READY) ## strict types
+	$(BIN)/mypy
+
+imports: $(READY) ## who may import whom
+	$(BIN)/lint-imports
+
+api: $(READY) $(GENERATOR_READY) ## the .proto files: lint, format, breaking changes, generated code fresh
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+	scripts/breaking.sh $(BIN)/buf $(AGAINST)
+	$(GENERATOR)/bin/python scripts/gen_protos.py --check
+
+format: $(READY) ## format the code and the .proto files, and fix what lint can fix
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/buf format --write
+
+proto: $(GENERATOR_READY) ## generate the Python code of the API
+	$(GENERATOR)/bin/python scripts/gen_protos.py
+
+constraints: $(READY) ## pin the newest versions that fit in constraints.txt
+	$(BIN)/python scripts/pin.py
+
+bench: $(READY) ## measure the server
+	$(BIN)/quarterdeck bench $(ARGS)
+
+server: $(READY) ## run a server
+	$(BIN)/quarterdeck server $(ARGS)
+
+console: $(READY) ## open the console on a running server
+	$(BIN)/quarterdeck console $(ARGS)
+
+clean: ## remove the environments and every cache
+	rm -rf $(VENV) $(GENERATOR) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The first interpreter that is new enough; PYTHON=... overrides.
+define make_venv
+	@for python in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    echo "$$python -m venv $(1)"; exec $$python -m venv $(1); \
+	  fi; \
+	done; echo "Quarterdeck needs Python 3.11 or newer" >&2; exit 1
+endef
+
+# pip learnt --group in 25.1; the one that comes with the interpreter may be older.
+$(READY): pyproject.toml constraints.txt
+	$(call make_venv,$(VENV))
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all]' --group dev
+	@touch $@
+
+$(GENERATOR_READY): scripts/proto-requirements.txt
+	$(call make_venv,$(GENERATOR))
+	$(GENERATOR)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
