@@ -1,0 +1,323 @@
+"""What may be asked of the engine, and what it answers. All values are validated at the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from quarterdeck_server.engine.model import Agent, Attempt, Failure, Payload, Progress
+from quarterdeck_server.engine.pools import Instance, PoolStatus
+from quarterdeck_server.engine.schedules import Schedule
+
+
+class Refusal(NamedTuple):
+    """An expected no. `reason` is a name of `quarterdeck.v1.ErrorReason` without its prefix."""
+
+    reason: str
+    message: str
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+class RequestKey(NamedTuple):
+    """Identity of a call that its client may repeat."""
+
+    namespace: str
+    method: str
+    request_id: str
+    body_hash: bytes
+
+
+class Spec(NamedTuple):
+    """One task to create. Exactly the columns of the row that a producer decides, plus what stands beside it."""
+
+    queue: str
+    name: str
+    priority: int
+    run_at: int | None
+    delay: int
+    policy: str | None
+    labels: str | None
+    parent_id: int | None
+    idempotency_key: str | None
+    content_hash: bytes | None
+    """Set together with `idempotency_key`."""
+    depends_on: tuple[int, ...]
+    """Task ids; a negative -n means item n - 1 of the same command."""
+    input: Payload | None
+
+
+@dataclass(slots=True, frozen=True)
+class Submit:
+    """Create tasks. Answered with a list of Submitted."""
+
+    namespace: str
+    specs: Sequence[Spec]
+    request: RequestKey | None = None
+
+
+class Submitted(NamedTuple):
+    """What became of one spec."""
+
+    task_id: int
+    existed: bool = False
+    refusal: Refusal | None = None
+
+
+class Succeed(NamedTuple):
+    """The attempt succeeded."""
+
+    result: Payload | None
+
+
+class Fail(NamedTuple):
+    """The attempt failed. `retry_delay` (microseconds) replaces the policy's backoff."""
+
+    failure: Failure
+    retry_delay: int | None = None
+
+
+class StopCancelled(NamedTuple):
+    """The attempt stopped because of a cancel, or its handler gave the task up."""
+
+    message: str
+
+
+class Release(NamedTuple):
+    """The attempt is given back and consumes nothing."""
+
+    message: str
+
+
+class ReportItem(NamedTuple):
+    """How one attempt ended, with the proof that it is the caller's."""
+
+    task_id: int
+    token: int
+    outcome: Succeed | Fail | StopCancelled | Release
+
+
+@dataclass(slots=True, frozen=True)
+class Report:
+    """End attempts. Answered with a list of ItemResult."""
+
+    namespace: str
+    agent_id: str
+    items: Sequence[ReportItem]
+
+
+class ItemResult(NamedTuple):
+    """The state of a task after a command's item, or why the item was refused."""
+
+    state: int
+    refusal: Refusal | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Cancel:
+    """Request cancels. Answered with a list of ItemResult."""
+
+    namespace: str
+    task_ids: Sequence[int]
+    reason: str
+    actor: str
+    keep_children: bool = False
+    request: RequestKey | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Retry:
+    """Put ended tasks back. Answered with a list of ItemResult."""
+
+    namespace: str
+    task_ids: Sequence[int]
+    request: RequestKey | None = None
+
+
+class Line(NamedTuple):
+    """One log line."""
+
+    time: int | None
+    level: str
+    stream: str
+    text: str
+
+
+class LogItem(NamedTuple):
+    """Lines of one attempt; `offset` is the position of the first, counted by the agent."""
+
+    task_id: int
+    token: int
+    offset: int
+    lines: Sequence[Line]
+
+
+@dataclass(slots=True, frozen=True)
+class AppendLogs:
+    """Append to logs. Answered with a list of `Refusal | None`."""
+
+    namespace: str
+    items: Sequence[LogItem]
+
+
+class Beat(NamedTuple):
+    """What a heartbeat says of one lease beyond that it is alive."""
+
+    task_id: int
+    token: int
+    progress: Progress | None = None
+    delivered: bool = False
+    acknowledged: bool = False
+
+
+@dataclass(slots=True, frozen=True)
+class RecordBeats:
+    """Record progress, deliveries and acknowledgements. Stale ones are ignored. Answered with None."""
+
+    beats: Sequence[Beat]
+
+
+@dataclass(slots=True, frozen=True)
+class Expire:
+    """End the leases named by (task id, token): nobody renewed them. Answered with None."""
+
+    leases: Sequence[tuple[int, int]]
+
+
+@dataclass(slots=True, frozen=True)
+class Sweep:
+    """Do what time alone brings: promotions, timeouts, schedules. Answered with the next instant, or None."""
+
+    limit: int = 1000
+
+
+@dataclass(slots=True, frozen=True)
+class Prune:
+    """Remove a bounded number of ended tasks older than their retention. Answered with how many were removed."""
+
+    ended_before: int
+    failed_before: int
+    changes_before: int
+    keep_changes: int
+    limit: int = 500
+
+
+@dataclass(slots=True, frozen=True)
+class PutAgents:
+    """Create or update agents as they are now. Answered with None."""
+
+    agents: Sequence[Agent]
+
+
+@dataclass(slots=True, frozen=True)
+class SetAgentState:
+    """Move agents to a state. Answered with a list of `Agent | Refusal`."""
+
+    namespace: str
+    agent_ids: Sequence[str]
+    state: int
+
+
+@dataclass(slots=True, frozen=True)
+class UpdateQueue:
+    """Pause or resume a queue, creating it if need be. Answered with the Queue."""
+
+    namespace: str
+    queue: str
+    paused: bool | None
+    note: str
+
+
+@dataclass(slots=True, frozen=True)
+class PutSchedule:
+    """Create or replace a schedule. Answered with (Schedule, created)."""
+
+    schedule: Schedule
+    request: RequestKey | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class PauseSchedule:
+    """Pause or resume a schedule. Answered with `Schedule | Refusal`."""
+
+    namespace: str
+    schedule_id: str
+    paused: bool
+    note: str = ""
+
+
+@dataclass(slots=True, frozen=True)
+class TriggerSchedule:
+    """Create one task of a schedule now. Answered with `Submitted`."""
+
+    namespace: str
+    schedule_id: str
+    request: RequestKey | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class DeleteSchedule:
+    """Remove a schedule. Answered with `None | Refusal`."""
+
+    namespace: str
+    schedule_id: str
+
+
+@dataclass(slots=True, frozen=True)
+class PutInstance:
+    """Record what became of an instance of a pool. Answered with None."""
+
+    instance: Instance
+
+
+@dataclass(slots=True, frozen=True)
+class PutPools:
+    """Record the pools of the settings and what they do. Answered with None."""
+
+    pools: Sequence[PoolStatus]
+    replace: bool = False
+    """Remove the pools that are not named."""
+
+
+@dataclass(slots=True, eq=False)
+class Claim:
+    """A waiting request for work. Answered with a list of Claimed; an empty one is not an answer but a wait."""
+
+    namespace: str
+    agent_id: str
+    queues: Sequence[str]
+    names: frozenset[str] | None
+    max_tasks: int
+    taken: list[Claimed] = field(default_factory=list)
+
+
+class Claimed(NamedTuple):
+    """A leased task with its input."""
+
+    task_id: int
+    token: int
+    input: Payload | None
+
+
+Command = (
+    Submit
+    | Report
+    | Cancel
+    | Retry
+    | AppendLogs
+    | RecordBeats
+    | Expire
+    | Sweep
+    | Prune
+    | PutAgents
+    | SetAgentState
+    | UpdateQueue
+    | PutSchedule
+    | PauseSchedule
+    | TriggerSchedule
+    | DeleteSchedule
+    | PutInstance
+    | PutPools
+)
+
+__all__ = ["Attempt", "Command"]

@@ -1,0 +1,56 @@
+"""A task's policies: retry and time limits, as producers set them."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import NamedTuple
+
+from quarterdeck_server.engine.timeunits import MINUTE, SECOND
+
+
+class Policy(NamedTuple):
+    """Retry policy and time limits of one task. Spans are microseconds; None means no limit."""
+
+    max_attempts: int = 3
+    initial_backoff: int = SECOND
+    max_backoff: int = 10 * MINUTE
+    factor: float = 2.0
+    jitter: float = 0.2
+    non_retryable_types: tuple[str, ...] = ()
+    max_crashes: int = 3
+    schedule_to_start: int | None = None
+    attempt_timeout: int | None = None
+    task_timeout: int | None = None
+    stall_timeout: int | None = None
+    cancel_grace: int = 30 * SECOND
+    all_ended: bool = False
+    """Dependencies need only to have ended, not to have succeeded."""
+
+
+DEFAULT_POLICY = Policy()
+
+
+def policy_text(policy: Policy) -> str | None:
+    """Encode for the task row: only what differs from the default, None when nothing does."""
+    if policy == DEFAULT_POLICY:
+        return None
+    changed = {
+        name: value
+        for name, value, default in zip(Policy._fields, policy, DEFAULT_POLICY, strict=True)
+        if value != default
+    }
+    return json.dumps(changed, separators=(",", ":"), sort_keys=True)
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> Policy:
+    values = json.loads(text)
+    if "non_retryable_types" in values:
+        values["non_retryable_types"] = tuple(values["non_retryable_types"])
+    return Policy(**values)
+
+
+def policy_of(text: str | None) -> Policy:
+    """Decode what `policy_text` made. Few distinct policies exist, so they are cached by their text."""
+    return DEFAULT_POLICY if text is None else _parse(text)

@@ -1,0 +1,144 @@
+"""The seam between the server and its database.
+
+A store does two things: it carries out groups of commands, each group in one transaction and durable when the call
+returns, and it answers reads from committed state without waiting for writes. Every back end passes the suite in
+tests/store. The interface is internal and will change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from quarterdeck_server.engine.changes import Change
+from quarterdeck_server.engine.commands import Claim, Command
+from quarterdeck_server.engine.filters import Filter
+from quarterdeck_server.engine.model import Agent, Attempt, LogRow, Payload, Queue, Task
+from quarterdeck_server.engine.pools import Instance, PoolStatus
+from quarterdeck_server.engine.schedules import Schedule
+
+
+class StoreError(Exception):
+    """The store cannot be used; the message says what to do. Raised at start."""
+
+
+class StoreUnavailable(Exception):
+    """This group could not be made durable and nothing of it was applied."""
+
+
+@dataclass(slots=True)
+class GroupResult:
+    """What a group did, valid once it is returned: everything in it is durable."""
+
+    replies: list[Any]
+    """A reply for every command in order; an Exception for one that failed unexpectedly, alone."""
+    changes: list[Change]
+    claims: list[Claim]
+    """The waiting claims that were given something, with it in `taken`."""
+    claimed: dict[int, Task]
+    """The task of every lease that was given."""
+    wake_at: int | None
+    """The earliest instant at which a changed row wants a Sweep; None when no changed row does."""
+
+
+class TaskDetail(NamedTuple):
+    """One task with all that belongs to it."""
+
+    task: Task
+    input: Payload | None
+    result: Payload | None
+    attempts: list[Attempt]
+    depends_on: list[int]
+
+
+class Page[Row](NamedTuple):
+    """Rows of a list, and how to go on."""
+
+    rows: list[Row]
+    next_key: list[Any] | None
+    """Keyset position of the next page as plain JSON values; None on the last."""
+    revision: int
+    """The last revision that the page has seen."""
+
+
+class Store(Protocol):
+    """One database. `now` is microseconds since the epoch; methods raise StoreUnavailable when the disk fails."""
+
+    store_id: str
+    """Random identity of this database; a restored copy gets a new one."""
+
+    async def open(self) -> None:
+        """Open or create the database and migrate it; raise StoreError when it cannot be used."""
+
+    async def close(self) -> None:
+        """Finish the running group and close. Idempotent."""
+
+    async def run_group(self, commands: Sequence[Command], claims: Sequence[Claim], now: int) -> GroupResult:
+        """Carry out commands in order, then give ready tasks to the waiting claims, in one transaction."""
+
+    async def probe(self) -> None:
+        """Make a durable write that changes nothing; raise StoreUnavailable when that fails."""
+
+    # Reads: committed state only.
+
+    async def get_task(self, namespace: str, task_id: int) -> TaskDetail | None: ...
+
+    async def get_tasks(self, task_ids: Sequence[int]) -> list[Task]: ...
+
+    async def get_result(self, task_id: int) -> Payload | None: ...
+
+    async def list_tasks(
+        self,
+        namespace: str,
+        filter: Filter | None,
+        order_by: str,
+        descending: bool,
+        limit: int,
+        after: list[Any] | None,
+        now: int,
+    ) -> Page[Task]:
+        """`order_by` is a column of Task: create_time, run_at, end_time, priority, name or state."""
+
+    async def count_tasks(self, namespace: str, filter: Filter | None, now: int) -> dict[int, int]:
+        """Count by state."""
+
+    async def read_logs(
+        self, namespace: str, task_id: int, after: int, attempt: int, limit: int
+    ) -> list[LogRow]:
+        """Lines with a larger sequence, in order; a negative `after` means the last -after lines."""
+
+    async def list_agents(
+        self, namespace: str, filter: Filter | None, limit: int, after: list[Any] | None, now: int
+    ) -> Page[Agent]: ...
+
+    async def list_queues(
+        self, namespace: str, filter: Filter | None, limit: int, after: list[Any] | None, now: int
+    ) -> Page[Queue]: ...
+
+    async def list_schedules(
+        self, namespace: str, filter: Filter | None, limit: int, after: list[Any] | None, now: int
+    ) -> Page[Schedule]: ...
+
+    async def get_agent(self, namespace: str, agent_id: str) -> Agent | None: ...
+
+    async def get_schedule(self, namespace: str, schedule_id: str) -> Schedule | None: ...
+
+    async def list_pools(self, namespace: str) -> list[PoolStatus]: ...
+
+    async def list_instances(self, namespace: str | None, ended: bool = False) -> list[Instance]: ...
+
+    async def running_tasks(self) -> list[Task]:
+        """Every task under a lease, of all namespaces: what a starting server watches over."""
+
+    async def live_agents(self) -> list[Agent]:
+        """Every agent that is not GONE, of all namespaces."""
+
+    async def next_wake(self) -> int | None:
+        """The earliest instant at which any row wants a Sweep."""
+
+    async def revision(self) -> int:
+        """The revision of the last committed change; 0 in an empty store."""
+
+    async def changes_after(self, revision: int, limit: int) -> list[Change] | None:
+        """At most about `limit` changes after `revision`, in order; None when some of them are no longer kept."""
