@@ -219,6 +219,13 @@ def test_a_trigger_takes_no_instant_of_the_schedule_and_none_twice() -> None:
     assert planned.schedule.fired == 3
 
 
+def test_a_late_instant_does_not_hide_a_later_trigger() -> None:
+    triggered = trigger(create(draft(), NOW), NOW + 13 * SECOND).schedule
+    firing = due(triggered, NOW + 14 * SECOND)
+    assert firing.instants == (NOW + 10 * SECOND,)
+    assert firing.schedule.last_at == NOW + 13 * SECOND
+
+
 def test_a_preview_lists_what_will_fire() -> None:
     made = create(draft(end_at=NOW + 35 * SECOND), NOW)
     expected = [NOW + 10 * SECOND, NOW + 20 * SECOND, NOW + 30 * SECOND]
