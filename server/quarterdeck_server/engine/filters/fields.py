@@ -49,9 +49,9 @@ class IdCodec:
     decode: Callable[[str], int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Field:
-    """One name that a filter may use.
+    """One name that a filter may use; equal only to itself.
 
     Attributes:
         name: the name, lower case; empty for the text fields that bare words search.

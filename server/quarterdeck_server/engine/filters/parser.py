@@ -173,9 +173,9 @@ class _Parser:
         if field is None:
             raise FilterError(f"{self._table.resource}s have no labels", start)
         self._at += len(LABEL_PREFIX)
-        key = self._word(':=!<>~()|"', quotes=True)
+        key = self._word(":=!<>~()|")
         if not key.text:
-            raise FilterError("the label's key is missing; write label.KEY:value", start)
+            raise FilterError("the label's key is missing; write label.KEY:value", key.position)
         if _OPERATOR.match(self._text, self._at):
             return self._compared(field, key.text)
         if not self._at_end_of_term():
@@ -214,13 +214,15 @@ class _Parser:
     def _at_end_of_term(self) -> bool:
         return self._peek() in ("", "(", ")", "|") or self._peek().isspace()
 
-    def _word(self, stops: str, *, quotes: bool = True) -> Word:
+    def _word(self, stops: str) -> Word:
         """Read plain and quoted pieces up to a space or a stop; a plain * is a wildcard."""
         start = self._at
         parts = [""]
+        quoted = False
         while (ch := self._peek()) and not ch.isspace():
-            if ch == '"' and quotes:
+            if ch == '"':
                 parts[-1] += self._quoted()
+                quoted = True
             elif ch in stops:
                 break
             elif ch == "*":
@@ -229,7 +231,7 @@ class _Parser:
             else:
                 parts[-1] += ch
                 self._at += 1
-        return Word(tuple(parts), start)
+        return Word(tuple(parts), start, quoted)
 
     def _quoted(self) -> str:
         raw = self._raw_quoted()

@@ -199,7 +199,8 @@ class _Parser:
         if not self._take(")"):
             raise RegexError("this ( is never closed; write \\( for the character", start)
         self._depth -= 1
-        return node
+        # A group may be repeated even when a lone assertion in it may not.
+        return Sequence((node,)) if isinstance(node, Assertion) else node
 
     def _escape(self, start: int) -> Node:
         ch = self._peek()

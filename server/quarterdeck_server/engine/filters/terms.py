@@ -56,10 +56,12 @@ class Word:
     Attributes:
         parts: the literal texts around each unquoted ``*``; one when there is none.
         position: where it starts in the filter.
+        quoted: a part of it was in quotes.
     """
 
     parts: tuple[str, ...]
     position: int
+    quoted: bool = False
 
     @property
     def text(self) -> str:
@@ -86,10 +88,9 @@ def bare(table: FieldTable, word: Word) -> Node:
     """A word without a field: a task's whole id, or part of one of the text fields."""
     if not any(word.parts) and len(word.parts) == 1:
         raise FilterError("an empty text is in everything; write what to search", word.position)
-    codec = table.id.codec if table.id is not None else None
-    if table.id is not None and codec is not None and len(word.parts) == 1:
+    if table.id is not None and table.id.codec is not None and not word.quoted:
         try:
-            return ValueTerm(table.id, frozenset({codec.decode(word.text)}))
+            return ValueTerm(table.id, frozenset({table.id.codec.decode(word.text)}))
         except ValueError:
             pass
     return text_term(table.bare, [_text_test(table.bare, word)])
