@@ -31,7 +31,9 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 ENVIRONMENT_PREFIX = "QUARTERDECK_"
 
 # Read by clients, or set by a pool for the agents it starts: never settings of the server.
-_FOREIGN_VARIABLES = frozenset({"CONFIG", "INSTANCE_ID", "NAMESPACE", "POOL", "SERVER", "SLOTS"})
+_FOREIGN_VARIABLES = frozenset(
+    {"CONFIG", "INSTANCE_ID", "NAMESPACE", "POOL", "QUEUE", "SERVER", "SLOTS"}
+)
 
 _DAY = 86_400.0
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": _DAY}
