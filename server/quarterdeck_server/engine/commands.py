@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from quarterdeck_server.engine.model import Agent, Attempt, Failure, Payload, Progress
+from quarterdeck_server.engine.model import Agent, Failure, Payload, Progress, Task
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
 
@@ -279,16 +279,25 @@ class PutPools:
     """Remove the pools that are not named."""
 
 
-@dataclass(slots=True, eq=False)
-class Claim:
-    """A waiting request for work. Answered with a list of Claimed; an empty one is not an answer but a wait."""
+class Profile(NamedTuple):
+    """What a claim may be given: all claims of one profile are alike but for their place and size."""
 
     namespace: str
-    agent_id: str
-    queues: Sequence[str]
+    queues: tuple[str, ...]
     names: frozenset[str] | None
+    """None means any name."""
+
+
+@dataclass(slots=True, eq=False)
+class Claim:
+    """A waiting request for work, up to `max_tasks`. Being given nothing is not an answer but a wait."""
+
+    profile: Profile
+    agent_id: str
     max_tasks: int
-    taken: list[Claimed] = field(default_factory=list)
+    place: int = 0
+    """Rises with every claim: its place in the waiting line."""
+    taken: list[Task] = field(default_factory=list)
 
 
 class Claimed(NamedTuple):
@@ -319,5 +328,3 @@ Command = (
     | PutInstance
     | PutPools
 )
-
-__all__ = ["Attempt", "Command"]

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from quarterdeck_server.engine.changes import Change
+from quarterdeck_server.engine.claim import Waiting
 from quarterdeck_server.engine.commands import Claim, Command
 from quarterdeck_server.engine.filters import Filter
 from quarterdeck_server.engine.model import Agent, Attempt, LogRow, Payload, Queue, Task
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
+
+
+Row = TypeVar("Row")
 
 
 class StoreError(Exception):
@@ -36,8 +40,10 @@ class GroupResult:
     changes: list[Change]
     claims: list[Claim]
     """The waiting claims that were given something, with it in `taken`."""
-    claimed: dict[int, Task]
-    """The task of every lease that was given."""
+    inputs: dict[int, Payload]
+    """Inputs of the tasks that were given."""
+    ready: dict[tuple[str, str], dict[str, int]]
+    """Of every queue that the group looked at: ready tasks by name, nothing while it is paused."""
     wake_at: int | None
     """The earliest instant at which a changed row wants a Sweep; None when no changed row does."""
 
@@ -52,7 +58,7 @@ class TaskDetail(NamedTuple):
     depends_on: list[int]
 
 
-class Page[Row](NamedTuple):
+class Page(NamedTuple, Generic[Row]):
     """Rows of a list, and how to go on."""
 
     rows: list[Row]
@@ -74,7 +80,9 @@ class Store(Protocol):
     async def close(self) -> None:
         """Finish the running group and close. Idempotent."""
 
-    async def run_group(self, commands: Sequence[Command], claims: Sequence[Claim], now: int) -> GroupResult:
+    async def run_group(
+        self, commands: Sequence[Command], waiting: Waiting, now: int
+    ) -> GroupResult:
         """Carry out commands in order, then give ready tasks to the waiting claims, in one transaction."""
 
     async def probe(self) -> None:
@@ -127,6 +135,9 @@ class Store(Protocol):
     async def list_pools(self, namespace: str) -> list[PoolStatus]: ...
 
     async def list_instances(self, namespace: str | None, ended: bool = False) -> list[Instance]: ...
+
+    async def ready_counts(self) -> dict[tuple[str, str], dict[str, int]]:
+        """Ready tasks by (namespace, queue) and name, nothing for paused queues."""
 
     async def running_tasks(self) -> list[Task]:
         """Every task under a lease, of all namespaces: what a starting server watches over."""

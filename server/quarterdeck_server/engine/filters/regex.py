@@ -23,8 +23,8 @@ from quarterdeck_server.engine.filters.regex_syntax import (
     parse_regex,
 )
 
-MAX_TEXT: Final = 16_384
-_MAX_AUTOMATON: Final = 500
+MAX_TEXT: Final = 4_096
+_MAX_AUTOMATON: Final = 250
 _MAX_KEPT: Final = 20_000
 
 _START, _AFTER_WORD, _AFTER_OTHER = range(3)
@@ -108,14 +108,22 @@ class _Automaton:
 class _State(dict[str, "_State | None"]):
     """A deterministic state: the next one by character, None where the search has matched."""
 
-    __slots__ = ("before", "final", "machine", "states")
+    __slots__ = ("_final", "before", "machine", "states")
 
     def __init__(self, machine: _Machine, states: frozenset[int], before: int) -> None:
         super().__init__()
         self.machine = machine
         self.states = states
         self.before = before
-        self.final = _END in machine.automaton.reach(states, before, None)
+        self._final: bool | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether a text that ends here matches."""
+        if self._final is None:
+            reached = self.machine.automaton.reach(self.states, self.before, None)
+            self._final = _END in reached
+        return self._final
 
     def __missing__(self, ch: str) -> _State | None:
         machine = self.machine
@@ -144,7 +152,7 @@ class _Machine:
         found = self._states.get(key)
         if found is None:
             found = self._states[key] = _State(self, states, before)
-            self._kept += 1
+            self._kept += 1 + len(states)
         return found
 
     def keep(self, state: _State, ch: str, following: _State | None) -> None:

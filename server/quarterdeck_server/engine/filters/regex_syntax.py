@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_PATTERN: Final = 200
-MAX_COUNT: Final = 200
+MAX_COUNT: Final = 100
 MAX_GROUPS: Final = 20
 
 

@@ -1,0 +1,70 @@
+"""Cancelling tasks, and putting ended ones back."""
+
+from __future__ import annotations
+
+from quarterdeck_server.engine import transitions
+from quarterdeck_server.engine.commands import Cancel, ItemResult, Refusal, Retry
+from quarterdeck_server.engine.ids import encode_task_id
+from quarterdeck_server.engine.model import Task
+from quarterdeck_server.engine.report import task_not_found
+from quarterdeck_server.engine.states import CANCELLED, ENDED, SUCCEEDED, TaskState
+from quarterdeck_server.engine.world import World
+
+
+def cancel(world: World, command: Cancel) -> list[ItemResult]:
+    """Request cancels of tasks and, unless told otherwise, of all that they submitted."""
+    return [_cancel_one(world, command, task_id) for task_id in command.task_ids]
+
+
+def _cancel_one(world: World, command: Cancel, task_id: int) -> ItemResult:
+    task = world.tasks.get(task_id)
+    if task is None or task.namespace != command.namespace:
+        return ItemResult(0, task_not_found(task_id))
+    if task.state in ENDED and task.state != CANCELLED:
+        return ItemResult(task.state, wrong_state(task, "it cannot be cancelled any more"))
+    if task.state != CANCELLED:
+        _request(world, task, command)
+    if not command.keep_children:
+        _cancel_children(world, command, task_id)
+    return ItemResult(world.tasks[task_id].state)
+
+
+def _request(world: World, task: Task, command: Cancel) -> None:
+    after = transitions.cancel_requested(task, command.actor, command.reason, world.now)
+    if after is not task:
+        world.put(after)
+
+
+def _cancel_children(world: World, command: Cancel, task_id: int) -> None:
+    pending = list(world.children.get(task_id, ()))
+    while pending:
+        child = world.tasks.get(pending.pop())
+        if child is not None:
+            if child.state not in ENDED:
+                _request(world, child, command)
+            pending.extend(world.children.get(child.id, ()))
+
+
+def retry(world: World, command: Retry) -> list[ItemResult]:
+    """Put ended tasks back in their queue."""
+    return [_retry_one(world, command.namespace, task_id) for task_id in command.task_ids]
+
+
+def _retry_one(world: World, namespace: str, task_id: int) -> ItemResult:
+    task = world.tasks.get(task_id)
+    if task is None or task.namespace != namespace:
+        return ItemResult(0, task_not_found(task_id))
+    if task.state not in ENDED or task.state == SUCCEEDED:
+        return ItemResult(
+            task.state,
+            wrong_state(task, "only a failed, cancelled or expired task can be retried"),
+        )
+    return ItemResult(world.put(transitions.retried(task, world.now)).state)
+
+
+def wrong_state(task: Task, why: str) -> Refusal:
+    """Refuse a call that the task's state does not allow."""
+    text, state = encode_task_id(task.id), TaskState(task.state).name
+    return Refusal(
+        "WRONG_STATE", f"{text} is {state}: {why}", (("task_id", text), ("state", state))
+    )

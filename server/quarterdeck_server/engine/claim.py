@@ -1,0 +1,135 @@
+"""The hand-off: giving ready tasks to waiting claims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import merge
+from operator import itemgetter
+from typing import NamedTuple
+
+from quarterdeck_server.engine.commands import Claim, Profile
+from quarterdeck_server.engine.model import Task
+from quarterdeck_server.engine.states import READY
+from quarterdeck_server.engine.transitions import claimed
+from quarterdeck_server.engine.world import World
+
+
+Waiting = Mapping[Profile, Sequence[Claim]]
+"""The waiting claims of each profile, the longest waiting first."""
+
+
+class Lane(NamedTuple):
+    """The ready tasks of one name in one queue: what an index gives in order."""
+
+    namespace: str
+    queue: str
+    name: str
+
+
+def order(task: Task) -> tuple[int, int, int]:
+    """Return the place of a ready task in its queue: priority first, then time, then id."""
+    return (-task.priority, task.run_at, task.id)
+
+
+def lanes_of(world: World, profile: Profile) -> list[Lane]:
+    """Return the lanes with ready tasks that claims of a profile may take from. Paused queues have none."""
+    lanes = []
+    for name in profile.queues:
+        key = (profile.namespace, name)
+        queue = world.queues.get(key)
+        if queue is not None and queue.paused:
+            continue
+        lanes.extend(
+            Lane(profile.namespace, name, task_name)
+            for task_name in world.ready_count(key)
+            if profile.names is None or task_name in profile.names
+        )
+    return lanes
+
+
+def demand(world: World, waiting: Waiting) -> dict[Lane, int]:
+    """Return how many tasks of each lane the waiting claims could take together, at most."""
+    wanted: dict[Lane, int] = {}
+    for profile, claims in waiting.items():
+        for lane in lanes_of(world, profile):
+            ready = world.ready_count((lane.namespace, lane.queue))[lane.name]
+            already = wanted.get(lane, 0)
+            for claim in claims:
+                if already >= ready:
+                    break
+                already += claim.max_tasks
+            wanted[lane] = min(already, ready)
+    return wanted
+
+
+def fresh(world: World, lanes: Iterable[Lane]) -> dict[Lane, list[Task]]:
+    """Return the ready tasks of the lanes that this group made or changed, in order."""
+    found: dict[Lane, list[Task]] = {lane: [] for lane in lanes}
+    for touched in (world.born, world.stored):
+        for task_id in touched:
+            task = world.tasks.get(task_id)
+            if task is not None and task.state == READY:
+                lane = found.get(Lane(task.namespace, task.queue, task.name))
+                if lane is not None:
+                    lane.append(task)
+    for tasks in found.values():
+        tasks.sort(key=order)
+    return found
+
+
+class Supply:
+    """Ready tasks by lane, in order, each to be taken once."""
+
+    def __init__(self, lanes: dict[Lane, list[Task]]) -> None:
+        self._lanes = {lane: tasks[::-1] for lane, tasks in lanes.items() if tasks}
+
+    def __bool__(self) -> bool:
+        return bool(self._lanes)
+
+    def take(self, lanes: Sequence[Lane], limit: int) -> list[Task]:
+        """Take the first `limit` tasks of several lanes together."""
+        stocked = [(lane, self._lanes[lane]) for lane in lanes if lane in self._lanes]
+        if len(stocked) == 1:
+            lane, tasks = stocked[0]
+            taken = tasks[: -limit - 1 : -1]
+            del tasks[-limit:]
+        else:
+            taken = []
+            heads = merge(
+                *([(order(t), t, tasks) for t in reversed(tasks)] for _, tasks in stocked)
+            )
+            for _, task, _tasks in heads:
+                if len(taken) == limit:
+                    break
+                taken.append(task)
+            counts: dict[Lane, int] = {}
+            for task in taken:
+                key = Lane(task.namespace, task.queue, task.name)
+                counts[key] = counts.get(key, 0) + 1
+            for lane, n in counts.items():
+                del self._lanes[lane][-n:]
+        for lane, tasks in stocked:
+            if not tasks:
+                del self._lanes[lane]
+        return taken
+
+
+def hand_off(world: World, waiting: Waiting, supply: Supply) -> None:
+    """Lease ready tasks to the claims, the longest waiting first, each up to its `max_tasks`."""
+    lines = [
+        [(claim.place, claim, lanes) for claim in claims]
+        for profile, claims in waiting.items()
+        if (lanes := lanes_of(world, profile))
+    ]
+    line = lines[0] if len(lines) == 1 else merge(*lines, key=itemgetter(0))
+    for _, claim, lanes in line:
+        if not supply:
+            return
+        taken = supply.take(lanes, claim.max_tasks)
+        for ready in taken:
+            world.tasks[ready.id] = ready
+            task = world.put(claimed(ready, claim.agent_id, world.new_token(), world.now))
+            world.claimed.append(task.id)
+            claim.taken.append(task)
+        if taken:
+            world.claims.append(claim)

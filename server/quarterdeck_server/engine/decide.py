@@ -1,0 +1,166 @@
+"""The one place that knows which function decides which command, and what each command must find loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from quarterdeck_server.engine import cancel, fleet, report, scheduling, submit, timers
+from quarterdeck_server.engine import commands as c
+from quarterdeck_server.engine.replies import decode_reply, encode_reply
+from quarterdeck_server.engine.world import World
+
+
+@dataclass(slots=True)
+class Needs:
+    """What a group of commands must find in its World, where it exists."""
+
+    tasks: set[int] = field(default_factory=set)
+    children_of: set[int] = field(default_factory=set)
+    """With their own children, to any depth."""
+    keys: set[tuple[str, str]] = field(default_factory=set)
+    """(namespace, idempotency key)."""
+    requests: set[tuple[str, str, str]] = field(default_factory=set)
+    attempts: set[tuple[int, int]] = field(default_factory=set)
+    """(task, token) of reports; needed only where the token is not of the current lease."""
+    log_ends: set[int] = field(default_factory=set)
+    queues: set[tuple[str, str]] = field(default_factory=set)
+    agents: set[tuple[str, str]] = field(default_factory=set)
+    schedules: set[tuple[str, str]] = field(default_factory=set)
+    instances: set[str] = field(default_factory=set)
+    pools: bool = False
+    sweep: int = 0
+    """How many due rows of each kind."""
+    prune: c.Prune | None = None
+
+
+def gather(commands: Sequence[c.Command]) -> Needs:
+    """Say what the commands need."""
+    needs = Needs()
+    for command in commands:
+        request = getattr(command, "request", None)
+        if request is not None:
+            needs.requests.add(request[:3])
+        gatherer = _GATHER.get(type(command))
+        if gatherer is not None:
+            gatherer(needs, command)
+    return needs
+
+
+def _gather_submit(needs: Needs, command: c.Submit) -> None:
+    for spec in command.specs:
+        if spec.idempotency_key is not None:
+            needs.keys.add((command.namespace, spec.idempotency_key))
+        if spec.depends_on:
+            needs.tasks.update(task_id for task_id in spec.depends_on if task_id > 0)
+
+
+def _gather_report(needs: Needs, command: c.Report) -> None:
+    for item in command.items:
+        needs.tasks.add(item.task_id)
+        needs.attempts.add((item.task_id, item.token))
+
+
+def _gather_logs(needs: Needs, command: c.AppendLogs) -> None:
+    for item in command.items:
+        needs.tasks.add(item.task_id)
+        needs.log_ends.add(item.task_id)
+        needs.attempts.add((item.task_id, item.token))
+
+
+def _gather_cancel(needs: Needs, command: c.Cancel) -> None:
+    needs.tasks.update(command.task_ids)
+    if not command.keep_children:
+        needs.children_of.update(command.task_ids)
+
+
+def _gather_pools(needs: Needs, command: c.PutPools) -> None:
+    needs.pools = True
+
+
+def _gather_sweep(needs: Needs, command: c.Sweep) -> None:
+    needs.sweep = max(needs.sweep, command.limit)
+
+
+def _gather_prune(needs: Needs, command: c.Prune) -> None:
+    needs.prune = command
+
+
+_GATHER: dict[type, Callable[[Needs, Any], None]] = {
+    c.Submit: _gather_submit,
+    c.Report: _gather_report,
+    c.AppendLogs: _gather_logs,
+    c.Cancel: _gather_cancel,
+    c.Retry: lambda needs, command: needs.tasks.update(command.task_ids),
+    c.RecordBeats: lambda needs, command: needs.tasks.update(b.task_id for b in command.beats),
+    c.Expire: lambda needs, command: needs.tasks.update(task_id for task_id, _ in command.leases),
+    c.Sweep: _gather_sweep,
+    c.Prune: _gather_prune,
+    c.PutAgents: lambda needs, command: needs.agents.update(
+        (agent.namespace, agent.id) for agent in command.agents
+    ),
+    c.SetAgentState: lambda needs, command: needs.agents.update(
+        (command.namespace, agent_id) for agent_id in command.agent_ids
+    ),
+    c.UpdateQueue: lambda needs, command: needs.queues.add((command.namespace, command.queue)),
+    c.PutSchedule: lambda needs, command: needs.schedules.add(
+        (command.schedule.namespace, command.schedule.id)
+    ),
+    c.PauseSchedule: lambda needs, command: needs.schedules.add(
+        (command.namespace, command.schedule_id)
+    ),
+    c.TriggerSchedule: lambda needs, command: needs.schedules.add(
+        (command.namespace, command.schedule_id)
+    ),
+    c.DeleteSchedule: lambda needs, command: needs.schedules.add(
+        (command.namespace, command.schedule_id)
+    ),
+    c.PutInstance: lambda needs, command: needs.instances.add(command.instance.id),
+    c.PutPools: _gather_pools,
+}
+
+_DECIDE: dict[type, Callable[[World, Any], Any]] = {
+    c.Submit: submit.submit,
+    c.Report: report.report,
+    c.AppendLogs: report.append_logs,
+    c.RecordBeats: report.record_beats,
+    c.Expire: report.expire,
+    c.Cancel: cancel.cancel,
+    c.Retry: cancel.retry,
+    c.Sweep: lambda world, command: timers.sweep(world),
+    c.Prune: lambda world, command: len(world.pruned),
+    c.PutAgents: fleet.put_agents,
+    c.SetAgentState: fleet.set_agent_state,
+    c.UpdateQueue: fleet.update_queue,
+    c.PutSchedule: scheduling.put_schedule,
+    c.PauseSchedule: scheduling.pause_schedule,
+    c.TriggerSchedule: scheduling.trigger_schedule,
+    c.DeleteSchedule: scheduling.delete_schedule,
+    c.PutInstance: fleet.put_instance,
+    c.PutPools: fleet.put_pools,
+}
+
+
+def decide(world: World, command: c.Command) -> Any:
+    """Carry out one command on the World and return its reply.
+
+    A command with a request id that is known is not carried out again: with the same body it gets the reply of the
+    first time, with another body a Refusal.
+    """
+    request: c.RequestKey | None = getattr(command, "request", None)
+    if request is None:
+        return _DECIDE[type(command)](world, command)
+    known = world.new_requests.get(request[:3]) or world.requests.get(request[:3])
+    if known is None:
+        reply = _DECIDE[type(command)](world, command)
+        world.new_requests[request[:3]] = (request.body_hash, encode_reply(reply))
+        return reply
+    body_hash, stored = known
+    if body_hash != request.body_hash:
+        return c.Refusal(
+            "REQUEST_ID_REUSED",
+            f"request id {request.request_id!r} was used before with another body; use a new one for a new request",
+            (("request_id", request.request_id),),
+        )
+    return decode_reply(command, stored)

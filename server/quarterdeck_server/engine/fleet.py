@@ -1,0 +1,95 @@
+"""Commands about queues, agents and pools."""
+
+from __future__ import annotations
+
+from quarterdeck_server.engine import changes as log
+from quarterdeck_server.engine.commands import (
+    PutAgents,
+    PutInstance,
+    PutPools,
+    Refusal,
+    SetAgentState,
+    UpdateQueue,
+)
+from quarterdeck_server.engine.model import Agent, Queue
+from quarterdeck_server.engine.world import World
+
+
+def update_queue(world: World, command: UpdateQueue) -> Queue:
+    """Pause or resume a queue, creating it if need be."""
+    key = (command.namespace, command.queue)
+    queue = world.queues.get(key)
+    if queue is None:
+        queue = Queue(command.namespace, command.queue, 0, None, 0, 0, world.now, 0)
+    if command.paused is not None:
+        queue = queue._replace(
+            paused=int(command.paused), pause_note=command.note if command.paused else None
+        )
+    return world.put_queue(queue)
+
+
+def put_agents(world: World, command: PutAgents) -> None:
+    """Create or update agents; what they hold and since when they are known stays as stored."""
+    for agent in command.agents:
+        known = world.agents.get((agent.namespace, agent.id))
+        if known is not None:
+            agent = agent._replace(
+                running=known.running, create_time=known.create_time, revision=known.revision
+            )
+        world.put_agent(agent)
+
+
+def set_agent_state(world: World, command: SetAgentState) -> list[Agent | Refusal]:
+    """Move agents to a state."""
+    results: list[Agent | Refusal] = []
+    for agent_id in command.agent_ids:
+        agent = world.agents.get((command.namespace, agent_id))
+        if agent is None:
+            results.append(agent_not_found(agent_id))
+            continue
+        agent = agent._replace(state=command.state)
+        world.put_agent(agent)
+        results.append(agent)
+    return results
+
+
+def agent_not_found(agent_id: str) -> Refusal:
+    """Refuse a call about an agent that is not there."""
+    return Refusal(
+        "AGENT_NOT_FOUND",
+        f"there is no agent {agent_id!r}; it never called, or retention has removed it",
+        (("agent_id", agent_id),),
+    )
+
+
+def put_instance(world: World, command: PutInstance) -> None:
+    """Record what became of an instance of a pool."""
+    instance = command.instance
+    before = world.instances.get(instance.id)
+    world.revision += 1
+    instance = instance._replace(revision=world.revision)
+    world.instances[instance.id] = instance
+    world.dirty_instances.add(instance.id)
+    world.record(log.INSTANCE, log.UPDATED if before else log.CREATED, instance, before)
+
+
+def put_pools(world: World, command: PutPools) -> None:
+    """Record what the pools are and do; with `replace` the others are removed."""
+    named = set()
+    for pool in command.pools:
+        key = (pool.namespace, pool.name)
+        named.add(key)
+        before = world.pools.get(key)
+        world.revision += 1
+        pool = pool._replace(revision=world.revision)
+        world.pools[key] = pool
+        world.dirty_pools.add(key)
+        world.record(log.POOL, log.UPDATED if before else log.CREATED, pool, before)
+    if command.replace:
+        for key in world.pools.keys() - named:
+            before = world.pools.pop(key)
+            world.deleted_pools.add(key)
+            world.revision += 1
+            world.record(
+                log.POOL, log.DELETED, before._replace(revision=world.revision), before
+            )

@@ -1,0 +1,234 @@
+"""The unit of work of one group of commands.
+
+A World is filled by the store with the rows that the commands touch, changed by the deciding functions, and handed
+back to be written. Rows in it are frozen and replaced, never altered. It does no I/O.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from quarterdeck_server.engine import changes as log
+from quarterdeck_server.engine.changes import Change
+from quarterdeck_server.engine.commands import Claim
+from quarterdeck_server.engine.model import Agent, Attempt, LogRow, Payload, Queue, Task
+from quarterdeck_server.engine.pools import Instance, PoolStatus
+from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.engine.states import ENDED, FAILED, READY, RUNNING, SUCCEEDED
+
+QueueKey = tuple[str, str]
+
+
+class World:
+    """Loaded rows, what became of them, and what else must be written."""
+
+    def __init__(
+        self, now: int, revision: int, new_id: Callable[[], int], new_token: Callable[[], int]
+    ) -> None:
+        self.now = now
+        self.revision = revision
+        self.new_id = new_id
+        self.new_token = new_token
+
+        self.tasks: dict[int, Task] = {}
+        self.stored: dict[int, Task] = {}
+        """Rows as the store has them, of tasks that changed."""
+        self.born: dict[int, Task] = {}
+        self.inputs: dict[int, Payload] = {}
+        self.results: dict[int, Payload] = {}
+        self.attempts: list[Attempt] = []
+        self.past_attempts: dict[tuple[int, int], Attempt] = {}
+        """Ended attempts that late reports speak of."""
+        self.dependencies: list[tuple[int, int]] = []
+        """(task, what it depends on), new ones."""
+        self.just_ended: list[Task] = []
+        """Ended tasks whose dependents have not been looked at."""
+
+        self.keys: dict[tuple[str, str], tuple[int, bytes]] = {}
+        self.new_keys: dict[tuple[str, str], tuple[int, bytes]] = {}
+        self.requests: dict[tuple[str, str, str], tuple[bytes, bytes]] = {}
+        self.new_requests: dict[tuple[str, str, str], tuple[bytes, bytes]] = {}
+        self.children: dict[int, list[int]] = {}
+        self.log_ends: dict[int, tuple[int, dict[int, int]]] = {}
+        """Last sequence of a task's log, and per attempt the next offset."""
+        self.logs: list[LogRow] = []
+
+        self.queues: dict[QueueKey, Queue] = {}
+        self.deltas: dict[QueueKey, defaultdict[tuple[str, int], int]] = {}
+        self.ended_totals: dict[QueueKey, list[int]] = {}
+        self.dirty_queues: set[QueueKey] = set()
+        self.agents: dict[tuple[str, str], Agent] = {}
+        self.agent_deltas: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.dirty_agents: set[tuple[str, str]] = set()
+        self.schedules: dict[tuple[str, str], Schedule] = {}
+        self.dirty_schedules: set[tuple[str, str]] = set()
+        self.deleted_schedules: set[tuple[str, str]] = set()
+        self.due_schedules: list[tuple[str, str]] = []
+        self.due_tasks: list[int] = []
+        self.instants: set[tuple[str, str, int]] = set()
+        """(namespace, schedule, instant) that have their task."""
+        self.instances: dict[str, Instance] = {}
+        self.dirty_instances: set[str] = set()
+        self.pools: dict[tuple[str, str], PoolStatus] = {}
+        self.dirty_pools: set[tuple[str, str]] = set()
+        self.deleted_pools: set[tuple[str, str]] = set()
+        self.pruned: list[int] = []
+
+        self.claims: list[Claim] = []
+        self.claimed: list[int] = []
+        self.changes: list[Change] = []
+        self.wake_at: int | None = None
+
+    def record(self, kind: int, op: int, row: Any, before: Any = None) -> None:
+        """Append a change at the next revision; `row` carries that revision already."""
+        self.changes.append(Change(self.revision, kind, op, self.now, row, before))
+
+    def wake(self, instant: int | None) -> None:
+        """Note an instant at which a Sweep is wanted."""
+        if instant is not None and (self.wake_at is None or instant < self.wake_at):
+            self.wake_at = instant
+
+    def create(self, task: Task) -> Task:
+        """Add a new task."""
+        self.revision += 1
+        task = Task._make((*task[:-1], self.revision))
+        self.tasks[task.id] = self.born[task.id] = task
+        self._count(task, 1)
+        self.wake(task.wake_at)
+        self.record(log.TASK, log.CREATED, task)
+        return task
+
+    def put(self, task: Task) -> Task:
+        """Replace a task's row by its successor."""
+        before = self.tasks[task.id]
+        self.revision += 1
+        task = Task._make((*task[:-1], self.revision))
+        self.tasks[task.id] = task
+        if task.id in self.born:
+            self.born[task.id] = task
+        else:
+            self.stored.setdefault(task.id, before)
+        if task.state != before.state:
+            self._count(before, -1)
+            self._count(task, 1)
+            self._follow_lease(before, task)
+            if task.state in ENDED:
+                self._end(task)
+        self.wake(task.wake_at)
+        self.record(log.TASK, log.UPDATED, task, before)
+        return task
+
+    def _end(self, task: Task) -> None:
+        self.just_ended.append(task)
+        if task.state in (SUCCEEDED, FAILED):
+            totals = self.ended_totals.setdefault((task.namespace, task.queue), [0, 0])
+            totals[task.state == FAILED] += 1
+
+    def _count(self, task: Task, step: int) -> None:
+        key = (task.namespace, task.queue)
+        counts = self.deltas.get(key)
+        if counts is None:
+            counts = self.deltas[key] = defaultdict(int)
+        counts[task.name, task.state] += step
+
+    def _follow_lease(self, before: Task, task: Task) -> None:
+        if before.state == RUNNING and before.agent_id is not None:
+            self.agent_deltas[before.namespace, before.agent_id] -= 1
+        if task.state == RUNNING and task.agent_id is not None:
+            self.agent_deltas[task.namespace, task.agent_id] += 1
+
+    def ready_count(self, key: QueueKey) -> dict[str, int]:
+        """Return how many tasks of each name are ready in a loaded queue, with what this group did."""
+        queue = self.queues.get(key)
+        ready = {name: n for name, state, n in queue.counts if state == READY} if queue else {}
+        for (name, state), step in self.deltas.get(key, {}).items():
+            if state == READY:
+                ready[name] = ready.get(name, 0) + step
+        return {name: n for name, n in ready.items() if n > 0}
+
+    def put_queue(self, queue: Queue) -> Queue:
+        """Create or replace a queue; its change is recorded by `finish`."""
+        self.queues[queue.namespace, queue.name] = queue
+        self.dirty_queues.add((queue.namespace, queue.name))
+        return queue
+
+    def put_agent(self, agent: Agent) -> None:
+        """Create or replace an agent; its change is recorded by `finish`."""
+        self.agents[agent.namespace, agent.id] = agent
+        self.dirty_agents.add((agent.namespace, agent.id))
+
+    def put_schedule(self, schedule: Schedule) -> Schedule:
+        """Create or replace a schedule."""
+        key = (schedule.namespace, schedule.id)
+        before = self.schedules.get(key)
+        self.revision += 1
+        schedule = schedule._replace(revision=self.revision)
+        self.schedules[key] = schedule
+        self.dirty_schedules.add(key)
+        self.deleted_schedules.discard(key)
+        self.wake(schedule.next_at)
+        self.record(log.SCHEDULE, log.UPDATED if before else log.CREATED, schedule, before)
+        return schedule
+
+    def delete_schedule(self, schedule: Schedule) -> None:
+        """Remove a schedule."""
+        key = (schedule.namespace, schedule.id)
+        del self.schedules[key]
+        self.dirty_schedules.discard(key)
+        self.deleted_schedules.add(key)
+        self.revision += 1
+        self.record(
+            log.SCHEDULE, log.DELETED, schedule._replace(revision=self.revision), schedule
+        )
+
+    def prune(self, task: Task) -> None:
+        """Remove an ended task with all that belongs to it."""
+        self.tasks.pop(task.id, None)
+        self.pruned.append(task.id)
+        self._count(task, -1)
+        self.revision += 1
+        self.record(log.TASK, log.DELETED, task._replace(revision=self.revision), task)
+
+    def finish(self) -> None:
+        """Fold what the tasks did into their queues and agents, and record one change for each of those.
+
+        Every queue and agent named in the deltas must be loaded, where it exists.
+        """
+        self._finish_queues()
+        self._finish_agents()
+
+    def _finish_queues(self) -> None:
+        for key in self.dirty_queues | self.deltas.keys():
+            before = self.queues.get(key)
+            queue = before or Queue(key[0], key[1], 0, None, 0, 0, self.now, 0)
+            counts = {(name, state): n for name, state, n in queue.counts}
+            for cell, step in self.deltas.get(key, {}).items():
+                counts[cell] = counts.get(cell, 0) + step
+            ok, failed = self.ended_totals.get(key, (0, 0))
+            self.revision += 1
+            queue = queue._replace(
+                succeeded_total=queue.succeeded_total + ok,
+                failed_total=queue.failed_total + failed,
+                counts=tuple((name, state, n) for (name, state), n in counts.items() if n),
+                revision=self.revision,
+            )
+            self.queues[key] = queue
+            self.dirty_queues.add(key)
+            known = before is not None and before.revision > 0
+            self.record(log.QUEUE, log.UPDATED if known else log.CREATED, queue, before)
+
+    def _finish_agents(self) -> None:
+        for key in self.dirty_agents | self.agent_deltas.keys():
+            agent = self.agents.get(key)
+            if agent is None:
+                continue
+            self.revision += 1
+            known = agent.revision > 0
+            after = agent._replace(
+                running=max(0, agent.running + self.agent_deltas[key]), revision=self.revision
+            )
+            self.agents[key] = after
+            self.dirty_agents.add(key)
+            self.record(log.AGENT, log.UPDATED if known else log.CREATED, after, agent)

@@ -1,0 +1,5 @@
+"""The SQLite store: one file, one connection that writes."""
+
+from quarterdeck_server.store.sqlite.store import SqliteStore
+
+__all__ = ["SqliteStore"]

@@ -1,0 +1,57 @@
+"""The change log's encoding: one blob for the changes of a group, or of a part of a large one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgpack
+
+from quarterdeck_server.engine import changes as log
+from quarterdeck_server.engine.changes import Change
+from quarterdeck_server.engine.model import MAX_NAMES, Agent, Queue, Task
+from quarterdeck_server.engine.pools import Instance, PoolStatus
+from quarterdeck_server.engine.schedules import Schedule
+
+PART = 1000
+"""Changes in one blob at most."""
+
+_ROWS: dict[int, Any] = {
+    log.TASK: Task,
+    log.AGENT: Agent,
+    log.SCHEDULE: Schedule,
+    log.INSTANCE: Instance,
+    log.POOL: PoolStatus,
+}
+
+
+def encode_changes(changes: Sequence[Change]) -> list[tuple[int, int, int, bytes]]:
+    """Return rows of the table `changes`, in order."""
+    parts = []
+    for start in range(0, len(changes), PART):
+        part = changes[start : start + PART]
+        data = msgpack.packb([(c.revision, c.kind, c.op, c.time, _image(c)) for c in part])
+        parts.append((part[-1].revision, part[0].revision, part[-1].time, data))
+    return parts
+
+
+def _image(change: Change) -> Any:
+    if change.kind == log.QUEUE:
+        queue: Queue = change.row
+        if len(queue.counts) > MAX_NAMES:
+            return queue._replace(counts=queue.counts[:MAX_NAMES])
+    return change.row
+
+
+def decode_changes(data: bytes) -> list[Change]:
+    """Return the changes of one row, without what was before them."""
+    return [
+        Change(revision, kind, op, time, _row(kind, image))
+        for revision, kind, op, time, image in msgpack.unpackb(data)
+    ]
+
+
+def _row(kind: int, image: list[Any]) -> Any:
+    if kind == log.QUEUE:
+        return Queue(*image[:-1], counts=tuple((name, state, n) for name, state, n in image[-1]))
+    return _ROWS[kind]._make(image)

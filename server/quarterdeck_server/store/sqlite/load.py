@@ -1,0 +1,164 @@
+"""Filling a World with the rows that a group of commands touches, in a constant number of set-based reads."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from quarterdeck_server.engine.commands import Prune
+from quarterdeck_server.engine.decide import Needs
+from quarterdeck_server.engine.model import Agent, Attempt, Payload, Queue, Task
+from quarterdeck_server.engine.pools import Instance, PoolStatus
+from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.engine.states import CANCELLED, EXPIRED, FAILED, SUCCEEDED
+from quarterdeck_server.engine.world import QueueKey, World
+from quarterdeck_server.store.sqlite.queries import load_queries
+
+
+class Loader:
+    """Reads on the writing connection, inside its transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._queries = load_queries()
+
+    def rows(self, name: str, *parameters: Any) -> list[Any]:
+        """Return all rows of a named query."""
+        return self._connection.execute(self._queries[name], parameters).fetchall()
+
+    def _by_key(self, name: str, keys: Iterable[Any]) -> list[Any]:
+        return self.rows(name, json.dumps(list(keys)))
+
+    def load(self, world: World, needs: Needs) -> None:
+        """Load what the commands need, where it exists."""
+        if needs.sweep:
+            self._load_due(world, needs.sweep)
+        if needs.tasks:
+            self.load_tasks(world, needs.tasks)
+        if needs.children_of:
+            self._load_children(world, needs.children_of)
+        if needs.attempts:
+            self._load_attempts(world, needs.attempts)
+        if needs.keys:
+            for namespace, key, task_id, content in self._by_key("keys", needs.keys):
+                world.keys[namespace, key] = (task_id, content)
+        if needs.requests:
+            for namespace, method, request_id, body, reply in self._by_key(
+                "requests", needs.requests
+            ):
+                world.requests[namespace, method, request_id] = (body, reply)
+        if needs.log_ends:
+            self._load_log_ends(world, needs.log_ends)
+        self._load_fleet(world, needs)
+        if needs.prune is not None:
+            self._load_prune(world, needs.prune)
+
+    def _load_fleet(self, world: World, needs: Needs) -> None:
+        if needs.queues:
+            self.load_queues(world, needs.queues)
+        if needs.agents:
+            self.load_agents(world, needs.agents)
+        if needs.schedules:
+            for row in self._by_key("schedules_by_key", needs.schedules):
+                schedule = Schedule._make(row)
+                world.schedules[schedule.namespace, schedule.id] = schedule
+        if needs.instances:
+            for row in self._by_key("instances_by_id", needs.instances):
+                world.instances[row[0]] = Instance._make(row)
+        if needs.pools:
+            for row in self.rows("pools"):
+                pool = PoolStatus._make(row)
+                world.pools[pool.namespace, pool.name] = pool
+
+    def load_tasks(self, world: World, task_ids: Iterable[int]) -> None:
+        """Load tasks that are not loaded yet."""
+        missing = [task_id for task_id in task_ids if task_id not in world.tasks]
+        if missing:
+            for row in self._by_key("tasks_by_id", missing):
+                world.tasks[row[0]] = Task._make(row)
+
+    def _load_children(self, world: World, parents: Collection[int]) -> None:
+        for row in self._by_key("children", parents):
+            task = Task._make(row)
+            world.tasks.setdefault(task.id, task)
+            assert task.parent_id is not None
+            world.children.setdefault(task.parent_id, []).append(task.id)
+
+    def _load_attempts(self, world: World, proofs: Collection[tuple[int, int]]) -> None:
+        stale = []
+        for task_id, token in proofs:
+            task = world.tasks.get(task_id)
+            if task is not None and task.lease_token != token:
+                stale.append((task_id, token))
+        if stale:
+            for row in self._by_key("attempts_by_token", stale):
+                attempt = Attempt._make(row)
+                world.past_attempts[attempt.task_id, attempt.lease_token] = attempt
+
+    def _load_log_ends(self, world: World, task_ids: Collection[int]) -> None:
+        for task_id, attempt, sequence, next_offset in self._by_key("log_ends", task_ids):
+            last, offsets = world.log_ends.get(task_id, (0, {}))
+            offsets[attempt] = next_offset
+            world.log_ends[task_id] = (max(last, sequence), offsets)
+
+    def _load_due(self, world: World, limit: int) -> None:
+        for row in self.rows("tasks_due", world.now, limit):
+            world.tasks[row[0]] = Task._make(row)
+            world.due_tasks.append(row[0])
+        for row in self.rows("schedules_due", world.now, limit):
+            schedule = Schedule._make(row)
+            key = (schedule.namespace, schedule.id)
+            world.schedules[key] = schedule
+            world.due_schedules.append(key)
+            taken = self.rows(
+                "schedule_instants", schedule.namespace, schedule.id, schedule.next_at
+            )
+            world.instants.update(taken)
+
+    def _load_prune(self, world: World, prune: Prune) -> None:
+        left = prune.limit
+        for state in (SUCCEEDED, FAILED, CANCELLED, EXPIRED):
+            before = prune.failed_before if state == FAILED else prune.ended_before
+            rows = self.rows("tasks_to_prune", state, before, left)
+            left -= len(rows)
+            for row in rows:
+                world.prune(Task._make(row))
+
+    def load_queues(self, world: World, keys: Iterable[QueueKey]) -> None:
+        """Load queues with their counts that are not loaded yet."""
+        missing = [key for key in keys if key not in world.queues]
+        if not missing:
+            return
+        counts: dict[QueueKey, list[tuple[str, int, int]]] = {}
+        for namespace, queue, name, state, count in self._by_key("counts_by_key", missing):
+            if count:
+                counts.setdefault((namespace, queue), []).append((name, state, count))
+        for row in self._by_key("queues_by_key", missing):
+            key = (row[0], row[1])
+            world.queues[key] = Queue(*row, counts=tuple(counts.get(key, ())))
+
+    def load_agents(self, world: World, keys: Iterable[tuple[str, str]]) -> None:
+        """Load agents that are not loaded yet."""
+        missing = [key for key in keys if key not in world.agents]
+        if missing:
+            for row in self._by_key("agents_by_key", missing):
+                agent = Agent._make(row)
+                world.agents[agent.namespace, agent.id] = agent
+
+    def dependents(self, task_ids: Sequence[int]) -> list[tuple[int, int]]:
+        """Return stored (dependent, dependency) pairs of these dependencies."""
+        return self._by_key("dependents", task_ids)
+
+    def inputs(self, task_ids: Sequence[int]) -> dict[int, Payload]:
+        """Return the stored inputs of tasks; a task without one is left out."""
+        return {
+            task_id: Payload(content_type, data)
+            for task_id, content_type, data in self._by_key("inputs_by_id", task_ids)
+        }
+
+    def next_wake(self) -> int | None:
+        """Return the earliest instant at which any row wants a Sweep."""
+        found: int | None = self.rows("next_wake")[0][0]
+        return found

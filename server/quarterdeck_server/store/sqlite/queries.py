@@ -1,0 +1,42 @@
+"""The named queries of queries.sql, with the columns of each row filled in."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+from quarterdeck_server.engine.model import Agent, Attempt, Task
+from quarterdeck_server.engine.pools import Instance, PoolStatus
+from quarterdeck_server.engine.schedules import Schedule
+
+_TABLES = {
+    "Task": ("tasks", Task),
+    "Attempt": ("attempts", Attempt),
+    "Agent": ("agents", Agent),
+    "Schedule": ("schedules", Schedule),
+    "Instance": ("instances", Instance),
+    "PoolStatus": ("pools", PoolStatus),
+}
+
+
+def _columns(text: str, row: str) -> str:
+    table, fields = _TABLES[row]
+    plain = text.startswith("INSERT")
+    return ", ".join(name if plain else f"{table}.{name}" for name in fields._fields)
+
+
+@cache
+def load_queries() -> dict[str, str]:
+    """Return the queries by name."""
+    text = Path(__file__).with_name("queries.sql").read_text(encoding="utf-8")
+    queries = {}
+    for part in text.split("-- name: ")[1:]:
+        name, _, body = part.partition("\n")
+        sql = body.strip()
+
+        def fill(match: re.Match[str], sql: str = sql) -> str:
+            return _columns(sql, match[1])
+
+        queries[name.strip()] = re.sub(r"\{columns:(\w+)\}", fill, sql)
+    return queries

@@ -1,0 +1,279 @@
+-- Named queries. {columns} stands for the columns of the row's NamedTuple, in its order; {rows} for as many value lists
+-- as the statement is made for. Lists of ids come as one JSON parameter.
+
+-- name: tasks_by_id
+SELECT {columns:Task} FROM json_each(?) AS wanted JOIN tasks ON tasks.id = wanted.value
+
+-- name: children
+WITH RECURSIVE tree (id) AS (
+  SELECT value FROM json_each(?)
+  UNION
+  SELECT tasks.id FROM tasks JOIN tree ON tasks.parent_id = tree.id WHERE tasks.parent_id IS NOT NULL
+)
+SELECT {columns:Task} FROM tree JOIN tasks ON tasks.parent_id = tree.id WHERE tasks.parent_id IS NOT NULL
+
+-- name: keys
+SELECT k.namespace, k.key, k.task_id, k.content_hash
+FROM json_each(?) AS wanted JOIN idempotency_keys AS k
+  ON k.namespace = json_extract(wanted.value, '$[0]') AND k.key = json_extract(wanted.value, '$[1]')
+
+-- name: requests
+SELECT r.namespace, r.method, r.request_id, r.body_hash, r.reply
+FROM json_each(?) AS wanted JOIN requests AS r
+  ON r.namespace = json_extract(wanted.value, '$[0]') AND r.method = json_extract(wanted.value, '$[1]')
+  AND r.request_id = json_extract(wanted.value, '$[2]')
+
+-- name: attempts_by_token
+SELECT {columns:Attempt} FROM json_each(?) AS wanted JOIN attempts
+  ON attempts.task_id = json_extract(wanted.value, '$[0]')
+  AND attempts.lease_token = json_extract(wanted.value, '$[1]')
+
+-- name: log_ends
+SELECT task_id, attempt, sequence, next_offset
+FROM json_each(?) AS wanted JOIN log_ends ON log_ends.task_id = wanted.value
+
+-- name: dependents
+SELECT task_id, depends_on FROM json_each(?) AS wanted JOIN dependencies ON depends_on = wanted.value
+ORDER BY task_id, depends_on
+
+-- name: queues_by_key
+SELECT q.namespace, q.name, q.paused, q.pause_note, q.succeeded_total, q.failed_total, q.create_time, q.revision
+FROM json_each(?) AS wanted JOIN queues AS q
+  ON q.namespace = json_extract(wanted.value, '$[0]') AND q.name = json_extract(wanted.value, '$[1]')
+
+-- name: counts_by_key
+SELECT c.namespace, c.queue, c.name, c.state, c.count
+FROM json_each(?) AS wanted JOIN queue_counts AS c
+  ON c.namespace = json_extract(wanted.value, '$[0]') AND c.queue = json_extract(wanted.value, '$[1]')
+
+-- name: agents_by_key
+SELECT {columns:Agent} FROM json_each(?) AS wanted JOIN agents
+  ON agents.namespace = json_extract(wanted.value, '$[0]') AND agents.id = json_extract(wanted.value, '$[1]')
+
+-- name: schedules_by_key
+SELECT {columns:Schedule} FROM json_each(?) AS wanted JOIN schedules
+  ON schedules.namespace = json_extract(wanted.value, '$[0]') AND schedules.id = json_extract(wanted.value, '$[1]')
+
+-- name: schedules_due
+SELECT {columns:Schedule} FROM schedules
+WHERE next_at IS NOT NULL AND next_at <= ? ORDER BY next_at LIMIT ?
+
+-- name: schedule_instants
+SELECT namespace, schedule_id, schedule_time FROM tasks
+WHERE namespace = ? AND schedule_id = ? AND schedule_time >= ?
+
+-- name: instances_by_id
+SELECT {columns:Instance} FROM json_each(?) AS wanted JOIN instances ON instances.id = wanted.value
+
+-- name: pools
+SELECT {columns:PoolStatus} FROM pools ORDER BY namespace, name
+
+-- name: tasks_due
+SELECT {columns:Task} FROM tasks
+WHERE wake_at IS NOT NULL AND wake_at <= ? ORDER BY wake_at LIMIT ?
+
+-- name: next_wake
+SELECT min(instant) FROM (
+  SELECT min(wake_at) AS instant FROM tasks WHERE wake_at IS NOT NULL
+  UNION ALL
+  SELECT min(next_at) FROM schedules WHERE next_at IS NOT NULL
+)
+
+-- name: ready_of_lane
+SELECT {columns:Task} FROM tasks
+WHERE state = 3 AND namespace = ? AND queue = ? AND name = ?
+ORDER BY priority DESC, run_at, id LIMIT ?
+
+-- name: inputs_by_id
+SELECT i.task_id, i.content_type, ifnull(i.data, (SELECT b.data FROM blobs AS b WHERE b.hash = i.hash))
+FROM json_each(?) AS wanted JOIN inputs AS i ON i.task_id = wanted.value
+
+-- name: results_by_id
+SELECT r.task_id, r.content_type, ifnull(r.data, (SELECT b.data FROM blobs AS b WHERE b.hash = r.hash))
+FROM json_each(?) AS wanted JOIN results AS r ON r.task_id = wanted.value
+
+-- name: insert_tasks
+INSERT INTO tasks ({columns:Task}) VALUES {rows}
+
+-- name: update_tasks
+UPDATE tasks SET
+  queue = v.column3, state = v.column5, priority = v.column6, run_at = v.column7, attempt = v.column9,
+  max_attempts = v.column10, crashes = v.column11, pending = v.column18, expire_at = v.column19,
+  task_deadline = v.column20, agent_id = v.column21, lease_token = v.column22, claim_time = v.column23,
+  attempt_deadline = v.column24, end_time = v.column25, progress = v.column26, cancel = v.column27,
+  reason = v.column28, error_type = v.column29, error_message = v.column30, late_reports = v.column31,
+  wake_at = v.column32, revision = v.column33
+FROM (VALUES {rows}) AS v WHERE tasks.id = v.column1
+
+-- name: insert_inputs
+INSERT INTO inputs (task_id, content_type, data, hash) VALUES {rows}
+
+-- name: insert_results
+INSERT OR REPLACE INTO results (task_id, content_type, data, hash) VALUES {rows}
+
+-- name: insert_blobs
+INSERT OR IGNORE INTO blobs (hash, data) VALUES {rows}
+
+-- name: insert_attempts
+INSERT OR REPLACE INTO attempts ({columns:Attempt}) VALUES {rows}
+
+-- name: insert_dependencies
+INSERT INTO dependencies (task_id, depends_on) VALUES {rows}
+
+-- name: insert_keys
+INSERT INTO idempotency_keys (namespace, key, task_id, content_hash) VALUES {rows}
+
+-- name: insert_requests
+INSERT INTO requests (namespace, method, request_id, body_hash, reply, time) VALUES {rows}
+
+-- name: insert_logs
+INSERT INTO logs (task_id, sequence, attempt, "offset", time, level, stream, text) VALUES {rows}
+
+-- name: insert_log_ends
+INSERT OR REPLACE INTO log_ends (task_id, attempt, sequence, next_offset) VALUES {rows}
+
+-- name: put_queues
+INSERT OR REPLACE INTO queues
+  (namespace, name, paused, pause_note, succeeded_total, failed_total, create_time, revision) VALUES {rows}
+
+-- name: put_counts
+INSERT OR REPLACE INTO queue_counts (namespace, queue, name, state, count) VALUES {rows}
+
+-- name: put_agents
+INSERT OR REPLACE INTO agents ({columns:Agent}) VALUES {rows}
+
+-- name: put_schedules
+INSERT OR REPLACE INTO schedules ({columns:Schedule}) VALUES {rows}
+
+-- name: put_instances
+INSERT OR REPLACE INTO instances ({columns:Instance}) VALUES {rows}
+
+-- name: put_pools
+INSERT OR REPLACE INTO pools ({columns:PoolStatus}) VALUES {rows}
+
+-- name: insert_changes
+INSERT INTO changes (last_revision, first_revision, time, data) VALUES {rows}
+
+-- name: delete_schedule
+DELETE FROM schedules WHERE namespace = ? AND id = ?
+
+-- name: delete_pool
+DELETE FROM pools WHERE namespace = ? AND name = ?
+
+-- name: tasks_to_prune
+SELECT {columns:Task} FROM tasks
+WHERE state = ? AND end_time < ?
+  AND NOT EXISTS (
+    SELECT 1 FROM dependencies AS d JOIN tasks AS waiting ON waiting.id = d.task_id
+    WHERE d.depends_on = tasks.id AND waiting.state = 1
+  )
+ORDER BY end_time LIMIT ?
+
+-- name: prune_hashes
+SELECT hash FROM inputs WHERE hash IS NOT NULL AND task_id IN (SELECT value FROM json_each(?1))
+UNION SELECT hash FROM results WHERE hash IS NOT NULL AND task_id IN (SELECT value FROM json_each(?1))
+
+-- name: prune_blob
+DELETE FROM blobs WHERE hash = ?1
+  AND NOT EXISTS (SELECT 1 FROM inputs WHERE hash = ?1) AND NOT EXISTS (SELECT 1 FROM results WHERE hash = ?1)
+
+-- name: prune_tasks
+DELETE FROM tasks WHERE id IN (SELECT value FROM json_each(?))
+
+-- name: prune_inputs
+DELETE FROM inputs WHERE task_id IN (SELECT value FROM json_each(?))
+
+-- name: prune_results
+DELETE FROM results WHERE task_id IN (SELECT value FROM json_each(?))
+
+-- name: prune_attempts
+DELETE FROM attempts WHERE task_id IN (SELECT value FROM json_each(?))
+
+-- name: prune_logs
+DELETE FROM logs WHERE task_id IN (SELECT value FROM json_each(?))
+
+-- name: prune_log_ends
+DELETE FROM log_ends WHERE task_id IN (SELECT value FROM json_each(?))
+
+-- name: prune_dependencies
+DELETE FROM dependencies WHERE task_id IN (SELECT value FROM json_each(?))
+
+-- name: prune_keys
+DELETE FROM idempotency_keys WHERE task_id IN (SELECT value FROM json_each(?))
+
+-- name: prune_requests
+DELETE FROM requests WHERE (namespace, method, request_id) IN
+  (SELECT namespace, method, request_id FROM requests WHERE time < ? ORDER BY time LIMIT ?)
+
+-- name: prune_changes
+DELETE FROM changes WHERE last_revision IN
+  (SELECT last_revision FROM changes WHERE time < ?1 OR last_revision <= ?2 ORDER BY last_revision LIMIT ?3)
+
+-- name: prune_agents
+DELETE FROM agents WHERE state = 4 AND running = 0 AND last_contact_time < ?
+
+-- name: prune_instances
+DELETE FROM instances WHERE state = 4 AND end_time < ?
+
+-- name: prune_counts
+DELETE FROM queue_counts WHERE count = 0
+
+-- name: read_task
+SELECT {columns:Task} FROM tasks WHERE id = ? AND namespace = ?
+
+-- name: read_attempts
+SELECT * FROM (SELECT {columns:Attempt} FROM attempts WHERE task_id = ? ORDER BY attempt DESC LIMIT 100) ORDER BY 2
+
+-- name: read_dependencies
+SELECT depends_on FROM dependencies WHERE task_id = ? ORDER BY depends_on
+
+-- name: read_logs
+SELECT task_id, sequence, attempt, "offset", time, level, stream, text FROM logs
+WHERE task_id = ?1 AND sequence > ?2 AND (?3 = 0 OR attempt = ?3)
+  AND EXISTS (SELECT 1 FROM tasks WHERE id = ?1 AND namespace = ?5)
+ORDER BY sequence LIMIT ?4
+
+-- name: read_log_end
+SELECT max(sequence) FROM log_ends WHERE task_id = ?
+
+-- name: count_all
+SELECT state, sum(count) FROM queue_counts WHERE namespace = ? AND count > 0 GROUP BY state
+
+-- name: read_agent
+SELECT {columns:Agent} FROM agents WHERE namespace = ? AND id = ?
+
+-- name: read_schedule
+SELECT {columns:Schedule} FROM schedules WHERE namespace = ? AND id = ?
+
+-- name: read_queues
+SELECT namespace, name, paused, pause_note, succeeded_total, failed_total, create_time, revision FROM queues
+WHERE namespace = ? AND name > ? ORDER BY name LIMIT ?
+
+-- name: read_pools
+SELECT {columns:PoolStatus} FROM pools WHERE namespace = ? ORDER BY name
+
+-- name: read_instances
+SELECT {columns:Instance} FROM instances WHERE (?1 IS NULL OR namespace = ?1) AND state <> 4 ORDER BY create_time, id
+
+-- name: read_all_instances
+SELECT {columns:Instance} FROM instances WHERE (?1 IS NULL OR namespace = ?1) ORDER BY create_time, id
+
+-- name: ready_counts
+SELECT c.namespace, c.queue, c.name, c.count FROM queue_counts AS c
+JOIN queues AS q ON q.namespace = c.namespace AND q.name = c.queue
+WHERE c.state = 3 AND c.count > 0 AND q.paused = 0
+
+-- name: running_tasks
+SELECT {columns:Task} FROM tasks WHERE state = 4 AND state NOT IN (3, 6)
+
+-- name: live_agents
+SELECT {columns:Agent} FROM agents WHERE state <> 4
+
+-- name: last_revision
+SELECT ifnull(max(last_revision), 0) FROM changes
+
+-- name: change_bounds
+SELECT ifnull(min(first_revision), 0), ifnull(max(last_revision), 0) FROM changes
+
+-- name: changes_after
+SELECT last_revision, first_revision, data FROM changes WHERE last_revision > ? ORDER BY last_revision LIMIT ?

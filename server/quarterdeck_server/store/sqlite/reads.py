@@ -1,0 +1,313 @@
+"""Reads of committed state, over read-only connections that never wait for the writer.
+
+Every read is one short statement, or a few inside one read transaction, whose rows are fetched at once: an open read
+would keep the log file from being reused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from quarterdeck_server.engine.filters import (
+    TASK_FIELDS,
+    Filter,
+    compile_predicate,
+    compile_sql,
+    regexp,
+)
+from quarterdeck_server.engine.filters.ast import All, ValueTerm
+from quarterdeck_server.engine.model import Agent, Attempt, LogRow, Payload, Queue, Task
+from quarterdeck_server.engine.pools import Instance, PoolStatus
+from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.engine.states import READY, SUCCEEDED
+from quarterdeck_server.store.base import Page, StoreUnavailable, TaskDetail
+from quarterdeck_server.store.sqlite.queries import load_queries
+from quarterdeck_server.store.sqlite.writer import is_disk_error
+
+READERS = 2
+
+_COLUMNS = ", ".join(Task._fields)
+_SORTS = {
+    # Ids rise with the time of creation.
+    "create_time": "id",
+    "run_at": "run_at",
+    "end_time": "ifnull(end_time, 0)",
+    "priority": "priority",
+    "name": "name",
+    "state": "state",
+}
+
+
+class Reader:
+    """A few read-only connections, lent one at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._idle: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
+        self._all: list[aiosqlite.Connection] = []
+        self._queries = load_queries()
+
+    async def open(self) -> None:
+        """Open the connections; the database must exist."""
+        for _ in range(READERS):
+            connection = await aiosqlite.connect(
+                f"{self._path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None
+            )
+            self._all.append(connection)
+            await connection.execute_fetchall("PRAGMA query_only = ON")
+            await connection.create_function("regexp", 2, regexp, deterministic=True)
+            self._idle.put_nowait(connection)
+
+    async def close(self) -> None:
+        """Wait for running reads and close."""
+        for connection in self._all:
+            await connection.close()
+        self._all.clear()
+
+    @asynccontextmanager
+    async def _lend(self) -> AsyncIterator[aiosqlite.Connection]:
+        connection = await self._idle.get()
+        try:
+            yield connection
+        except sqlite3.Error as error:
+            if is_disk_error(error):
+                raise StoreUnavailable(str(error)) from error
+            raise
+        finally:
+            self._idle.put_nowait(connection)
+
+    async def _rows(self, sql: str, *parameters: Any) -> list[Any]:
+        async with self._lend() as connection:
+            return list(await connection.execute_fetchall(sql, parameters))
+
+    async def _named(self, name: str, *parameters: Any) -> list[Any]:
+        return await self._rows(self._queries[name], *parameters)
+
+    async def _page(self, sql: str, *parameters: Any) -> tuple[list[Any], int]:
+        """Return rows and the last revision, both of one snapshot."""
+        async with self._lend() as connection:
+            await connection.execute_fetchall("BEGIN")
+            try:
+                rows = await connection.execute_fetchall(sql, parameters)
+                last = await connection.execute_fetchall(self._queries["last_revision"])
+            finally:
+                await connection.execute_fetchall("COMMIT")
+        return list(rows), next(iter(last))[0]
+
+    # Tasks
+
+    async def get_task(self, namespace: str, task_id: int) -> TaskDetail | None:
+        rows = await self._named("read_task", task_id, namespace)
+        if not rows:
+            return None
+        wanted = f"[{task_id}]"
+        inputs = await self._named("inputs_by_id", wanted)
+        results = await self._named("results_by_id", wanted)
+        attempts = await self._named("read_attempts", task_id)
+        dependencies = await self._named("read_dependencies", task_id)
+        return TaskDetail(
+            Task._make(rows[0]),
+            Payload(*inputs[0][1:]) if inputs else None,
+            Payload(*results[0][1:]) if results else None,
+            [Attempt._make(row) for row in attempts],
+            [row[0] for row in dependencies],
+        )
+
+    async def get_tasks(self, task_ids: Sequence[int]) -> list[Task]:
+        rows = await self._named("tasks_by_id", f"[{','.join(map(str, task_ids))}]")
+        return [Task._make(row) for row in rows]
+
+    async def get_result(self, task_id: int) -> Payload | None:
+        rows = await self._named("results_by_id", f"[{task_id}]")
+        return Payload(*rows[0][1:]) if rows else None
+
+    async def list_tasks(
+        self,
+        namespace: str,
+        filter: Filter | None,
+        order_by: str,
+        descending: bool,
+        limit: int,
+        after: list[Any] | None,
+        now: int,
+    ) -> Page[Task]:
+        where, parameters = _where(namespace, filter, now)
+        sort = _SORTS[order_by]
+        way, beyond = ("DESC", "<") if descending else ("ASC", ">")
+        keys = "id" if sort == "id" else f"{sort}, id"
+        if after is not None:
+            marks = "?" if sort == "id" else "?, ?"
+            where += f" AND ({keys}) {beyond} ({marks})"
+            parameters += after
+        order = ", ".join(f"{key} {way}" for key in ([sort] if sort == "id" else [sort, "id"]))
+        sql = f"SELECT {_COLUMNS} FROM tasks WHERE {where} ORDER BY {order} LIMIT ?"
+        rows, revision = await self._page(sql, *parameters, limit + 1)
+        tasks = [Task._make(row) for row in rows[:limit]]
+        key = _task_key(tasks[-1], order_by) if len(rows) > limit else None
+        return Page(tasks, key, revision)
+
+    async def count_tasks(self, namespace: str, filter: Filter | None, now: int) -> dict[int, int]:
+        if filter is None or filter.takes_everything:
+            return dict(await self._named("count_all", namespace))
+        where, parameters = _where(namespace, filter, now)
+        sql = f"SELECT state, count(*) FROM tasks WHERE {where} GROUP BY state"
+        return dict(await self._rows(sql, *parameters))
+
+    async def read_logs(
+        self, namespace: str, task_id: int, after: int, attempt: int, limit: int
+    ) -> list[LogRow]:
+        if after < 0:
+            end = (await self._named("read_log_end", task_id))[0][0] or 0
+            after = max(0, end + after)
+        rows = await self._named("read_logs", task_id, after, attempt, limit, namespace)
+        return [LogRow._make(row) for row in rows]
+
+    # The fleet
+
+    async def list_agents(
+        self, namespace: str, filter: Filter | None, limit: int, after: list[Any] | None, now: int
+    ) -> Page[Agent]:
+        where, parameters = _where(namespace, filter, now)
+        if after is not None:
+            where += " AND (create_time < ? OR (create_time = ? AND id > ?))"
+            parameters += [after[0], *after]
+        columns = ", ".join(Agent._fields)
+        sql = f"SELECT {columns} FROM agents WHERE {where} ORDER BY create_time DESC, id LIMIT ?"
+        rows, revision = await self._page(sql, *parameters, limit + 1)
+        agents = [Agent._make(row) for row in rows[:limit]]
+        more = len(rows) > limit
+        return Page(agents, [agents[-1].create_time, agents[-1].id] if more else None, revision)
+
+    async def list_queues(
+        self, namespace: str, filter: Filter | None, limit: int, after: list[Any] | None, now: int
+    ) -> Page[Queue]:
+        """Counts are filtered on too and have no column, so pages are filtered here."""
+        matches = None if filter is None else compile_predicate(filter)
+        position, found = (after[0] if after else ""), list[Queue]()
+        while True:
+            rows, revision = await self._page(
+                self._queries["read_queues"], namespace, position, limit + 1
+            )
+            queues = await self._with_counts(rows[:limit])
+            for queue in queues:
+                if matches is None or matches(queue, now):
+                    if len(found) == limit:
+                        return Page(found, [found[-1].name], revision)
+                    found.append(queue)
+            if len(rows) <= limit:
+                return Page(found, None, revision)
+            position = queues[-1].name
+
+    async def _with_counts(self, rows: list[Any]) -> list[Queue]:
+        wanted = [(row[0], row[1]) for row in rows]
+        counts: dict[tuple[str, str], list[tuple[str, int, int]]] = {key: [] for key in wanted}
+        for namespace, queue, name, state, count in await self._named(
+            "counts_by_key", json.dumps(wanted)
+        ):
+            if count:
+                counts[namespace, queue].append((name, state, count))
+        return [Queue(*row, counts=tuple(counts[row[0], row[1]])) for row in rows]
+
+    async def list_schedules(
+        self, namespace: str, filter: Filter | None, limit: int, after: list[Any] | None, now: int
+    ) -> Page[Schedule]:
+        where, parameters = _where(namespace, filter, now)
+        if after is not None:
+            where += " AND id > ?"
+            parameters += after
+        columns = ", ".join(Schedule._fields)
+        sql = f"SELECT {columns} FROM schedules WHERE {where} ORDER BY id LIMIT ?"
+        rows, revision = await self._page(sql, *parameters, limit + 1)
+        found = [Schedule._make(row) for row in rows[:limit]]
+        return Page(found, [found[-1].id] if len(rows) > limit else None, revision)
+
+    async def get_agent(self, namespace: str, agent_id: str) -> Agent | None:
+        rows = await self._named("read_agent", namespace, agent_id)
+        return Agent._make(rows[0]) if rows else None
+
+    async def get_schedule(self, namespace: str, schedule_id: str) -> Schedule | None:
+        rows = await self._named("read_schedule", namespace, schedule_id)
+        return Schedule._make(rows[0]) if rows else None
+
+    async def list_pools(self, namespace: str) -> list[PoolStatus]:
+        return [PoolStatus._make(row) for row in await self._named("read_pools", namespace)]
+
+    async def list_instances(
+        self, namespace: str | None, ended: bool = False
+    ) -> list[Instance]:
+        name = "read_all_instances" if ended else "read_instances"
+        return [Instance._make(row) for row in await self._named(name, namespace)]
+
+    # What a starting server must know, and the change log
+
+    async def ready_counts(self) -> dict[tuple[str, str], dict[str, int]]:
+        found: dict[tuple[str, str], dict[str, int]] = {}
+        for namespace, queue, name, count in await self._named("ready_counts"):
+            found.setdefault((namespace, queue), {})[name] = count
+        return found
+
+    async def running_tasks(self) -> list[Task]:
+        return [Task._make(row) for row in await self._named("running_tasks")]
+
+    async def live_agents(self) -> list[Agent]:
+        return [Agent._make(row) for row in await self._named("live_agents")]
+
+    async def next_wake(self) -> int | None:
+        found: int | None = (await self._named("next_wake"))[0][0]
+        return found
+
+    async def revision(self) -> int:
+        return int((await self._named("last_revision"))[0][0])
+
+    async def change_blobs(self, revision: int, limit: int) -> tuple[int, int, list[Any]]:
+        """Return the first and last kept revision, and rows of the log after `revision`."""
+        async with self._lend() as connection:
+            await connection.execute_fetchall("BEGIN")
+            try:
+                bounds = await connection.execute_fetchall(self._queries["change_bounds"])
+                rows = await connection.execute_fetchall(
+                    self._queries["changes_after"], (revision, limit)
+                )
+            finally:
+                await connection.execute_fetchall("COMMIT")
+        first, last = next(iter(bounds))
+        return first, last, list(rows)
+
+
+def _where(namespace: str, filter: Filter | None, now: int) -> tuple[str, list[Any]]:
+    if filter is None or filter.takes_everything:
+        return "namespace = ?", [namespace]
+    fragment = compile_sql(filter, now)
+    where = f"namespace = ? AND {fragment.sql}{_index_hint(filter)}"
+    return where, [namespace, *fragment.params]
+
+
+def _index_hint(filter: Filter) -> str:
+    """Repeat what a filter on states implies in the words of a partial index, which the planner needs to use it."""
+    if filter.table is not TASK_FIELDS:
+        return ""
+    root = filter.root
+    for node in root.children if isinstance(root, All) else (root,):
+        if (
+            isinstance(node, ValueTerm)
+            and node.field.name == "state"
+            and node.values
+            and not {READY, SUCCEEDED} & set(node.values)
+        ):
+            return " AND state NOT IN (3, 6)"
+    return ""
+
+
+def _task_key(task: Task, order_by: str) -> list[Any]:
+    if order_by == "create_time":
+        return [task.id]
+    value = getattr(task, order_by)
+    return [0 if value is None else value, task.id]

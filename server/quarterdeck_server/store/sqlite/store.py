@@ -1,0 +1,132 @@
+"""The store of one SQLite file: opening it safely, its writing thread, its reads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import secrets
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from quarterdeck_server.engine.changes import Change
+from quarterdeck_server.engine.claim import Waiting
+from quarterdeck_server.engine.commands import Command
+from quarterdeck_server.engine.ids import NODE_BITS, IdSource
+from quarterdeck_server.store.base import GroupResult, StoreUnavailable
+from quarterdeck_server.store.sqlite.changelog import decode_changes
+from quarterdeck_server.store.sqlite.files import DataDirectory, connect
+from quarterdeck_server.store.sqlite.reads import Reader
+from quarterdeck_server.store.sqlite.writer import Writer, is_disk_error
+
+Result = TypeVar("Result")
+
+
+class SqliteStore(Reader):
+    """See `store.base.Store`. Reads are inherited; writes go to the one thread that owns the writing connection."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = DataDirectory(directory)
+        super().__init__(self._directory.database)
+        self.store_id = ""
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._writer: Writer | None = None
+
+    async def open(self) -> None:
+        self._directory.lock()
+        self._thread = threading.Thread(target=self._work, name="quarterdeck-writer", daemon=True)
+        self._thread.start()
+        try:
+            await self._on_thread(self._open)
+            await super().open()
+        except BaseException:
+            await self.close()
+            raise
+
+    def _open(self) -> None:
+        self._connection = connect(self._directory.database)
+        row = self._connection.execute("SELECT value FROM meta WHERE key = 'store_id'").fetchone()
+        self.store_id = row[0]
+        ids = IdSource(secrets.randbits(NODE_BITS))
+        self._writer = Writer(self._connection, ids.next, lambda: secrets.randbits(63))
+
+    async def close(self) -> None:
+        await super().close()
+        if self._thread is not None:
+            await self._on_thread(self._close)
+            self._jobs.put(None)
+            await asyncio.to_thread(self._thread.join)
+            self._thread = None
+        self._directory.unlock()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("PRAGMA optimize")
+            self._connection.close()
+            self._connection = self._writer = None
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+
+    async def _on_thread(self, function: Callable[[], Result]) -> Result:
+        """Run a function on the writing thread. It runs to its end even when the caller is cancelled."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+
+        def job() -> None:
+            try:
+                result = function()
+            except BaseException as error:
+                loop.call_soon_threadsafe(_settle, future, None, error)
+            else:
+                loop.call_soon_threadsafe(_settle, future, result, None)
+
+        self._jobs.put(job)
+        return await asyncio.shield(future)
+
+    async def run_group(
+        self, commands: Sequence[Command], waiting: Waiting, now: int
+    ) -> GroupResult:
+        writer = self._writer
+        if writer is None:
+            raise StoreUnavailable("the store is closed")
+        return await self._on_thread(lambda: writer.run(commands, waiting, now))
+
+    async def probe(self) -> None:
+        await self._on_thread(self._probe)
+
+    def _probe(self) -> None:
+        assert self._connection is not None
+        try:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO meta VALUES ('probe', hex(randomblob(8)))"
+            )
+        except sqlite3.Error as error:
+            if is_disk_error(error):
+                raise StoreUnavailable(str(error)) from error
+            raise
+
+    async def changes_after(self, revision: int, limit: int) -> list[Change] | None:
+        first, last, rows = await self.change_blobs(revision, 1 + limit // 1000)
+        if revision > last or (revision < last and (not rows or first > revision + 1)):
+            return None
+        changes = []
+        for _, _, data in rows:
+            changes += [c for c in decode_changes(data) if c.revision > revision]
+        return changes
+
+
+def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)

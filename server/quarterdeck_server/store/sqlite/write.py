@@ -1,0 +1,128 @@
+"""Writing what became of a World, in a constant number of statements for each kind of row."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from typing import Any
+
+from quarterdeck_server.engine.commands import Prune
+from quarterdeck_server.engine.model import Payload
+from quarterdeck_server.engine.timeunits import DAY
+from quarterdeck_server.engine.world import World
+from quarterdeck_server.store.sqlite.bulk import write_rows
+from quarterdeck_server.store.sqlite.changelog import encode_changes
+from quarterdeck_server.store.sqlite.queries import load_queries
+
+INLINE_LIMIT = 16 * 1024
+"""Payloads of this size and more are stored once, by their SHA-256."""
+
+REQUESTS_KEPT = DAY
+"""How long the answers of repeatable requests are kept."""
+
+_OF_A_TASK = ("inputs", "results", "attempts", "logs", "log_ends", "dependencies", "keys", "tasks")
+
+
+def write_world(connection: sqlite3.Connection, world: World) -> None:
+    """Write everything that changed. The World must be finished."""
+    write_rows(connection, "insert_tasks", list(world.born.values()))
+    write_rows(connection, "update_tasks", [world.tasks[i] for i in world.stored])
+    _write_payloads(connection, "insert_inputs", world.inputs)
+    _write_payloads(connection, "insert_results", world.results)
+    write_rows(connection, "insert_attempts", world.attempts)
+    write_rows(connection, "insert_dependencies", world.dependencies)
+    _write_requests(connection, world)
+    _write_logs(connection, world)
+    _write_fleet(connection, world)
+    write_rows(connection, "insert_changes", encode_changes(world.changes))
+
+
+def _write_payloads(
+    connection: sqlite3.Connection, name: str, payloads: dict[int, Payload]
+) -> None:
+    rows: list[tuple[int, str, bytes | None, bytes | None]] = []
+    blobs: dict[bytes, bytes] = {}
+    for task_id, (content_type, data) in payloads.items():
+        if len(data) < INLINE_LIMIT:
+            rows.append((task_id, content_type, data, None))
+        else:
+            digest = hashlib.sha256(data).digest()
+            blobs[digest] = data
+            rows.append((task_id, content_type, None, digest))
+    write_rows(connection, "insert_blobs", list(blobs.items()))
+    write_rows(connection, name, rows)
+
+
+def _write_requests(connection: sqlite3.Connection, world: World) -> None:
+    write_rows(
+        connection,
+        "insert_keys",
+        [(*key, task_id, content) for key, (task_id, content) in world.new_keys.items()],
+    )
+    write_rows(
+        connection,
+        "insert_requests",
+        [(*key, body, reply, world.now) for key, (body, reply) in world.new_requests.items()],
+    )
+
+
+def _write_logs(connection: sqlite3.Connection, world: World) -> None:
+    if not world.logs:
+        return
+    write_rows(connection, "insert_logs", world.logs)
+    ends = [
+        (task_id, attempt, sequence, next_offset)
+        for task_id, (sequence, offsets) in world.log_ends.items()
+        for attempt, next_offset in offsets.items()
+    ]
+    write_rows(connection, "insert_log_ends", ends)
+
+
+def _write_fleet(connection: sqlite3.Connection, world: World) -> None:
+    write_rows(connection, "put_queues", [world.queues[key][:-1] for key in world.dirty_queues])
+    write_rows(connection, "put_counts", _counts(world))
+    write_rows(connection, "put_agents", [world.agents[key] for key in world.dirty_agents])
+    write_rows(connection, "put_schedules", [world.schedules[k] for k in world.dirty_schedules])
+    write_rows(connection, "put_instances", [world.instances[i] for i in world.dirty_instances])
+    write_rows(connection, "put_pools", [world.pools[key] for key in world.dirty_pools])
+    queries = load_queries()
+    for key in world.deleted_schedules:
+        connection.execute(queries["delete_schedule"], key)
+    for key in world.deleted_pools:
+        connection.execute(queries["delete_pool"], key)
+
+
+def _counts(world: World) -> list[tuple[Any, ...]]:
+    """Return the cells of the counters that this group changed, with their new values."""
+    rows = []
+    for key, deltas in world.deltas.items():
+        now = {(name, state): n for name, state, n in world.queues[key].counts}
+        rows += [
+            (*key, name, state, now.get((name, state), 0))
+            for (name, state), step in deltas.items()
+            if step
+        ]
+    return rows
+
+
+def prune(connection: sqlite3.Connection, world: World, command: Prune) -> None:
+    """Remove the pruned tasks with all that belongs to them, and old entries of what else is kept for a time."""
+    queries = load_queries()
+    if world.pruned:
+        ids = json.dumps(world.pruned)
+        hashes = connection.execute(queries["prune_hashes"], (ids,)).fetchall()
+        for kind in _OF_A_TASK:
+            connection.execute(queries[f"prune_{kind}"], (ids,))
+        for row in hashes:
+            connection.execute(queries["prune_blob"], row)
+    connection.execute(
+        queries["prune_requests"], (world.now - REQUESTS_KEPT, command.limit)
+    )
+    oldest = world.revision - command.keep_changes
+    connection.execute(
+        queries["prune_changes"], (command.changes_before, oldest, command.limit)
+    )
+    connection.execute(queries["prune_agents"], (command.ended_before,))
+    connection.execute(queries["prune_instances"], (command.ended_before,))
+    connection.execute(queries["prune_counts"])

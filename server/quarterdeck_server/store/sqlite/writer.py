@@ -1,0 +1,193 @@
+"""One group of commands in one transaction, on the one connection that writes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from quarterdeck_server.engine.claim import Supply, Waiting, demand, fresh, hand_off, order
+from quarterdeck_server.engine.commands import Command, Prune, Sweep
+from quarterdeck_server.engine.decide import Needs, decide, gather
+from quarterdeck_server.engine.dependencies import settle
+from quarterdeck_server.engine.model import Payload, Task
+from quarterdeck_server.engine.states import READY
+from quarterdeck_server.engine.world import World
+from quarterdeck_server.store.base import GroupResult, StoreUnavailable
+from quarterdeck_server.store.sqlite.load import Loader
+from quarterdeck_server.store.sqlite.write import prune, write_world
+
+_DISK_ERRORS = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+    }
+)
+
+
+def is_disk_error(error: BaseException) -> bool:
+    """Say whether an error is of the database file, so of no command in particular."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and (code & 0xFF) in _DISK_ERRORS
+
+
+class Writer:
+    """Carries out groups. Not thread-safe: used by the store's thread alone."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        new_id: Callable[[int], int],
+        new_token: Callable[[], int],
+    ) -> None:
+        self._connection = connection
+        self._loader = Loader(connection)
+        self._new_id = new_id
+        self._new_token = new_token
+        self._revision = connection.execute(
+            "SELECT ifnull(max(last_revision), 0) FROM changes"
+        ).fetchone()[0]
+
+    def run(self, commands: Sequence[Command], waiting: Waiting, now: int) -> GroupResult:
+        """Carry out a group; a command with an unexpected error fails alone.
+
+        Raises:
+            StoreUnavailable: nothing of the group was applied.
+        """
+        try:
+            return self._transaction(commands, waiting, now)
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            if len(commands) <= 1 and not waiting:
+                return GroupResult([error], [], [], {}, {}, None)
+        return self._one_by_one(commands, waiting, now)
+
+    def _one_by_one(
+        self, commands: Sequence[Command], waiting: Waiting, now: int
+    ) -> GroupResult:
+        """Find the command that fails by giving each a transaction of its own; the hand-off comes last."""
+        whole = GroupResult([], [], [], {}, {}, None)
+        for command in commands:
+            _add(whole, self.run([command], {}, now))
+        if waiting:
+            _add(whole, self._transaction([], waiting, now))
+        return whole
+
+    def _transaction(
+        self, commands: Sequence[Command], waiting: Waiting, now: int
+    ) -> GroupResult:
+        for claims in waiting.values():
+            for claim in claims:
+                claim.taken.clear()
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            result, revision = self._decide_and_write(commands, waiting, now)
+            connection.execute("COMMIT")
+        except BaseException as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if is_disk_error(error):
+                raise StoreUnavailable(str(error)) from error
+            raise
+        self._revision = revision
+        return result
+
+    def _decide_and_write(
+        self, commands: Sequence[Command], waiting: Waiting, now: int
+    ) -> tuple[GroupResult, int]:
+        world = World(now, self._revision, lambda: self._new_id(now), self._new_token)
+        needs = gather(commands)
+        self._loader.load(world, needs)
+        replies: list[Any] = [decide(world, command) for command in commands]
+        self._settle(world)
+        inputs = self._hand_off(world, waiting) if waiting else {}
+        self._loader.load_queues(world, world.deltas)
+        self._loader.load_agents(world, world.agent_deltas)
+        world.finish()
+        write_world(self._connection, world)
+        self._answer_maintenance(world, needs, commands, replies)
+        ready = {
+            key: {} if queue.paused else _ready_names(queue.counts)
+            for key, queue in world.queues.items()
+        }
+        result = GroupResult(replies, world.changes, world.claims, inputs, ready, world.wake_at)
+        return result, world.revision
+
+    def _answer_maintenance(
+        self, world: World, needs: Needs, commands: Sequence[Command], replies: list[Any]
+    ) -> None:
+        if needs.prune is not None:
+            prune(self._connection, world, needs.prune)
+        if needs.sweep:
+            wake = self._loader.next_wake()
+            for index, command in enumerate(commands):
+                if isinstance(command, Sweep):
+                    replies[index] = wake
+        for index, command in enumerate(commands):
+            if isinstance(command, Prune):
+                replies[index] = len(world.pruned)
+
+    def _settle(self, world: World) -> None:
+        """Follow the ends of tasks to their dependents, level by level."""
+        while world.just_ended:
+            ended, world.just_ended = world.just_ended, []
+            ids = {task.id for task in ended}
+            edges = self._loader.dependents(list(ids))
+            edges += [edge for edge in world.dependencies if edge[1] in ids]
+            if edges:
+                self._loader.load_tasks(world, {dependent for dependent, _ in edges})
+                settle(world, ended, edges)
+
+    def _hand_off(self, world: World, waiting: Waiting) -> dict[int, Payload]:
+        self._loader.load_queues(
+            world,
+            {(profile.namespace, queue) for profile in waiting for queue in profile.queues},
+        )
+        wanted = demand(world, waiting)
+        if not wanted:
+            return {}
+        lanes = fresh(world, wanted)
+        for lane, count in wanted.items():
+            if len(lanes[lane]) < world.ready_count(lane[:2])[lane.name]:
+                lanes[lane] = self._with_stored(world, lane, count, lanes[lane])
+        hand_off(world, waiting, Supply(lanes))
+        inputs = {i: world.inputs[i] for i in world.claimed if i in world.inputs}
+        stored = [i for i in world.claimed if i not in world.born]
+        if stored:
+            inputs.update(self._loader.inputs(stored))
+        return inputs
+
+    def _with_stored(
+        self, world: World, lane: tuple[str, str, str], count: int, changed: list[Task]
+    ) -> list[Task]:
+        """Return the first ready tasks of a lane, stored ones and those this group changed, in order."""
+        # Rows that this group took out of the lane are still in the index: read that many more.
+        limit = count + len(world.stored)
+        rows = self._loader.rows("ready_of_lane", *lane, limit)
+        stored = [Task._make(row) for row in rows if row[0] not in world.stored]
+        if not changed:
+            return stored
+        return sorted(stored + changed, key=order)
+
+
+def _ready_names(counts: tuple[tuple[str, int, int], ...]) -> dict[str, int]:
+    return {name: n for name, state, n in counts if state == READY}
+
+
+def _add(whole: GroupResult, part: GroupResult) -> None:
+    whole.replies += part.replies
+    whole.changes += part.changes
+    whole.claims += part.claims
+    whole.inputs.update(part.inputs)
+    whole.ready.update(part.ready)
+    if part.wake_at is not None:
+        whole.wake_at = min(part.wake_at, whole.wake_at or part.wake_at)
