@@ -1,0 +1,158 @@
+"""What the SDK raises.
+
+    QuarterdeckError
+    ├── Fail                       raised by a handler: the task fails, no further attempt
+    ├── RetryLater                 raised by a handler: try again after a delay of its choice
+    ├── DefinitionError            a handler or an agent that cannot work, found at decoration
+    ├── PayloadError               a value that cannot be encoded, or bytes that do not fit a type
+    ├── TaskFailedError            result() of a task that ended otherwise than by success
+    ├── WaitTimeoutError           a wait that was over before the task ended
+    └── ApiError                   the server refused a call, or cannot be reached
+        ├── InvalidArgumentError   INVALID_ARGUMENT: asking again cannot help
+        ├── NotFoundError          NOT_FOUND
+        ├── ConflictError          ALREADY_EXISTS, ABORTED
+        ├── WrongStateError        FAILED_PRECONDITION
+        ├── WatchTokenExpiredError OUT_OF_RANGE: watch again without a token
+        ├── LimitExceededError     RESOURCE_EXHAUSTED
+        └── UnavailableError       UNAVAILABLE, DEADLINE_EXCEEDED: the outcome may be unknown
+
+A cancel is none of these: it reaches a handler as `asyncio.CancelledError`, which
+`except Exception` does not swallow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class QuarterdeckError(Exception):
+    """Everything that the SDK raises on purpose."""
+
+
+class Fail(QuarterdeckError):
+    """Raised by a handler when no further attempt can help: the task fails at once.
+
+    Args:
+        message: What happened, for the person who reads it.
+        type: The error's class, for grouping.
+    """
+
+    def __init__(self, message: str, *, type: str = "Fail") -> None:
+        super().__init__(message)
+        self.type = type
+
+
+class RetryLater(QuarterdeckError):
+    """Raised by a handler to end this attempt and to choose the delay before the next.
+
+    The attempt counts; when it was the last one, the task fails.
+
+    Args:
+        delay_seconds: Least delay before the next attempt, instead of the policy's.
+        message: Why, for the person who reads it.
+    """
+
+    def __init__(self, delay_seconds: float, message: str = "") -> None:
+        super().__init__(message or f"asked to be tried again in {delay_seconds:g} s")
+        if not 0 <= delay_seconds <= 315_576_000_000:
+            raise ValueError(f"delay_seconds: expected 0 or more seconds, got {delay_seconds!r}")
+        self.delay_seconds = delay_seconds
+
+
+class DefinitionError(QuarterdeckError, TypeError):
+    """A handler or an agent that cannot work as it is written."""
+
+
+class PayloadError(QuarterdeckError, ValueError):
+    """A value that cannot be encoded, or bytes that do not fit the type that is asked for.
+
+    Attributes:
+        field: Path of the wrong field, such as `question.sources[3].url`; empty for the whole.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}" if field else problem)
+        self.field = field
+
+
+class TaskFailedError(QuarterdeckError):
+    """The task whose result was asked for ended without one.
+
+    Attributes:
+        task_id: The task.
+        state: How it ended: `failed`, `cancelled` or `expired`.
+        reason: Why, as the server names it, such as `POISON`; may be empty.
+        failure_type: Class of the last attempt's error; empty when there is none.
+    """
+
+    def __init__(
+        self, task_id: str, state: str, reason: str, failure_type: str, message: str
+    ) -> None:
+        why = ": ".join(part for part in (reason, failure_type, message) if part)
+        super().__init__(f"{task_id} {state}" + (f" ({why})" if why else ""))
+        self.task_id = task_id
+        self.state = state
+        self.reason = reason
+        self.failure_type = failure_type
+
+
+class WaitTimeoutError(QuarterdeckError, TimeoutError):
+    """The time to wait was over before the task ended; the task goes on."""
+
+
+class ApiError(QuarterdeckError):
+    """The server refused a call, or could not be reached.
+
+    Attributes:
+        code: Name of the gRPC status code, such as `NOT_FOUND`.
+        reason: Name of an `ErrorReason`, such as `TASK_NOT_FOUND`; empty when the error
+            did not come from a Quarterdeck server.
+        metadata: The facts of the error; the keys stand at the `ErrorReason`.
+        fields: What is wrong by path of the field, where fields were wrong.
+        retry_delay: Seconds after which a later call may succeed, if the server said so.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "UNKNOWN",
+        reason: str = "",
+        metadata: Mapping[str, str] | None = None,
+        fields: Mapping[str, str] | None = None,
+        retry_delay: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.metadata = dict(metadata or {})
+        self.fields = dict(fields or {})
+        self.retry_delay = retry_delay
+
+
+class InvalidArgumentError(ApiError, ValueError):
+    """The call is wrong in itself; sending it again cannot help."""
+
+
+class NotFoundError(ApiError, LookupError):
+    """What the call names does not exist, or retention has removed it."""
+
+
+class ConflictError(ApiError):
+    """What the call creates exists with other content, or was changed meanwhile."""
+
+
+class WrongStateError(ApiError):
+    """The state of what the call names does not allow it."""
+
+
+class WatchTokenExpiredError(ApiError):
+    """The resume token is of another database or too old: watch again without one."""
+
+
+class LimitExceededError(ApiError):
+    """Too much at once."""
+
+
+class UnavailableError(ApiError):
+    """The server cannot be reached or cannot answer now; the outcome may be unknown."""

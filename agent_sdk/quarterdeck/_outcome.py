@@ -1,0 +1,147 @@
+"""How an attempt ended, as a report."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+
+from google.protobuf import duration_pb2
+
+from quarterdeck._agent import InputError
+from quarterdeck._codec import encode
+from quarterdeck._errors import Fail, PayloadError, RetryLater
+from quarterdeck._lease import Cause, Lease
+from quarterdeck._times import to_duration
+from quarterdeck.v1.agent_service_pb2 import (
+    AttemptReport,
+    Cancelled,
+    Failed,
+    Released,
+    Succeeded,
+)
+from quarterdeck.v1.payload_pb2 import Failure, Payload
+
+_MESSAGE_CHARACTERS = 4_096
+_TRACE_CHARACTERS = 65_536
+_TYPE_CHARACTERS = 256
+
+
+class RemoteError(Exception):
+    """What a handler raised in a child process, as text.
+
+    Attributes:
+        failure: The failure to report.
+        retry_delay: Seconds that the handler asked for, if any.
+    """
+
+    def __init__(self, failure: Failure, retry_delay: float | None = None) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+        self.retry_delay = retry_delay
+
+
+def success(lease: Lease, data: bytes) -> AttemptReport:
+    """The report of a result, or of giving in when the handler saw the cancel and has none."""
+    if not data and lease.cause is not None and lease.cancelled._seen:
+        return interrupted(lease, "")
+    claimed = lease.claimed
+    done = Succeeded(result=Payload(data=data)) if data else Succeeded()
+    return AttemptReport(task_id=claimed.task_id, lease_token=claimed.lease_token, succeeded=done)
+
+
+def result(lease: Lease, value: object) -> AttemptReport:
+    """The report of a handler that returned `value`."""
+    try:
+        data = encode(value)
+    except PayloadError as error:
+        # The same handler will return the same kind of value again.
+        return failed(
+            lease,
+            Failure(
+                type="PayloadError",
+                message=f"result {error}"[:_MESSAGE_CHARACTERS],
+                non_retryable=True,
+            ),
+        )
+    return success(lease, data)
+
+
+def error(lease: Lease, raised: BaseException) -> AttemptReport:
+    """The report of a handler that raised."""
+    if lease.cause is not None:
+        text = "" if isinstance(raised, asyncio.CancelledError) else _describe(raised)
+        return interrupted(lease, text)
+    if isinstance(raised, asyncio.CancelledError):
+        message = str(raised) or "the handler gave the task up"
+        return _report(lease, cancelled=Cancelled(message=message[:_MESSAGE_CHARACTERS]))
+    if isinstance(raised, RemoteError):
+        return failed(lease, raised.failure, raised.retry_delay)
+    delay = raised.delay_seconds if isinstance(raised, RetryLater) else None
+    return failed(lease, failure_of(raised), delay)
+
+
+def interrupted(lease: Lease, message: str) -> AttemptReport:
+    """The report of a handler that ended because it was interrupted."""
+    message = message[:_MESSAGE_CHARACTERS]
+    if lease.cause is Cause.SHUTDOWN:
+        return released(lease, message or "the agent stops")
+    if lease.cause is Cause.TIMEOUT:
+        text = message or "the attempt took longer than its timeout"
+        return failed(lease, Failure(type="ATTEMPT_TIMEOUT", message=text))
+    return _report(lease, cancelled=Cancelled(message=message))
+
+
+def released(lease: Lease, message: str) -> AttemptReport:
+    """The report that gives a task back."""
+    return _report(lease, released=Released(message=message))
+
+
+def failed(lease: Lease, failure: Failure, delay: float | None = None) -> AttemptReport:
+    """The report of a failure."""
+    wait: duration_pb2.Duration | None = None if delay is None else to_duration(delay)
+    return _report(lease, failed=Failed(failure=failure, retry_delay=wait))
+
+
+def failure_of(raised: BaseException) -> Failure:
+    """An exception as the failure that operators read."""
+    kind = raised.type if isinstance(raised, Fail) else type(raised).__name__
+    quiet = isinstance(raised, (Fail, RetryLater, PayloadError))
+    trace = "" if quiet else "".join(traceback.format_exception(raised))
+    return Failure(
+        type=_utf8(kind)[:_TYPE_CHARACTERS],
+        message=_utf8(_message(raised))[:_MESSAGE_CHARACTERS],
+        # The end of a long trace says most: it names the line that raised.
+        stack_trace=_utf8(trace)[-_TRACE_CHARACTERS:],
+        non_retryable=isinstance(raised, (Fail, InputError)),
+    )
+
+
+def _message(raised: BaseException) -> str:
+    try:
+        return str(raised)
+    except Exception as broken:
+        return f"its message cannot be read: {type(broken).__name__}"
+
+
+def _describe(raised: BaseException) -> str:
+    return f"{type(raised).__name__}: {_utf8(_message(raised))}"
+
+
+def _utf8(text: str) -> str:
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
+def _report(
+    lease: Lease,
+    *,
+    failed: Failed | None = None,
+    cancelled: Cancelled | None = None,
+    released: Released | None = None,
+) -> AttemptReport:
+    return AttemptReport(
+        task_id=lease.claimed.task_id,
+        lease_token=lease.claimed.lease_token,
+        failed=failed,
+        cancelled=cancelled,
+        released=released,
+    )

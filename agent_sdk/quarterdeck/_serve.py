@@ -1,0 +1,197 @@
+"""Putting an agent to work."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+import uuid
+from collections.abc import Iterator
+from types import FrameType
+
+from quarterdeck._agent import Agent
+from quarterdeck._control import control
+from quarterdeck._errors import DefinitionError
+from quarterdeck._link import Link, resolve_address
+from quarterdeck._session import Session
+from quarterdeck.v1.agent_pb2 import AgentInfo
+
+logger = logging.getLogger("quarterdeck")
+
+INSTANCE_VARIABLE = "QUARTERDECK_INSTANCE_ID"
+_STUCK_SECONDS = 5.0
+
+
+def serve(
+    agent: Agent,
+    address: str | None = None,
+    *,
+    namespace: str = "default",
+    grace: float = 30.0,
+) -> None:
+    """Run an agent until SIGTERM or SIGINT, or until its pool drains it.
+
+    On the signal it claims no more and lets running handlers finish for `grace` seconds; then
+    it cancels them, and gives back what is left, which costs those tasks no attempt. A second
+    signal ends the grace. A server that is away is waited for.
+
+    Args:
+        agent: The agent.
+        address: `host:port` of the server; by default `QUARTERDECK_SERVER` of the environment,
+            else `127.0.0.1:7400`.
+        namespace: Tenant.
+        grace: Seconds that running handlers have to finish.
+
+    Raises:
+        DefinitionError: The agent has no handler.
+        ApiError: The server will never accept this agent.
+    """
+    service = _Service(agent, address, namespace, grace)
+    with _signals(service):
+        asyncio.run(service.run(owns_process=True))
+
+
+async def serve_async(
+    agent: Agent,
+    address: str | None = None,
+    *,
+    namespace: str = "default",
+    grace: float = 30.0,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Run an agent beside other things on the running loop; otherwise like `serve`.
+
+    Installs no signal handlers. It stops in good order when `stop` is set, and without any
+    grace when it is cancelled.
+
+    Args:
+        agent: The agent.
+        address: `host:port` of the server.
+        namespace: Tenant.
+        grace: Seconds that running handlers have to finish.
+        stop: Set it to stop the agent.
+
+    Raises:
+        DefinitionError: The agent has no handler.
+        ApiError: The server will never accept this agent.
+    """
+    service = _Service(agent, address, namespace, grace)
+    waiting = None if stop is None else asyncio.create_task(_stop_when(stop, service))
+    try:
+        await service.run()
+    finally:
+        if waiting is not None:
+            waiting.cancel()
+
+
+class _Service:
+    """One agent at work, seen from the loop that its handlers run on."""
+
+    def __init__(self, agent: Agent, address: str | None, namespace: str, grace: float) -> None:
+        if not agent.handlers:
+            raise DefinitionError(f"{agent.name}: the agent has no handler to serve")
+        self._agent = agent
+        self._address = resolve_address(address)
+        self._namespace = namespace
+        self._grace = grace
+        self._control = control()
+        self._session: Session | None = None
+        self._stops = 0
+
+    def stop(self) -> None:
+        """Ask for the end; a second time, for a quick one. For any thread and signal handler."""
+        self._control.soon(self._stop)
+
+    async def run(self, *, owns_process: bool = False) -> None:
+        """Work until the end that was asked for."""
+        loop = asyncio.get_running_loop()
+        work = asyncio.wrap_future(self._control.start(self._work(loop, owns_process)))
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            self.stop()
+            self.stop()
+            with contextlib.suppress(asyncio.CancelledError):
+                await work
+            raise
+
+    def _stop(self) -> None:
+        self._stops += 1
+        if self._session is not None:
+            self._session.stop()
+
+    async def _work(self, loop: asyncio.AbstractEventLoop, owns_process: bool) -> None:
+        link = await Link.open(self._address)
+        try:
+            self._session = Session(
+                self._control,
+                self._agent,
+                describe(self._agent),
+                link,
+                self._namespace,
+                loop,
+                self._grace,
+            )
+            for _ in range(self._stops):
+                self._session.stop()
+            logger.info("%s serves %s", self._agent.name, self._address)
+            await self._session.run()
+        finally:
+            await link.close()
+            if owns_process:
+                # Tasks may have been given back while a handler blocks the main thread: it must
+                # not go on beside the one that runs them next.
+                _exit_when_stuck(loop)
+
+
+def describe(agent: Agent) -> AgentInfo:
+    """How this process presents itself; a new id each time."""
+    return AgentInfo(
+        agent_id=uuid.uuid4().hex,
+        name=agent.name,
+        version=agent.version[:128],
+        hostname=socket.gethostname()[:256],
+        pid=os.getpid(),
+        slots=agent.slots,
+        labels=agent.labels,
+        instance_id=os.environ.get(INSTANCE_VARIABLE, ""),
+    )
+
+
+def _exit_when_stuck(loop: asyncio.AbstractEventLoop) -> None:
+    timer = threading.Timer(_STUCK_SECONDS, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+    with contextlib.suppress(RuntimeError):  # the loop is closed: not stuck
+        loop.call_soon_threadsafe(timer.cancel)
+        return
+    timer.cancel()
+
+
+async def _stop_when(stop: asyncio.Event, service: _Service) -> None:
+    await stop.wait()
+    service.stop()
+
+
+@contextlib.contextmanager
+def _signals(service: _Service) -> Iterator[None]:
+    """SIGTERM and SIGINT stop the service, also while a handler blocks the loop."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        service.stop()
+
+    before = {
+        number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

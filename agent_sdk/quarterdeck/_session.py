@@ -1,0 +1,285 @@
+"""An agent's session with its server: the leases, and what joins the parts.
+
+    Claims ──► accept ──► LoopRunner / threads / child processes
+                              │ finished
+    Heart ◄── leases          ▼
+      │ directives        LogShipper (rest of the log) ──► Reports ──► settled
+      └──► interrupt
+
+Everything here runs on the control thread, except `finished`, which hands over to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from quarterdeck import _outcome
+from quarterdeck._agent import Agent
+from quarterdeck._claims import Claims, claim_template
+from quarterdeck._control import Control
+from quarterdeck._handlers import LoopRunner, ThreadRunner, run_in_thread
+from quarterdeck._heart import Heart
+from quarterdeck._lease import Cause, Key, Lease
+from quarterdeck._link import Link
+from quarterdeck._logs import LogShipper
+from quarterdeck._processes import ProcessRunner
+from quarterdeck._reports import Reports
+from quarterdeck._times import from_duration
+from quarterdeck.v1.agent_pb2 import AgentInfo
+from quarterdeck.v1.agent_service_pb2 import ClaimResponse
+
+logger = logging.getLogger("quarterdeck")
+
+_UNWIND_SECONDS = 5.0
+_KILLED_SECONDS = 1.0
+_FLUSH_SECONDS = 5.0
+
+
+class Session:
+    """One agent at work. Made and run on the control thread.
+
+    Args:
+        control: The control thread.
+        agent: What it can do.
+        info: How it describes itself.
+        link: The server.
+        namespace: Tenant.
+        loop: Where async handlers run.
+        grace: Seconds that running handlers have once a stop was asked for.
+    """
+
+    def __init__(
+        self,
+        control: Control,
+        agent: Agent,
+        info: AgentInfo,
+        link: Link,
+        namespace: str,
+        loop: asyncio.AbstractEventLoop,
+        grace: float,
+    ) -> None:
+        self._control = control
+        self._agent = agent
+        self._info = info
+        self._grace = grace
+        self._leases: dict[Key, Lease] = {}
+        self._running = 0
+        self._draining = False
+        self._stopping = False
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        template = claim_template(namespace, info, agent.queues, list(agent.handlers))
+        self._claims = Claims(link, template, self._free, self._accept)
+        self._heart = Heart(link, namespace, info, self._leases, self._interrupt, self._drain)
+        self._logs = LogShipper(control, link, namespace, info.agent_id, self._flushed)
+        self._reports = Reports(link, namespace, info.agent_id, self._settled)
+        self._on_loop = LoopRunner(loop, info.agent_id, self.finished)
+        self._threads = ThreadRunner()
+        self._processes = ProcessRunner(info.agent_id)
+
+    def stop(self) -> None:
+        """Stop claiming and finish; asked for twice, do not wait for the grace."""
+        if self._stop.is_set():
+            self._hurry.set()
+        self._stop.set()
+
+    def finished(self, leases: list[Lease]) -> None:
+        """Handlers have ended. Callable from any thread."""
+        self._control.soon(self._take_back, leases)
+
+    async def run(self) -> None:
+        """Work until told to stop, then stop in good order.
+
+        Raises:
+            ApiError: The server will never accept this agent's claims.
+        """
+        claiming = asyncio.create_task(self._claims.run())
+        stopping = asyncio.create_task(self._stop.wait())
+        others = [asyncio.create_task(self._heart.run()), asyncio.create_task(self._logs.run())]
+        tasks = [claiming, stopping, *others]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await self._wind_down(claiming)
+            for task in done - {stopping}:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._processes.close()
+
+    def _free(self) -> int:
+        if self._draining or self._stopping:
+            return 0
+        return self._agent.slots - self._running
+
+    def _accept(self, response: ClaimResponse) -> None:
+        lease_seconds = from_duration(response.lease_duration)
+        expires = self._control.loop.time() + lease_seconds
+        on_loop: list[Lease] = []
+        for claimed in response.tasks:
+            handler = self._agent.handlers.get(claimed.name)
+            if handler is None:
+                # Only a server that ignores the names of the claim does this.
+                logger.error("no handler for %s; the task is left to its lease", claimed.name)
+                continue
+            lease = Lease(claimed, handler, expires, self._logs.ready, self._progressed)
+            self._leases[lease.key] = lease
+            self._running += 1
+            left = lease.seconds_to_deadline(lease_seconds)
+            if left is not None:
+                lease.timer = self._control.loop.call_later(
+                    left, self._interrupt, lease, Cause.TIMEOUT, "the attempt's time is over"
+                )
+            if handler.kind == "async":
+                on_loop.append(lease)
+            else:
+                self._threads.submit(self._body(lease))
+        if self._running:
+            self._quiet.clear()
+        if on_loop:
+            self._on_loop.loop.call_soon_threadsafe(self._on_loop.start, on_loop)
+        self._drain(response.drain)
+
+    def _body(self, lease: Lease) -> Callable[[], None]:
+        if lease.handler.kind == "process":
+            return partial(self._processes.run, lease, self.finished)
+        return partial(run_in_thread, lease, self._info.agent_id, self.finished)
+
+    def _progressed(self, lease: Lease) -> None:
+        self._control.soon(self._heart.progressed)
+
+    def _drain(self, drain: bool) -> None:
+        if drain == self._draining:
+            return
+        self._draining = drain
+        logger.info("told to drain" if drain else "told to go on")
+        self._claims.wake()
+        self._check_quiet()
+
+    def _interrupt(self, lease: Lease, cause: Cause, reason: str) -> None:
+        """Stop a handler. A lost lease is forgotten at once, others until their report."""
+        if lease.cause is Cause.LOST or (lease.cause is not None and cause is not Cause.LOST):
+            return
+        lease.cause = cause
+        lease.cancelled._fire(reason)
+        if cause is Cause.LOST:
+            self._forget(lease)
+        if lease.finished:
+            return
+        if lease.handler.kind == "async":
+            with contextlib.suppress(RuntimeError):  # the agent's loop is closed already
+                self._on_loop.loop.call_soon_threadsafe(self._on_loop.cancel, lease, self._told)
+            return
+        if lease.stop_child is not None:
+            lease.stop_child()
+        self._heart.acknowledge(lease)
+
+    def _told(self, lease: Lease) -> None:
+        self._control.soon(self._heart.acknowledge, lease)
+
+    def _take_back(self, leases: list[Lease]) -> None:
+        """Handlers have ended: their slots are free, their reports due."""
+        self._running -= len(leases)
+        due: list[Lease] = []
+        for lease in leases:
+            if lease.timer is not None:
+                lease.timer.cancel()
+            if self._leases.get(lease.key) is not lease:
+                logger.info("%s attempt %d ended after its lease", *lease.key)
+            elif lease.lines:
+                self._logs.flush(lease)
+            else:
+                due.append(lease)
+        if due:
+            self._reports.add(due)
+        self._claims.wake()
+        self._check_quiet()
+
+    def _flushed(self, lease: Lease) -> None:
+        self._reports.add([lease])
+
+    def _settled(self, leases: list[Lease]) -> None:
+        for lease in leases:
+            self._forget(lease)
+
+    def _forget(self, lease: Lease) -> None:
+        if self._leases.get(lease.key) is lease:
+            del self._leases[lease.key]
+        self._check_quiet()
+
+    def _check_quiet(self) -> None:
+        if self._running or self._leases:
+            return
+        self._quiet.set()
+        if self._draining and self._info.instance_id:
+            # A pool wants its instance back; an agent started by hand waits for its operator.
+            self._stop.set()
+
+    async def _wind_down(self, claiming: asyncio.Task[None]) -> None:
+        self._stopping = True
+        claiming.cancel()
+        await asyncio.gather(claiming, return_exceptions=True)
+        response = await self._claims.settle()
+        if response is not None:
+            self._give_back(response)
+        if not await self._finish_within(self._grace, hurry=True):
+            for lease in list(self._leases.values()):
+                self._interrupt(lease, Cause.SHUTDOWN, "the agent stops")
+            if not await self._finish_within(_UNWIND_SECONDS):
+                self._processes.close()
+            if not await self._finish_within(_KILLED_SECONDS):
+                self._abandon()
+                await self._finish_within(_FLUSH_SECONDS)
+        await self._heart.goodbye()
+
+    async def _finish_within(self, seconds: float, *, hurry: bool = False) -> bool:
+        """Wait until nothing is held; not at all any more once somebody is in a hurry."""
+        waits = [asyncio.create_task(self._quiet.wait())]
+        if hurry:
+            waits.append(asyncio.create_task(self._hurry.wait()))
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        return self._quiet.is_set()
+
+    def _give_back(self, response: ClaimResponse) -> None:
+        """Release what came when it was not wanted any more."""
+        expires = self._control.loop.time() + from_duration(response.lease_duration)
+        for claimed in response.tasks:
+            handler = self._agent.handlers.get(claimed.name)
+            if handler is not None and (claimed.task_id, claimed.attempt) not in self._leases:
+                self._release(Lease(claimed, handler, expires, self._logs.ready, self._progressed))
+
+    def _abandon(self) -> None:
+        """Release what does not end by itself. The process must end right after.
+
+        The released lease is a new object, so that the handler's late end finds no lease.
+        """
+        for lease in list(self._leases.values()):
+            if not lease.finished:
+                logger.warning("%s attempt %d does not stop; it is given back", *lease.key)
+                self._release(
+                    Lease(
+                        lease.claimed,
+                        lease.handler,
+                        lease.expires,
+                        self._logs.ready,
+                        self._progressed,
+                    )
+                )
+        self._running = 0
+        self._check_quiet()
+
+    def _release(self, lease: Lease) -> None:
+        lease.finished = True
+        lease.report = _outcome.released(lease, "the agent stops")
+        self._leases[lease.key] = lease
+        self._quiet.clear()
+        self._reports.add([lease])

@@ -1,0 +1,79 @@
+"""Errors from the wire: `google.rpc.Status` bytes become the exceptions of `_errors`.
+
+Read with the private copies in `quarterdeck.v1.status_pb2`, because grpcio-status pins
+grpcio to its own version.
+"""
+
+from __future__ import annotations
+
+import grpc
+from google.protobuf.message import DecodeError
+from grpc import aio
+
+from quarterdeck._errors import (
+    ApiError,
+    ConflictError,
+    InvalidArgumentError,
+    LimitExceededError,
+    NotFoundError,
+    UnavailableError,
+    WatchTokenExpiredError,
+    WrongStateError,
+)
+from quarterdeck.v1 import status_pb2
+
+_DETAILS_KEY = "grpc-status-details-bin"
+_NAMES: dict[int, str] = {code.value[0]: code.name for code in grpc.StatusCode}
+_CLASSES: dict[str, type[ApiError]] = {
+    "INVALID_ARGUMENT": InvalidArgumentError,
+    "NOT_FOUND": NotFoundError,
+    "ALREADY_EXISTS": ConflictError,
+    "ABORTED": ConflictError,
+    "FAILED_PRECONDITION": WrongStateError,
+    "OUT_OF_RANGE": WatchTokenExpiredError,
+    "RESOURCE_EXHAUSTED": LimitExceededError,
+    "UNAVAILABLE": UnavailableError,
+    "DEADLINE_EXCEEDED": UnavailableError,
+}
+
+
+def error_from_status(status: status_pb2.Status) -> ApiError:
+    """The exception for one item's error in a batch."""
+    code = _NAMES.get(status.code, "UNKNOWN")
+    info = status_pb2.ErrorInfo()
+    wrong = status_pb2.BadRequest()
+    retry = status_pb2.RetryInfo()
+    has_retry = False
+    for detail in status.details:
+        # The type URLs are those of google.rpc; only the bytes are ours as well.
+        kind = detail.type_url.rpartition("/")[2].rpartition(".")[2]
+        if kind == "ErrorInfo":
+            info.ParseFromString(detail.value)
+        elif kind == "BadRequest":
+            wrong.ParseFromString(detail.value)
+        elif kind == "RetryInfo":
+            retry.ParseFromString(detail.value)
+            has_retry = True
+    return _CLASSES.get(code, ApiError)(
+        status.message,
+        code=code,
+        reason=info.reason,
+        metadata=info.metadata,
+        fields={v.field: v.description for v in wrong.field_violations},
+        retry_delay=retry.retry_delay.ToTimedelta().total_seconds() if has_retry else None,
+    )
+
+
+def error_from_rpc(error: aio.AioRpcError) -> ApiError:
+    """The exception for a call that failed as a whole."""
+    for key, value in error.trailing_metadata() or ():
+        if key == _DETAILS_KEY and isinstance(value, bytes):
+            try:
+                return error_from_status(status_pb2.Status.FromString(value))
+            except DecodeError:
+                break
+    code = error.code().name
+    text = error.details() or code
+    if code == "UNAVAILABLE":
+        text = f"the server cannot be reached: {text}"
+    return _CLASSES.get(code, ApiError)(text, code=code)

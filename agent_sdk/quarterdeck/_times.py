@@ -1,0 +1,48 @@
+"""Instants and spans between Python and the wire."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from google.protobuf import duration_pb2, timestamp_pb2
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND = dt.timedelta(microseconds=1)
+
+Span = float | int | dt.timedelta
+"""A length of time: seconds, or a timedelta."""
+
+
+def seconds(span: Span) -> float:
+    """The length of `span` in seconds."""
+    return span.total_seconds() if isinstance(span, dt.timedelta) else float(span)
+
+
+def to_duration(span: Span) -> duration_pb2.Duration:
+    """`span` for the wire, to the microsecond."""
+    micros = round(seconds(span) * 1_000_000)
+    sign = -1 if micros < 0 else 1
+    whole, rest = divmod(abs(micros), 1_000_000)
+    return duration_pb2.Duration(seconds=sign * whole, nanos=sign * rest * 1000)
+
+
+def to_timestamp(instant: dt.datetime) -> timestamp_pb2.Timestamp:
+    """`instant` for the wire.
+
+    Raises:
+        ValueError: It has no time zone, so that its meaning depends on the machine.
+    """
+    if instant.utcoffset() is None:
+        raise ValueError(f"expected an instant with a time zone, got {instant!r}")
+    micros = (instant - _EPOCH) // _MICROSECOND
+    return timestamp_pb2.Timestamp(seconds=micros // 1_000_000, nanos=micros % 1_000_000 * 1000)
+
+
+def from_duration(span: duration_pb2.Duration) -> float:
+    """Seconds of a span from the wire."""
+    return span.seconds + span.nanos / 1e9
+
+
+def from_timestamp(instant: timestamp_pb2.Timestamp) -> dt.datetime:
+    """An instant from the wire, in UTC."""
+    return _EPOCH + dt.timedelta(seconds=instant.seconds, microseconds=instant.nanos // 1000)
