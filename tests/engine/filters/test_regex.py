@@ -65,11 +65,9 @@ def test_patterns_that_make_re_hang_are_answered(pattern: str) -> None:
 
 def test_a_pattern_with_more_states_than_are_kept_is_still_right() -> None:
     machine = Regex("(a|b)*a(a|b){40}c")
-    text = "".join("ab"[(i * i // 7) % 2] for i in range(6_000))
+    text = "".join("ab"[(i * i // 7) % 2] for i in range(3_000))
     assert not machine.search(text)
     assert machine.search(text + "a" + "b" * 40 + "c")
-    many = "".join(map(chr, range(0x4E00, 0x9FFF)))
-    assert Regex(".{3}\u9f00").search(many) is (many.index("\u9f00") < MAX_TEXT)
 
 
 def test_only_the_start_of_a_long_text_is_seen() -> None:
@@ -105,7 +103,7 @@ def test_any_text_is_a_pattern_or_refused(text: str) -> None:
 
 
 def test_deep_and_large_patterns_are_refused_at_once() -> None:
-    for pattern in ("(" * 100 + ")" * 100, "((((((){200}){200}){200}){200}){200}){200}"):
+    for pattern in ("(" * 100 + ")" * 100, "((((((){100}){100}){100}){100}){100}){100}"):
         with pytest.raises(RegexError, match=r"nested deeper|too large"):
             Regex(pattern)
 

@@ -152,7 +152,8 @@ class Filter:
     def canonical(self) -> str:
         """A text that parses to the same meaning, equal for filters that differ only in form.
 
-        Order, spacing, repetition, aliases, quotes and the case of names do not show in it.
+        Order, spacing, repetition, aliases, quotes and the case of names do not show in it. It
+        can be longer than the text it came from, and so than what ``parse`` takes.
         """
         return _node_text(self.root)
 
