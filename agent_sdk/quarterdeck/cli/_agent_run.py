@@ -1,0 +1,41 @@
+"""What `quarterdeck agent run` does."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from quarterdeck._agent import Agent
+from quarterdeck.cli._exit import CommandError, ExitCode
+from quarterdeck.cli._options import Settings
+
+
+def run(settings: Settings, target: str) -> None:
+    """Serves an agent until it is told to stop."""
+    from quarterdeck import serve
+
+    serve(load(target), settings.server, namespace=settings.namespace)
+
+
+def load(target: str) -> Agent:
+    """The agent that `module:name` names; the working directory is on the path, as for `python -m`.
+
+    Raises:
+        CommandError: there is no such module or agent. What the module raises passes through.
+    """
+    module_name, _, name = target.partition(":")
+    if not module_name or not name:
+        raise CommandError(f"expected MODULE:AGENT, got {target!r}", ExitCode.USAGE)
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        found = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise
+        raise CommandError(f"there is no module {error.name}", ExitCode.USAGE) from error
+    for part in name.split("."):
+        found = getattr(found, part, None)  # type: ignore[assignment]
+    if not isinstance(found, Agent):
+        raise CommandError(f"{target} is no quarterdeck.Agent", ExitCode.USAGE)
+    return found

@@ -1,0 +1,107 @@
+"""Options that every command has, and what they come to together."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+DEFAULT_SERVER = "127.0.0.1:7400"
+"""Where a server listens when nobody says otherwise."""
+
+DEFAULT_NAMESPACE = "default"
+"""The tenant when nobody says otherwise."""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Format(enum.Enum):
+    """How a command prints what it found."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the common options of one command line come to."""
+
+    server: str = DEFAULT_SERVER
+    namespace: str = DEFAULT_NAMESPACE
+    output: Format = Format.TABLE
+
+
+def connection_options(function: Function) -> Function:
+    """Adds `--server` and `--namespace`."""
+    server = click.option(
+        "--server",
+        metavar="HOST:PORT",
+        expose_value=False,
+        callback=_remember,
+        help=f"The server's address.  [default: {DEFAULT_SERVER}; env: QUARTERDECK_SERVER]",
+    )
+    namespace = click.option(
+        "--namespace",
+        metavar="NAME",
+        expose_value=False,
+        callback=_remember,
+        help="The tenant.  [default: default; env: QUARTERDECK_NAMESPACE]",
+    )
+    return server(namespace(function))
+
+
+def output_option(function: Function) -> Function:
+    """Adds `-o`."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice([choice.value for choice in Format]),
+        expose_value=False,
+        callback=_remember,
+        help="How to print.  [default: table]",
+    )(function)
+
+
+def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds every common option; the command gets what they come to as `settings`."""
+
+    @functools.wraps(function)
+    def command(**parameters: Any) -> Any:
+        return function(settings(click.get_current_context()), **parameters)
+
+    return connection_options(output_option(command))
+
+
+def settings(ctx: click.Context) -> Settings:
+    """The common options of this command line.
+
+    An option after the command's name wins over one before it, which wins over the environment.
+    """
+    found: dict[str, str] = {}
+    context: click.Context | None = ctx
+    while context is not None:
+        found = {**context.meta.get(_key(context), {}), **found}
+        context = context.parent
+    return Settings(
+        server=found.get("server") or os.environ.get("QUARTERDECK_SERVER") or DEFAULT_SERVER,
+        namespace=(
+            found.get("namespace") or os.environ.get("QUARTERDECK_NAMESPACE") or DEFAULT_NAMESPACE
+        ),
+        output=Format(found.get("output", Format.TABLE.value)),
+    )
+
+
+def _remember(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None and parameter.name is not None:
+        ctx.meta.setdefault(_key(ctx), {})[parameter.name] = value
+
+
+def _key(ctx: click.Context) -> str:
+    # `meta` is shared by nested contexts, so each level keeps its options under its own path.
+    return f"quarterdeck.options.{ctx.command_path}"

@@ -1,0 +1,236 @@
+"""What `quarterdeck task list`, `get` and `wait` do."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from collections.abc import Iterable
+
+import click
+from google.protobuf.duration_pb2 import Duration
+
+from quarterdeck._text import sanitize
+from quarterdeck.cli import _format
+from quarterdeck.cli._call import CALL_TIMEOUT, PATIENCE, Connection
+from quarterdeck.cli._exit import CommandError, ExitCode
+from quarterdeck.cli._options import Settings
+from quarterdeck.cli._output import emit
+from quarterdeck.cli._table import Column, print_fields, print_table
+from quarterdeck.v1.task_pb2 import Attempt, AttemptOutcome, Task, TaskState
+from quarterdeck.v1.task_service_pb2 import (
+    GetTaskRequest,
+    GetTaskResponse,
+    ListTasksRequest,
+    ListTasksResponse,
+    WaitTaskRequest,
+    WaitTaskResponse,
+)
+
+PAGE = 1000
+"""Tasks asked for at once: the most that a server gives."""
+
+_POLL = 20.0
+
+_COLUMNS = (
+    Column("id"),
+    Column("name", flexible=True),
+    Column("queue", flexible=True),
+    Column("state"),
+    Column("pri", right=True),
+    Column("attempt", right=True),
+    Column("age", right=True),
+    Column("detail", flexible=True),
+)
+_ATTEMPT_COLUMNS = (
+    Column("attempt", right=True),
+    Column("outcome"),
+    Column("agent", flexible=True),
+    Column("start"),
+    Column("took", right=True),
+    Column("failure", flexible=True),
+)
+
+
+def list_tasks(
+    settings: Settings, filter_: str, order_by: str, limit: int, page_token: str
+) -> None:
+    """Prints tasks; `limit` 0 prints all."""
+    connection = Connection(settings)
+    found = ListTasksResponse(next_page_token=page_token)
+    while True:
+        room = limit - len(found.tasks) if limit else PAGE
+        page = connection.call(
+            connection.tasks.ListTasks,
+            ListTasksRequest(
+                namespace=settings.namespace,
+                filter=filter_,
+                order_by=order_by,
+                page_size=min(room, PAGE),
+                page_token=found.next_page_token,
+            ),
+        )
+        found.tasks.extend(page.tasks)
+        found.next_page_token = page.next_page_token
+        found.watch_token = found.watch_token or page.watch_token
+        if not page.next_page_token or (limit and len(found.tasks) >= limit):
+            break
+    emit(settings.output, found, lambda: _print_tasks(found))
+
+
+def get(settings: Settings, task_id: str) -> None:
+    """Prints one task with its payloads and attempts."""
+    connection = Connection(settings)
+    request = GetTaskRequest(namespace=settings.namespace, task_id=task_id)
+    response = connection.call(connection.tasks.GetTask, request)
+    emit(settings.output, response, lambda: _print_task(response))
+
+
+def wait(settings: Settings, task_id: str, timeout: dt.timedelta | None) -> int:
+    """Waits for a task's end, prints its result, and returns how it ended as an exit code."""
+    return finish(settings, Connection(settings), task_id, timeout)
+
+
+def finish(
+    settings: Settings, connection: Connection, task_id: str, timeout: dt.timedelta | None
+) -> int:
+    """The same over a connection that is there already."""
+    response = await_end(connection, task_id, timeout)
+    emit(settings.output, response, lambda: _print_end(response))
+    succeeded = response.task.state == TaskState.TASK_STATE_SUCCEEDED
+    return int(ExitCode.OK if succeeded else ExitCode.TASK_FAILED)
+
+
+def await_end(
+    connection: Connection, task_id: str, timeout: dt.timedelta | None
+) -> WaitTaskResponse:
+    """The task once it has ended.
+
+    Raises:
+        CommandError: not ended when `timeout` was over.
+    """
+    give_up = connection.clock() + timeout.total_seconds() if timeout is not None else None
+    while True:
+        left = _POLL if give_up is None else min(_POLL, max(give_up - connection.clock(), 0))
+        poll = Duration()
+        poll.FromTimedelta(dt.timedelta(seconds=left))
+        response = connection.call(
+            connection.tasks.WaitTask,
+            WaitTaskRequest(namespace=connection.namespace, task_id=task_id, wait=poll),
+            timeout=left + CALL_TIMEOUT,
+            patience=PATIENCE,
+        )
+        if response.ended:
+            return response
+        if give_up is not None and connection.clock() >= give_up:
+            state = _format.task_state(response.task.state).text
+            raise CommandError(f"{task_id} is still {state}", ExitCode.TIMEOUT)
+
+
+def detail(task: Task) -> str:
+    """What there is to say about a task beside its state: its progress, or why it failed."""
+    if task.HasField("failure") and task.state != TaskState.TASK_STATE_SUCCEEDED:
+        return _format.failure(task.failure)
+    if task.HasField("cancellation") and task.cancellation.reason:
+        return f"cancelled: {task.cancellation.reason}"
+    return _format.progress(task.progress) if task.HasField("progress") else ""
+
+
+def _print_tasks(found: ListTasksResponse) -> None:
+    rows = [
+        (
+            task.id,
+            task.name,
+            task.queue,
+            _format.task_state(task.state, task.reason),
+            str(task.priority),
+            f"{task.attempt}/{task.max_attempts}",
+            _format.age(task.create_time),
+            detail(task),
+        )
+        for task in found.tasks
+    ]
+    print_table(_COLUMNS, rows)
+    if found.next_page_token and sys.stderr.isatty():
+        click.echo(f"first {len(rows):,} of more: --limit 0 lists all", err=True)
+
+
+def _print_task(response: GetTaskResponse) -> None:
+    task = response.task
+    print_fields(
+        [
+            ("id", task.id),
+            ("name", task.name),
+            ("state", _format.task_state(task.state, task.reason)),
+            ("queue", task.queue),
+            ("priority", str(task.priority)),
+            ("attempt", f"{task.attempt} of {task.max_attempts}"),
+            ("crashes", str(task.crashes or "")),
+            ("agent", task.agent_id),
+            ("labels", _format.labels(task.labels)),
+            ("parent", task.parent_id),
+            ("schedule", task.schedule_id),
+            ("idempotency key", task.idempotency_key),
+            ("depends on", " ".join(response.depends_on)),
+            ("waits for", str(task.pending_dependencies or "")),
+            ("created", _format.instant(task.create_time)),
+            ("runs at", _format.instant(task.run_time) if not task.HasField("end_time") else ""),
+            ("started", _format.instant(task.start_time)),
+            ("ended", _format.instant(task.end_time)),
+            ("deadline", _format.instant(task.task_deadline)),
+            ("progress", _format.progress(task.progress)),
+            ("late reports", str(task.late_reports or "")),
+            *_cancellation(task),
+        ]
+    )
+    _print_attempts(response.attempts)
+    for title, value in (("input", response.input), ("result", response.result)):
+        if shown := _format.payload(value):
+            click.echo(f"\n{title}\n{shown}")
+
+
+def _cancellation(task: Task) -> list[tuple[str, str]]:
+    steps = task.cancellation
+    return [
+        (
+            "cancel asked",
+            f"{_format.instant(steps.request_time)} {steps.actor} {steps.reason}".strip(),
+        ),
+        ("delivered", _format.instant(steps.deliver_time)),
+        ("acknowledged", _format.instant(steps.acknowledge_time)),
+        ("stopped", _format.instant(steps.stop_time)),
+        ("escalated", _format.instant(steps.escalate_time)),
+    ]
+
+
+def _print_attempts(attempts: Iterable[Attempt]) -> None:
+    rows = [
+        (
+            str(attempt.attempt),
+            _outcome(attempt),
+            attempt.agent_id,
+            _format.instant(attempt.start_time),
+            _format.between(attempt.start_time, attempt.end_time),
+            _format.failure(attempt.failure),
+        )
+        for attempt in attempts
+    ]
+    if rows:
+        click.echo()
+        print_table(_ATTEMPT_COLUMNS, rows)
+
+
+def _outcome(attempt: Attempt) -> str:
+    if not attempt.outcome:
+        return "running"
+    return _format.enum_word(AttemptOutcome.DESCRIPTOR, attempt.outcome)
+
+
+def _print_end(response: WaitTaskResponse) -> None:
+    task = response.task
+    state = _format.task_state(task.state, task.reason)
+    line = f"{task.id} {state.text}"
+    if said := detail(task):
+        line += f": {said}"
+    click.echo(sanitize(line), err=True)
+    if shown := _format.payload(response.result):
+        click.echo(shown)

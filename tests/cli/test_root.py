@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from quarterdeck.cli import _root
+from quarterdeck.cli._exit import ExitCode
+from quarterdeck.cli._root import COMMANDS_GROUP, root
+
+# Modules that cost more to import than the whole of a completion may take.
+HEAVY = ("grpc", "google.protobuf", "textual", "quarterdeck_server", "quarterdeck_console")
+
+
+def add_command(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    point = EntryPoint("extra", value, COMMANDS_GROUP)
+    monkeypatch.setattr(_root, "_added", lambda: (point,))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["task", "--help"], ["schedule", "set", "--help"]]
+)
+def test_help_imports_neither_grpc_nor_an_extra(arguments: list[str]) -> None:
+    script = (
+        "import sys\nfrom quarterdeck.cli._root import root\n"
+        f"root({arguments!r}, standalone_mode=False)\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_completion_of_a_task_command_imports_no_grpc() -> None:
+    script = (
+        "import os, sys\n"
+        "os.environ.update(_QUARTERDECK_COMPLETE='bash_complete', COMP_WORDS='quarterdeck task li',"
+        " COMP_CWORD='2')\n"
+        "from quarterdeck.cli._root import root\n"
+        "try:\n    root([], prog_name='quarterdeck')\nexcept SystemExit:\n    pass\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stdout.split() == ["plain,list", "[]"]
+
+
+def test_every_command_is_listed_with_its_help() -> None:
+    result = CliRunner().invoke(root, ["--help"])
+    for name in ("agent", "completion", "info", "pool", "queue", "schedule", "task", "watch"):
+        assert f"\n  {name} " in result.stdout
+
+
+def test_a_command_of_another_package_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    add_command(monkeypatch, f"{__name__}:added")
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[added.callback.__module__])
+    result = CliRunner().invoke(root, ["extra"])
+    assert (result.stdout, result.exit_code) == ("added ran\n", 0)
+
+
+@click.command()
+def added() -> None:
+    click.echo("added ran")
+
+
+def test_a_command_whose_extra_is_missing_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    package = tmp_path / "quarterdeck_server" / "needy"
+    package.mkdir(parents=True)
+    (package.parent / "__init__.py").write_text("")
+    (package / "__init__.py").write_text("import a_package_that_is_not_there")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in [name for name in sys.modules if name.startswith("quarterdeck_server")]:
+        monkeypatch.delitem(sys.modules, name)
+    add_command(monkeypatch, "quarterdeck_server.needy:command")
+    result = CliRunner().invoke(root, ["extra"])
+    assert result.exit_code == ExitCode.USAGE
+    assert "pip install 'quarterdeck[server]'" in result.stderr
+    assert "a_package_that_is_not_there" in result.stderr
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    assert CliRunner().invoke(root, ["taks"]).exit_code == ExitCode.USAGE
+
+
+def test_an_interrupt_has_its_own_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(ctx: click.Context) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(root, "invoke", interrupted)
+    assert CliRunner().invoke(root, ["info"]).exit_code == ExitCode.INTERRUPTED
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_completion_script_is_printed(shell: str) -> None:
+    result = CliRunner().invoke(root, ["completion", shell])
+    assert result.exit_code == 0
+    assert "_QUARTERDECK_COMPLETE" in result.stdout
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly() -> None:
+    script = "from quarterdeck.cli._root import root\nroot(['--help'])"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+        assert process.wait(30) == ExitCode.BROKEN_PIPE
