@@ -58,6 +58,7 @@ class PoolSupervisor:
         self._server = server
         self._grace = grace
         self._wake = asyncio.Event()
+        self._pass = asyncio.Lock()
         self._closing = False
         self._runner: asyncio.Task[None] | None = None
         self._watchers: set[asyncio.Task[None]] = set()
@@ -120,9 +121,10 @@ class PoolSupervisor:
 
     async def reconcile(self) -> None:
         """One pass over every pool; a failure in one does not hold up the others."""
-        for settings, group in self._groups.values():
-            await self._guarded(settings.name, self._reconcile(settings, group))
-        await self._guarded("", self._retire_orphans())
+        async with self._pass:
+            for settings, group in self._groups.values():
+                await self._guarded(settings.name, self._reconcile(settings, group))
+            await self._guarded("", self._retire_orphans())
 
     async def _run(self) -> None:
         while not self._closing:
@@ -143,6 +145,7 @@ class PoolSupervisor:
                 await self._start_some(settings, group, action.number)
             else:
                 await self._apply(group, action)
+            self._wake.set()  # one step often allows the next
         await self._settle(group)
         status = group.current_status(settings, self._clock.monotonic())
         if status != group.status:
@@ -163,6 +166,7 @@ class PoolSupervisor:
         ]
         for action in actions or stops(group.units(), self._grace, now):
             await self._apply(group, action)
+            self._wake.set()
         await self._settle(group)
 
     async def _apply(self, group: Group, action: Stop) -> None:
