@@ -27,6 +27,8 @@ class Control:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.loop = _new_loop()
+        self.at_stop: dict[object, Callable[[], Coroutine[Any, Any, None]]] = {}
+        """What is to be closed on the control thread before it ends."""
         self._thread = threading.Thread(target=self._main, name="quarterdeck-control", daemon=True)
         self._thread.start()
 
@@ -81,7 +83,9 @@ class Control:
             tasks = asyncio.all_tasks(self.loop)
             for task in tasks:
                 task.cancel()
+            closing = [close() for close in self.at_stop.values()]
             self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            self.loop.run_until_complete(asyncio.gather(*closing, return_exceptions=True))
         finally:
             self.loop.close()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from grpc import aio
 
+from quarterdeck._control import control
 from quarterdeck._errors import ApiError, UnavailableError
 from quarterdeck._status import error_from_rpc
 from quarterdeck.v1.agent_service_pb2_grpc import AgentServiceStub
@@ -68,6 +69,7 @@ class Link:
         link = _links.get(address)
         if link is None or link._owner is not asyncio.get_running_loop():
             link = _links[address] = cls(address)
+            control().at_stop[link] = link._shut
         link._users += 1
         return link
 
@@ -77,8 +79,12 @@ class Link:
         if self._users == 0:
             if _links.get(self.address) is self:
                 del _links[self.address]
-            await self._polls.close()
-            await self._calls.close()
+            control().at_stop.pop(self, None)
+            await self._shut()
+
+    async def _shut(self) -> None:
+        await self._polls.close()
+        await self._calls.close()
 
 
 _links: dict[str, Link] = {}

@@ -1,0 +1,183 @@
+"""What both clients do on the control thread."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from quarterdeck import _calls
+from quarterdeck._calls import Call
+from quarterdeck._codec import decoder
+from quarterdeck._control import Control, control
+from quarterdeck._convert import enum_reader, from_message
+from quarterdeck._errors import ApiError, TaskFailedError, WaitTimeoutError
+from quarterdeck._link import MAX_BATCH_BYTES, Link, invoke, resolve_address
+from quarterdeck._models import Task
+from quarterdeck._specs import Spec, task_spec
+from quarterdeck._status import error_from_status
+from quarterdeck._submitter import MOST_SPECS, Group, Submitter
+from quarterdeck.v1.task_pb2 import TaskSpec, TaskState
+from quarterdeck.v1.task_service_pb2 import SubmitRequest, WaitTaskResponse
+
+T = TypeVar("T")
+
+POLL_SECONDS = 20.0
+_state = enum_reader(TaskState.DESCRIPTOR)
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What became of one item of `submit_many`.
+
+    Attributes:
+        task_id: The task's id, when it was accepted or existed.
+        existed: True when a task with the same idempotency key existed.
+        error: Why the item was refused; its neighbours are not affected.
+    """
+
+    task_id: str
+    existed: bool = False
+    error: ApiError | None = None
+
+
+class Core:
+    """A client's link, and the calls that are more than one RPC.
+
+    Args:
+        address: `host:port`, or None for the environment's or the default.
+        namespace: Tenant.
+        within: Seconds that a call may take in all, its repetitions included.
+    """
+
+    def __init__(self, address: str | None, namespace: str, within: float) -> None:
+        self.address = resolve_address(address)
+        self.namespace = namespace
+        self._within = within
+        self.control: Control = control()
+        self._link: Link | None = None
+        self.submitter: Submitter | None = None
+
+    async def link(self) -> Link:
+        """The channels, opened at first use."""
+        if self._link is None:
+            self._link = await Link.open(self.address)
+            self.submitter = Submitter(self._link, self.namespace, self._within)
+        return self._link
+
+    async def close(self) -> None:
+        """Let go of the channels."""
+        link, self._link, self.submitter = self._link, None, None
+        if link is not None:
+            await link.close()
+
+    async def do(self, call: Call[T]) -> T:
+        """Make one call."""
+        link = self._link or await self.link()
+        method = getattr(getattr(link, call.service), call.method)
+        return call.read(await invoke(method, call.request, within=self._within + call.wait))
+
+    async def add(self, group: Group) -> None:
+        """Submit a group, when there may be no link yet."""
+        try:
+            await self.link()
+        except BaseException as error:
+            group.deliver(error)
+            raise
+        assert self.submitter is not None
+        self.submitter.add(group)
+
+    def send(self, group: Group) -> None:
+        """Submit a group. For any thread."""
+        submitter = self.submitter
+        if submitter is not None:
+            self.control.loop.call_soon_threadsafe(submitter.add, group)
+        else:
+            self.control.start(self.add(group))
+
+    async def wait(self, task_id: str, seconds: float | None) -> WaitTaskResponse:
+        """Poll until the task has ended.
+
+        Raises:
+            WaitTimeoutError: `seconds` were over before.
+        """
+        loop = asyncio.get_running_loop()
+        end = None if seconds is None else loop.time() + seconds
+        while True:
+            left = POLL_SECONDS if end is None else min(POLL_SECONDS, max(0.0, end - loop.time()))
+            response = await self.do(_calls.wait(self.namespace, task_id, left))
+            if response.ended:
+                return response
+            if end is not None and loop.time() >= end:
+                raise WaitTimeoutError(f"{task_id} has not ended within {seconds:g} s")
+
+    async def submit_many(self, specs: Sequence[Spec]) -> list[Submitted]:
+        """Submit in as many calls as it takes."""
+        link = await self.link()
+        done: list[Submitted] = []
+        while len(done) < len(specs):
+            start = len(done)
+            request = SubmitRequest(namespace=self.namespace, request_id=_calls._new_id())
+            size = 0
+            for spec in specs[start : start + MOST_SPECS]:
+                message = task_spec(spec.name, spec.input, spec.options or {})
+                size += len(message.input.data)
+                if request.tasks and size > MAX_BATCH_BYTES:
+                    break
+                _resolve(message, start, done)
+                request.tasks.append(message)
+            response = await invoke(link.tasks.Submit, request, within=self._within)
+            for result in response.results:
+                error = error_from_status(result.error) if result.HasField("error") else None
+                done.append(Submitted(result.task_id, result.existed, error))
+        return done
+
+
+def _resolve(spec: TaskSpec, start: int, done: Sequence[Submitted]) -> None:
+    """Have `#n` name item n of all the specs, not of one call."""
+    for place, name in enumerate(spec.depends_on):
+        if name.startswith("#") and name[1:].isdecimal():
+            number = int(name[1:])
+            if number < start:
+                # A refused item has no id; the server names the empty one as wrong.
+                spec.depends_on[place] = done[number].task_id
+            else:
+                spec.depends_on[place] = f"#{number - start}"
+
+
+def task_of(response: WaitTaskResponse) -> Task:
+    """The task of a wait."""
+    return from_message(Task, response.task)
+
+
+def result_of(response: WaitTaskResponse, kind: Any) -> Any:
+    """The result of a task that has ended.
+
+    Raises:
+        TaskFailedError: It ended without one.
+        PayloadError: The result is no `kind`.
+    """
+    task = response.task
+    if task.state != TaskState.TASK_STATE_SUCCEEDED:
+        raise TaskFailedError(
+            task.id, _state(task.state), task.reason, task.failure.type, task.failure.message
+        )
+    return decoder(kind)(response.result.data)
+
+
+def one_submit(spec: TaskSpec, core: Core) -> concurrent.futures.Future[str]:
+    """Submit one task from a thread."""
+    future: concurrent.futures.Future[str] = concurrent.futures.Future()
+
+    def deliver(results: Any) -> None:
+        if isinstance(results, BaseException):
+            future.set_exception(results)
+        elif results[0].HasField("error"):
+            future.set_exception(error_from_status(results[0].error))
+        else:
+            future.set_result(results[0].task_id)
+
+    core.send(Group([spec], deliver))
+    return future
