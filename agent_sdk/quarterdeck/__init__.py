@@ -14,60 +14,63 @@ Everything public is here; modules with a leading underscore are not.
 
 from __future__ import annotations
 
+import importlib
 import os
+from typing import TYPE_CHECKING
 
 # Before grpc is imported anywhere: its fork handlers can kill children before they exec.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
-from quarterdeck._agent import Agent
-from quarterdeck._async_client import AsyncClient
-from quarterdeck._client import Client
-from quarterdeck._core import Submitted
-from quarterdeck._errors import (
-    ApiError,
-    ConflictError,
-    DefinitionError,
-    Fail,
-    InvalidArgumentError,
-    LimitExceededError,
-    NotFoundError,
-    PayloadError,
-    QuarterdeckError,
-    RetryLater,
-    TaskFailedError,
-    UnavailableError,
-    WaitTimeoutError,
-    WatchTokenExpiredError,
-    WrongStateError,
-)
-from quarterdeck._models import (
-    AgentDescription,
-    AgentStatus,
-    Attempt,
-    Cancellation,
-    Change,
-    CronRule,
-    Failure,
-    Instance,
-    Limits,
-    LogLine,
-    Payload,
-    Pool,
-    Progress,
-    Queue,
-    Resource,
-    Schedule,
-    ScheduleRule,
-    ServerInfo,
-    StateCount,
-    Task,
-    TaskDetails,
-    TaskState,
-)
-from quarterdeck._run import Cancelled, Metadata, Run, RunLog
-from quarterdeck._serve import serve, serve_async
-from quarterdeck._specs import Cron, Retry, Spec, TaskOptions, Timeouts
-from quarterdeck._watch import AsyncWatch, Watch
+if TYPE_CHECKING:
+    from quarterdeck._agent import Agent
+    from quarterdeck._async_client import AsyncClient
+    from quarterdeck._client import Client
+    from quarterdeck._core import Submitted
+    from quarterdeck._errors import (
+        ApiError,
+        ConflictError,
+        DefinitionError,
+        Fail,
+        InvalidArgumentError,
+        LimitExceededError,
+        NotFoundError,
+        PayloadError,
+        QuarterdeckError,
+        RetryLater,
+        TaskFailedError,
+        UnavailableError,
+        WaitTimeoutError,
+        WatchTokenExpiredError,
+        WrongStateError,
+    )
+    from quarterdeck._models import (
+        AgentDescription,
+        AgentStatus,
+        Attempt,
+        Cancellation,
+        Change,
+        CronRule,
+        Failure,
+        Instance,
+        Limits,
+        LogLine,
+        Payload,
+        Pool,
+        Progress,
+        Queue,
+        Resource,
+        Schedule,
+        ScheduleRule,
+        ServerInfo,
+        StateCount,
+        Task,
+        TaskDetails,
+        TaskState,
+    )
+    from quarterdeck._run import Cancelled, Metadata, Run, RunLog
+    from quarterdeck._serve import serve, serve_async
+    from quarterdeck._specs import Cron, Retry, Spec, TaskOptions, Timeouts
+    from quarterdeck._watch import AsyncWatch, Watch
 
 __all__ = [
     "Agent",
@@ -125,3 +128,22 @@ __all__ = [
     "serve",
     "serve_async",
 ]
+
+if not TYPE_CHECKING:
+    _HOMES = (
+        *("_agent", "_async_client", "_client", "_core", "_errors"),
+        *("_models", "_run", "_serve", "_specs", "_watch"),
+    )
+
+    def __getattr__(name: str) -> object:
+        """Import public names at their first use: a command line's help must not wait for grpc."""
+        if name in __all__:
+            for home in _HOMES:
+                module = importlib.import_module(f"{__name__}.{home}")
+                if hasattr(module, name):
+                    globals()[name] = getattr(module, name)
+                    return globals()[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
