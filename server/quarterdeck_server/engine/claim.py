@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from heapq import merge
 from operator import itemgetter
 from typing import NamedTuple
@@ -14,8 +15,22 @@ from quarterdeck_server.engine.transitions import claimed
 from quarterdeck_server.engine.world import World
 
 
-Waiting = Mapping[Profile, Sequence[Claim]]
-"""The waiting claims of each profile, the longest waiting first."""
+@dataclass(slots=True, frozen=True)
+class Waiting:
+    """The claims that wait for work, as they are while a group is decided.
+
+    The collections may grow and shrink meanwhile, on another thread: they are read in one step each.
+    """
+
+    profiles: Mapping[Profile, Collection[Claim]]
+    """The claims of each profile, the longest waiting first."""
+    of_queue: Mapping[tuple[str, str], Collection[Profile]]
+    """The profiles that name a queue."""
+    candidates: Collection[tuple[str, str]]
+    """Queues that somebody waits for and that had ready tasks before this group."""
+
+
+NOBODY = Waiting({}, {}, ())
 
 
 class Lane(NamedTuple):
@@ -33,7 +48,7 @@ def order(task: Task) -> tuple[int, int, int]:
 
 def lanes_of(world: World, profile: Profile) -> list[Lane]:
     """Return the lanes with ready tasks that claims of a profile may take from. Paused queues have none."""
-    lanes = []
+    lanes: list[Lane] = []
     for name in profile.queues:
         key = (profile.namespace, name)
         queue = world.queues.get(key)
@@ -47,11 +62,28 @@ def lanes_of(world: World, profile: Profile) -> list[Lane]:
     return lanes
 
 
-def demand(world: World, waiting: Waiting) -> dict[Lane, int]:
+def served_queues(world: World, waiting: Waiting) -> set[tuple[str, str]]:
+    """Return the queues that the hand-off must look at: known to have ready tasks, or changed by this group."""
+    return {*waiting.candidates, *(key for key in world.deltas if key in waiting.of_queue)}
+
+
+def eligible(
+    world: World, waiting: Waiting, queues: Iterable[tuple[str, str]]
+) -> dict[Profile, list[Lane]]:
+    """Return the profiles that some lane with ready tasks may serve, with those lanes."""
+    profiles = {profile for key in queues for profile in list(waiting.of_queue.get(key, ()))}
+    found = {profile: lanes_of(world, profile) for profile in profiles}
+    return {profile: lanes for profile, lanes in found.items() if lanes}
+
+
+def demand(
+    world: World, waiting: Waiting, profiles: Mapping[Profile, list[Lane]]
+) -> dict[Lane, int]:
     """Return how many tasks of each lane the waiting claims could take together, at most."""
     wanted: dict[Lane, int] = {}
-    for profile, claims in waiting.items():
-        for lane in lanes_of(world, profile):
+    for profile, lanes in profiles.items():
+        claims = list(waiting.profiles.get(profile, ()))
+        for lane in lanes:
             ready = world.ready_count((lane.namespace, lane.queue))[lane.name]
             already = wanted.get(lane, 0)
             for claim in claims:
@@ -114,12 +146,13 @@ class Supply:
         return taken
 
 
-def hand_off(world: World, waiting: Waiting, supply: Supply) -> None:
+def hand_off(
+    world: World, waiting: Waiting, profiles: Mapping[Profile, list[Lane]], supply: Supply
+) -> None:
     """Lease ready tasks to the claims, the longest waiting first, each up to its `max_tasks`."""
     lines = [
-        [(claim.place, claim, lanes) for claim in claims]
-        for profile, claims in waiting.items()
-        if (lanes := lanes_of(world, profile))
+        [(claim.place, claim, lanes) for claim in list(waiting.profiles.get(profile, ()))]
+        for profile, lanes in profiles.items()
     ]
     line = lines[0] if len(lines) == 1 else merge(*lines, key=itemgetter(0))
     for _, claim, lanes in line:

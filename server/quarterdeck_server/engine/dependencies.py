@@ -26,6 +26,4 @@ def settle(world: World, ended: Sequence[Task], edges: Sequence[tuple[int, int]]
         if states[dependency_id] == SUCCEEDED or policy_of(task.policy).all_ended:
             world.put(transitions.dependency_met(task, world.now))
         else:
-            world.put(
-                transitions.dependency_failed(task, encode_task_id(dependency_id), world.now)
-            )
+            world.put(transitions.dependency_failed(task, encode_task_id(dependency_id), world.now))

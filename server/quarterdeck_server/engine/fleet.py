@@ -12,6 +12,7 @@ from quarterdeck_server.engine.commands import (
     UpdateQueue,
 )
 from quarterdeck_server.engine.model import Agent, Queue
+from quarterdeck_server.engine.states import AgentState
 from quarterdeck_server.engine.world import World
 
 
@@ -29,12 +30,16 @@ def update_queue(world: World, command: UpdateQueue) -> Queue:
 
 
 def put_agents(world: World, command: PutAgents) -> None:
-    """Create or update agents; what they hold and since when they are known stays as stored."""
+    """Create or update agents; what they hold and since when they are known stays as stored, and so does a drain."""
     for agent in command.agents:
         known = world.agents.get((agent.namespace, agent.id))
         if known is not None:
+            draining = known.state == AgentState.DRAINING and agent.state == AgentState.ACTIVE
             agent = agent._replace(
-                running=known.running, create_time=known.create_time, revision=known.revision
+                state=int(AgentState.DRAINING) if draining else agent.state,
+                running=known.running,
+                create_time=known.create_time,
+                revision=known.revision,
             )
         world.put_agent(agent)
 
@@ -90,6 +95,4 @@ def put_pools(world: World, command: PutPools) -> None:
             before = world.pools.pop(key)
             world.deleted_pools.add(key)
             world.revision += 1
-            world.record(
-                log.POOL, log.DELETED, before._replace(revision=world.revision), before
-            )
+            world.record(log.POOL, log.DELETED, before._replace(revision=world.revision), before)

@@ -10,6 +10,7 @@ from quarterdeck_server.engine.commands import (
     Expire,
     Fail,
     ItemResult,
+    Line,
     LogItem,
     RecordBeats,
     Refusal,
@@ -20,7 +21,7 @@ from quarterdeck_server.engine.commands import (
     Succeed,
 )
 from quarterdeck_server.engine.ids import encode_task_id
-from quarterdeck_server.engine.model import Attempt, LogRow, Payload, Task
+from quarterdeck_server.engine.model import Attempt, LogRow, Task
 from quarterdeck_server.engine.states import RUNNING, Outcome
 from quarterdeck_server.engine.transitions import Ended
 from quarterdeck_server.engine.world import World
@@ -153,7 +154,7 @@ def _append(world: World, namespace: str, item: LogItem) -> Refusal | None:
         return lease_lost(task, past_attempt(world, task.id, item.token))
     sequence, offsets = world.log_ends.get(task.id, (0, {}))
     known = offsets.get(task.attempt, 0)
-    lines: Sequence = item.lines[max(0, known - item.offset) :]
+    lines: Sequence[Line] = item.lines[max(0, known - item.offset) :]
     offset = max(known, item.offset)
     for line in lines:
         sequence += 1
@@ -166,5 +167,3 @@ def _append(world: World, namespace: str, item: LogItem) -> Refusal | None:
         offset += 1
     world.log_ends[task.id] = (sequence, {**offsets, task.attempt: offset})
     return None
-
-

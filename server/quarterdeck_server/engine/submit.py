@@ -19,9 +19,7 @@ def submit(world: World, command: Submit) -> list[Submitted]:
     return results
 
 
-def _submit_one(
-    world: World, namespace: str, spec: Spec, earlier: list[Submitted]
-) -> Submitted:
+def _submit_one(world: World, namespace: str, spec: Spec, earlier: list[Submitted]) -> Submitted:
     if spec.idempotency_key is not None:
         known = _same_key(world, namespace, spec)
         if known is not None:

@@ -80,7 +80,9 @@ def claimed(task: Task, agent_id: str, token: int, now: int) -> Task:
 
 
 def _attempt(task: Task, outcome: Outcome, now: int, failure: Failure | None = None) -> Attempt:
-    assert task.agent_id is not None and task.lease_token is not None and task.claim_time is not None
+    assert (
+        task.agent_id is not None and task.lease_token is not None and task.claim_time is not None
+    )
     return Attempt(
         task.id,
         task.attempt,
@@ -255,9 +257,7 @@ def cancel_step(task: Task, now: int, *, delivered: bool, acknowledged: bool) ->
     if delivered and cancel.deliver_time is None:
         cancel = cancel._replace(deliver_time=now)
     if acknowledged and cancel.acknowledge_time is None:
-        cancel = cancel._replace(
-            deliver_time=cancel.deliver_time or now, acknowledge_time=now
-        )
+        cancel = cancel._replace(deliver_time=cancel.deliver_time or now, acknowledge_time=now)
     text = encode(cancel)
     return task if text == task.cancel else _woken(task._replace(cancel=text))
 

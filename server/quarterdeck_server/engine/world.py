@@ -179,9 +179,7 @@ class World:
         self.dirty_schedules.discard(key)
         self.deleted_schedules.add(key)
         self.revision += 1
-        self.record(
-            log.SCHEDULE, log.DELETED, schedule._replace(revision=self.revision), schedule
-        )
+        self.record(log.SCHEDULE, log.DELETED, schedule._replace(revision=self.revision), schedule)
 
     def prune(self, task: Task) -> None:
         """Remove an ended task with all that belongs to it."""

@@ -19,7 +19,6 @@ from quarterdeck_server.engine.model import Agent, Attempt, LogRow, Payload, Que
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
 
-
 Row = TypeVar("Row")
 
 
@@ -134,7 +133,9 @@ class Store(Protocol):
 
     async def list_pools(self, namespace: str) -> list[PoolStatus]: ...
 
-    async def list_instances(self, namespace: str | None, ended: bool = False) -> list[Instance]: ...
+    async def list_instances(
+        self, namespace: str | None, ended: bool = False
+    ) -> list[Instance]: ...
 
     async def ready_counts(self) -> dict[tuple[str, str], dict[str, int]]:
         """Ready tasks by (namespace, queue) and name, nothing for paused queues."""

@@ -38,8 +38,6 @@ def write_rows(connection: sqlite3.Connection, name: str, rows: Sequence[Sequenc
             continue
         while left >= piece:
             part = rows[start : start + piece]
-            connection.execute(
-                _statement(name, width, piece), tuple(chain.from_iterable(part))
-            )
+            connection.execute(_statement(name, width, piece), tuple(chain.from_iterable(part)))
             start += piece
             left -= piece

@@ -53,5 +53,6 @@ def decode_changes(data: bytes) -> list[Change]:
 
 def _row(kind: int, image: list[Any]) -> Any:
     if kind == log.QUEUE:
-        return Queue(*image[:-1], counts=tuple((name, state, n) for name, state, n in image[-1]))
+        counts = tuple((name, state, n) for name, state, n in image[-1])
+        return Queue._make((*image[:-1], counts))
     return _ROWS[kind]._make(image)

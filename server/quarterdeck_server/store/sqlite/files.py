@@ -11,7 +11,9 @@ from pathlib import Path
 
 from quarterdeck_server.store.base import StoreError
 
-_NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smbfs", "smb3", "9p", "ceph", "glusterfs"})
+_NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smbfs", "smb3", "9p", "ceph", "glusterfs"}
+)
 """SQLite's write-ahead log needs memory shared by all its processes, which these do not give."""
 
 
@@ -164,9 +166,7 @@ def migrate(connection: sqlite3.Connection) -> None:
         connection.executescript(
             f"BEGIN IMMEDIATE;\n{scripts[number]}\nPRAGMA user_version = {number + 1};\nCOMMIT;"
         )
-    connection.execute(
-        "INSERT OR IGNORE INTO meta VALUES ('store_id', ?)", (secrets.token_hex(8),)
-    )
+    connection.execute("INSERT OR IGNORE INTO meta VALUES ('store_id', ?)", (secrets.token_hex(8),))
 
 
 def _sync_directory(path: Path) -> None:

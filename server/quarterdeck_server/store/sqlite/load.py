@@ -137,7 +137,7 @@ class Loader:
                 counts.setdefault((namespace, queue), []).append((name, state, count))
         for row in self._by_key("queues_by_key", missing):
             key = (row[0], row[1])
-            world.queues[key] = Queue(*row, counts=tuple(counts.get(key, ())))
+            world.queues[key] = Queue._make((*row, tuple(counts.get(key, ()))))
 
     def load_agents(self, world: World, keys: Iterable[tuple[str, str]]) -> None:
         """Load agents that are not loaded yet."""

@@ -214,7 +214,7 @@ class Reader:
         ):
             if count:
                 counts[namespace, queue].append((name, state, count))
-        return [Queue(*row, counts=tuple(counts[row[0], row[1]])) for row in rows]
+        return [Queue._make((*row, tuple(counts[row[0], row[1]]))) for row in rows]
 
     async def list_schedules(
         self, namespace: str, filter: Filter | None, limit: int, after: list[Any] | None, now: int
@@ -240,9 +240,7 @@ class Reader:
     async def list_pools(self, namespace: str) -> list[PoolStatus]:
         return [PoolStatus._make(row) for row in await self._named("read_pools", namespace)]
 
-    async def list_instances(
-        self, namespace: str | None, ended: bool = False
-    ) -> list[Instance]:
+    async def list_instances(self, namespace: str | None, ended: bool = False) -> list[Instance]:
         name = "read_all_instances" if ended else "read_instances"
         return [Instance._make(row) for row in await self._named(name, namespace)]
 

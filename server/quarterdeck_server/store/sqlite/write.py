@@ -116,13 +116,9 @@ def prune(connection: sqlite3.Connection, world: World, command: Prune) -> None:
             connection.execute(queries[f"prune_{kind}"], (ids,))
         for row in hashes:
             connection.execute(queries["prune_blob"], row)
-    connection.execute(
-        queries["prune_requests"], (world.now - REQUESTS_KEPT, command.limit)
-    )
+    connection.execute(queries["prune_requests"], (world.now - REQUESTS_KEPT, command.limit))
     oldest = world.revision - command.keep_changes
-    connection.execute(
-        queries["prune_changes"], (command.changes_before, oldest, command.limit)
-    )
+    connection.execute(queries["prune_changes"], (command.changes_before, oldest, command.limit))
     connection.execute(queries["prune_agents"], (command.ended_before,))
     connection.execute(queries["prune_instances"], (command.ended_before,))
     connection.execute(queries["prune_counts"])

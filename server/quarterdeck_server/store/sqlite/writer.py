@@ -6,7 +6,17 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from quarterdeck_server.engine.claim import Supply, Waiting, demand, fresh, hand_off, order
+from quarterdeck_server.engine.claim import (
+    NOBODY,
+    Supply,
+    Waiting,
+    demand,
+    eligible,
+    fresh,
+    hand_off,
+    order,
+    served_queues,
+)
 from quarterdeck_server.engine.commands import Command, Prune, Sweep
 from quarterdeck_server.engine.decide import Needs, decide, gather
 from quarterdeck_server.engine.dependencies import settle
@@ -66,50 +76,45 @@ class Writer:
         except StoreUnavailable:
             raise
         except Exception as error:
-            if len(commands) <= 1 and not waiting:
+            if len(commands) <= 1 and not waiting.profiles:
                 return GroupResult([error], [], [], {}, {}, None)
         return self._one_by_one(commands, waiting, now)
 
-    def _one_by_one(
-        self, commands: Sequence[Command], waiting: Waiting, now: int
-    ) -> GroupResult:
+    def _one_by_one(self, commands: Sequence[Command], waiting: Waiting, now: int) -> GroupResult:
         """Find the command that fails by giving each a transaction of its own; the hand-off comes last."""
         whole = GroupResult([], [], [], {}, {}, None)
         for command in commands:
-            _add(whole, self.run([command], {}, now))
-        if waiting:
+            _add(whole, self.run([command], NOBODY, now))
+        if waiting.profiles:
             _add(whole, self._transaction([], waiting, now))
         return whole
 
-    def _transaction(
-        self, commands: Sequence[Command], waiting: Waiting, now: int
-    ) -> GroupResult:
-        for claims in waiting.values():
-            for claim in claims:
-                claim.taken.clear()
+    def _transaction(self, commands: Sequence[Command], waiting: Waiting, now: int) -> GroupResult:
         connection = self._connection
+        world = World(now, self._revision, lambda: self._new_id(now), self._new_token)
         try:
             connection.execute("BEGIN IMMEDIATE")
-            result, revision = self._decide_and_write(commands, waiting, now)
+            result = self._decide_and_write(world, commands, waiting)
             connection.execute("COMMIT")
         except BaseException as error:
+            for claim in world.claims:
+                claim.taken.clear()
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             if is_disk_error(error):
                 raise StoreUnavailable(str(error)) from error
             raise
-        self._revision = revision
+        self._revision = world.revision
         return result
 
     def _decide_and_write(
-        self, commands: Sequence[Command], waiting: Waiting, now: int
-    ) -> tuple[GroupResult, int]:
-        world = World(now, self._revision, lambda: self._new_id(now), self._new_token)
+        self, world: World, commands: Sequence[Command], waiting: Waiting
+    ) -> GroupResult:
         needs = gather(commands)
         self._loader.load(world, needs)
         replies: list[Any] = [decide(world, command) for command in commands]
         self._settle(world)
-        inputs = self._hand_off(world, waiting) if waiting else {}
+        inputs = self._hand_off(world, waiting)
         self._loader.load_queues(world, world.deltas)
         self._loader.load_agents(world, world.agent_deltas)
         world.finish()
@@ -119,8 +124,7 @@ class Writer:
             key: {} if queue.paused else _ready_names(queue.counts)
             for key, queue in world.queues.items()
         }
-        result = GroupResult(replies, world.changes, world.claims, inputs, ready, world.wake_at)
-        return result, world.revision
+        return GroupResult(replies, world.changes, world.claims, inputs, ready, world.wake_at)
 
     def _answer_maintenance(
         self, world: World, needs: Needs, commands: Sequence[Command], replies: list[Any]
@@ -148,18 +152,19 @@ class Writer:
                 settle(world, ended, edges)
 
     def _hand_off(self, world: World, waiting: Waiting) -> dict[int, Payload]:
-        self._loader.load_queues(
-            world,
-            {(profile.namespace, queue) for profile in waiting for queue in profile.queues},
-        )
-        wanted = demand(world, waiting)
+        queues = served_queues(world, waiting)
+        if not queues:
+            return {}
+        self._loader.load_queues(world, queues)
+        profiles = eligible(world, waiting, queues)
+        wanted = demand(world, waiting, profiles)
         if not wanted:
             return {}
         lanes = fresh(world, wanted)
         for lane, count in wanted.items():
             if len(lanes[lane]) < world.ready_count(lane[:2])[lane.name]:
                 lanes[lane] = self._with_stored(world, lane, count, lanes[lane])
-        hand_off(world, waiting, Supply(lanes))
+        hand_off(world, waiting, profiles, Supply(lanes))
         inputs = {i: world.inputs[i] for i in world.claimed if i in world.inputs}
         stored = [i for i in world.claimed if i not in world.born]
         if stored:

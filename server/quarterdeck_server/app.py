@@ -1,0 +1,107 @@
+"""The composition root: settings in, a running server out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+
+from quarterdeck_server.config import Settings
+from quarterdeck_server.engine.changes import AGENT, QUEUE, TASK, Change
+from quarterdeck_server.engine.model import Task, cancellation_of
+from quarterdeck_server.logs import Log
+from quarterdeck_server.pools.process import ProcessLauncher
+from quarterdeck_server.pools.supervisor import PoolSupervisor
+from quarterdeck_server.rpc.server import RpcServer, start_rpc, stop_rpc
+from quarterdeck_server.runtime.clock import Clock, SystemClock
+from quarterdeck_server.runtime.core import Core
+from quarterdeck_server.runtime.pool_host import PoolHost
+from quarterdeck_server.store.sqlite import SqliteStore
+
+_log = Log(__name__)
+
+
+class App:
+    """One server: its core, its API and its pools."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        clock = clock or SystemClock()
+        self.settings = settings
+        self.core = Core(settings, SqliteStore(settings.data_dir), clock)
+        self.address = ""
+        """HOST:PORT that is really bound, once started."""
+        self._clock = clock
+        self._rpc: RpcServer | None = None
+        self._pools: PoolSupervisor | None = None
+        self._kills: set[asyncio.Task[bool]] = set()
+
+    async def start(self) -> None:
+        """Open the store, bind the port, start the pools.
+
+        Raises:
+            StoreError: the data directory cannot be used.
+            OSError: the port cannot be bound.
+        """
+        await self.core.start()
+        try:
+            self._rpc, self.address = await start_rpc(self.core, self.settings.listen)
+        except BaseException:
+            await self.core.stop()
+            raise
+        self._pools = PoolSupervisor(
+            self.settings.pools,
+            PoolHost(self.core),
+            {"process": ProcessLauncher(os.environ)},
+            self._clock,
+            server=self.address,
+            grace=self.settings.drain_grace,
+        )
+        await self._pools.start()
+        self.core.published.append(self._follow)
+        _log.info("listening", address=self.address)
+
+    def _follow(self, changes: Sequence[Change]) -> None:
+        """Let the pools look at what changed, and kill the agent of a cancel that was not obeyed."""
+        assert self._pools is not None
+        for change in changes:
+            if change.kind in (QUEUE, AGENT):
+                self._pools.poke()
+            elif change.kind == TASK and change.row.cancel is not None:
+                self._kill_if_escalated(change.row, change.before)
+
+    def _kill_if_escalated(self, task: Task, before: Task | None) -> None:
+        cancel = cancellation_of(task)
+        if cancel is None or cancel.escalate_time is None or task.agent_id is None:
+            return
+        if before is None or before.cancel == task.cancel:
+            return
+        assert self._pools is not None
+        kill = asyncio.ensure_future(
+            self._pools.kill_agent(task.agent_id, "a cancelled task did not stop in its grace")
+        )
+        self._kills.add(kill)
+        kill.add_done_callback(self._kills.discard)
+
+    async def stop(self) -> None:
+        """Drain and stop: agents first, while they can still report; then the API; then the store."""
+        _log.info("draining")
+        if self._pools is not None:
+            await self._pools.stop()
+        self.core.drain()
+        if self._rpc is not None:
+            await stop_rpc(self._rpc, self.settings.drain_grace)
+        await self.core.stop()
+        _log.info("stopped")
+
+
+async def serve(settings: Settings) -> None:
+    """Run a server until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    app = App(settings)
+    await app.start()
+    await stop.wait()
+    await app.stop()

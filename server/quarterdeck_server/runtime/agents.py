@@ -1,0 +1,167 @@
+"""The agents in contact, in memory; the store learns of what an operator should see."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+from quarterdeck_server.engine.changes import AGENT, DELETED, Change
+from quarterdeck_server.engine.commands import Command, PutAgents, SetAgentState
+from quarterdeck_server.engine.model import Agent
+from quarterdeck_server.engine.states import AgentState
+from quarterdeck_server.runtime.clock import Clock
+
+CONTACT_WRITTEN = 30.0
+"""How often the time of an agent's last contact is written while nothing else about it changes, in seconds."""
+
+GONE_AFTER = 600.0
+"""How long an agent is LOST before it is GONE, in seconds."""
+
+AgentKey = tuple[str, str]
+
+
+class _Entry:
+    __slots__ = ("contacted", "row", "written")
+
+    def __init__(self, row: Agent, now: float) -> None:
+        self.row = row
+        self.contacted = now
+        self.written = now
+
+
+class AgentRegistry:
+    """Who is in contact and since when."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        lost_after: float,
+        execute: Callable[[Command], Awaitable[Any]],
+        wake: Callable[[str, str], None],
+        pool_of: Callable[[str], str | None],
+    ) -> None:
+        self._clock = clock
+        self._lost_after = lost_after
+        self._execute = execute
+        self._wake = wake
+        self._pool_of = pool_of
+        self._entries: dict[AgentKey, _Entry] = {}
+        self._dirty: dict[AgentKey, Agent] = {}
+
+    def start(self, agents: Iterable[Agent]) -> None:
+        """Begin with the agents of the store; each has a whole term to call again."""
+        now = self._clock.monotonic()
+        for agent in agents:
+            self._entries[agent.namespace, agent.id] = _Entry(agent, now)
+
+    def contact(self, namespace: str, info: Agent, queues: Sequence[str]) -> bool:
+        """Note that an agent called; return whether it is to drain.
+
+        Args:
+            namespace: Its tenant.
+            info: As it describes itself; what only the server knows is zero or None.
+            queues: Where it claims from; empty leaves the known ones as they are.
+        """
+        now = self._clock.monotonic()
+        key = (namespace, info.id)
+        entry = self._entries.get(key)
+        if entry is None:
+            row = self._first(info, queues)
+            self._entries[key] = _Entry(row, now)
+            self._dirty[key] = row
+            return False
+        entry.contacted = now
+        row = entry.row
+        listed = json.dumps(list(queues)) if queues else row.queues
+        same = (row.name, row.version, row.slots, row.labels, row.queues) == (
+            info.name,
+            info.version,
+            info.slots,
+            info.labels,
+            listed,
+        )
+        back = row.state in (AgentState.LOST, AgentState.GONE)
+        if not same or back or now - entry.written >= CONTACT_WRITTEN:
+            entry.row = self._dirty[key] = row._replace(
+                name=info.name,
+                version=info.version,
+                slots=info.slots,
+                labels=info.labels,
+                queues=listed,
+                state=int(AgentState.ACTIVE) if back else row.state,
+                last_contact_time=self._clock.now(),
+            )
+            entry.written = now
+        return entry.row.state == AgentState.DRAINING
+
+    def _first(self, info: Agent, queues: Sequence[str]) -> Agent:
+        wall = self._clock.now()
+        return info._replace(
+            queues=json.dumps(list(queues)),
+            pool=self._pool_of(info.instance_id) if info.instance_id else None,
+            state=int(AgentState.ACTIVE),
+            running=0,
+            create_time=wall,
+            last_contact_time=wall,
+            revision=0,
+        )
+
+    @property
+    def dirty(self) -> bool:
+        """Something waits to be written."""
+        return bool(self._dirty)
+
+    def take_dirty(self) -> PutAgents:
+        """Return the command that writes what waits to be written."""
+        dirty, self._dirty = self._dirty, {}
+        return PutAgents(list(dirty.values()))
+
+    def give_back(self, command: PutAgents) -> None:
+        """Take back a command that was not carried out; what is newer stays."""
+        for row in command.agents:
+            self._dirty.setdefault((row.namespace, row.id), row)
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Follow the changes of a committed group."""
+        for change in changes:
+            if change.kind != AGENT:
+                continue
+            row: Agent = change.row
+            key = (row.namespace, row.id)
+            entry = self._entries.get(key)
+            if change.op == DELETED or row.state == AgentState.GONE:
+                self._entries.pop(key, None)
+            elif entry is not None:
+                drained = row.state == AgentState.DRAINING != entry.row.state
+                entry.row = row
+                if drained:
+                    self._wake(*key)
+
+    async def goodbye(self, namespace: str, agent_id: str) -> None:
+        """Note that an agent stops."""
+        self._dirty.pop((namespace, agent_id), None)
+        await self._execute(SetAgentState(namespace, [agent_id], int(AgentState.GONE)))
+
+    def silent(self) -> list[SetAgentState]:
+        """Return the commands for agents that were not heard of for too long."""
+        now = self._clock.monotonic()
+        lost: dict[tuple[str, int], list[str]] = {}
+        for (namespace, agent_id), entry in self._entries.items():
+            silence = now - entry.contacted
+            if silence < self._lost_after:
+                continue
+            state = entry.row.state
+            if silence >= GONE_AFTER:
+                lost.setdefault((namespace, int(AgentState.GONE)), []).append(agent_id)
+            elif state != AgentState.LOST:
+                lost.setdefault((namespace, int(AgentState.LOST)), []).append(agent_id)
+        return [SetAgentState(ns, ids, state) for (ns, state), ids in lost.items()]
+
+    def named(self, agent_id: str) -> list[Agent]:
+        """Return the agents in contact with this id, of whatever namespace."""
+        return [entry.row for (_, name), entry in self._entries.items() if name == agent_id]
+
+    def of_pool(self, pool: str) -> list[Agent]:
+        """Return the agents in contact whose instance a pool started."""
+        return [entry.row for entry in self._entries.values() if entry.row.pool == pool]

@@ -1,0 +1,202 @@
+"""The one writer: commands wait here while a group is written, and form the next group."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from quarterdeck_server.engine.commands import (
+    Claim,
+    Command,
+    Release,
+    Report,
+    ReportItem,
+    Submit,
+)
+from quarterdeck_server.logs import Log
+from quarterdeck_server.runtime.clock import Clock
+from quarterdeck_server.runtime.line import Given, Line
+from quarterdeck_server.store.base import GroupResult, Store, StoreUnavailable
+
+GROUP_ITEMS = 5_000
+"""Items in one group at most, so that no group holds the others up for long. A larger command makes a group alone."""
+
+_log = Log(__name__)
+
+
+class Committer:
+    """Carries out commands in groups, without artificial delay, and tells the rest of the server what became of them.
+
+    `published` is called after every group, before any of its callers is answered.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        published: Callable[[Sequence[Command], GroupResult], None],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._published = published
+        self._commands: deque[tuple[Command, asyncio.Future[Any]]] = deque()
+        self._work = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._busy = False
+        self._stopping = False
+        self.line = Line()
+        self.available = True
+        """The store takes writes."""
+        self.availability_changed: Callable[[bool], None] = lambda available: None
+
+    def start(self) -> None:
+        """Begin to carry out commands."""
+        self._task = asyncio.create_task(self._run(), name="committer")
+
+    async def stop(self) -> None:
+        """Carry out what waits, answer every claim with nothing, and end."""
+        self._stopping = True
+        self._work.set()
+        if self._task is not None:
+            await self._task
+        self.line.empty()
+
+    async def execute(self, command: Command) -> Any:
+        """Carry out a command and return its reply once it is durable.
+
+        A caller that is cancelled stops waiting; its command is carried out all the same.
+
+        Raises:
+            StoreUnavailable: nothing was applied.
+        """
+        if not self.available or self._stopping:
+            raise StoreUnavailable("the store cannot be written now")
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._commands.append((command, future))
+        self._work.set()
+        return await future
+
+    async def claim(self, claim: Claim, wait: float) -> Given:
+        """Wait up to `wait` seconds for tasks; empty when there were none."""
+        if self._stopping:
+            return []
+        future = self.line.park(claim)
+        if self.line.servable:
+            self._work.set()
+        timer = asyncio.get_running_loop().call_later(wait, self._end_wait, claim)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                self._give_back(claim)
+            else:
+                self.line.abandon(claim)
+            raise
+        finally:
+            timer.cancel()
+
+    def _end_wait(self, claim: Claim) -> None:
+        self.line.withdraw(claim, busy=self._busy or bool(self._commands))
+
+    def _give_back(self, claim: Claim) -> None:
+        """Release what was leased to a caller that is gone, so that nobody waits for its lease to run out."""
+        items = [
+            ReportItem(task.id, task.lease_token or 0, Release("the caller was gone"))
+            for task in claim.taken
+        ]
+        if items:
+            future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            future.add_done_callback(lambda done: done.exception())
+            report = Report(claim.profile.namespace, claim.agent_id, items)
+            self._commands.append((report, future))
+            self._work.set()
+
+    async def _run(self) -> None:
+        while True:
+            if not self._commands and not self.line.servable:
+                self.line.release_expired()
+                if self._stopping:
+                    return
+                self._work.clear()
+                await self._work.wait()
+                continue
+            await self._group(self._take())
+
+    def _take(self) -> list[tuple[Command, asyncio.Future[Any]]]:
+        batch: list[tuple[Command, asyncio.Future[Any]]] = []
+        items = 0
+        while self._commands:
+            size = _size(self._commands[0][0])
+            if batch and items + size > GROUP_ITEMS:
+                break
+            items += size
+            batch.append(self._commands.popleft())
+        return batch
+
+    async def _group(self, batch: list[tuple[Command, asyncio.Future[Any]]]) -> None:
+        commands = [command for command, _ in batch]
+        self._busy = True
+        try:
+            result = await self._store.run_group(commands, self.line.snapshot(), self._clock.now())
+        except StoreUnavailable as error:
+            self._fail(batch, error)
+            await self._recover(error)
+            return
+        finally:
+            self._busy = False
+        self._published(commands, result)
+        for (command, future), reply in zip(batch, result.replies, strict=True):
+            if isinstance(reply, Exception):
+                _log_failure(command, reply)
+                if not future.done():
+                    future.set_exception(reply)
+            elif not future.done():
+                future.set_result(reply)
+        for claim in self.line.settle(result.claims, result.inputs, result.ready):
+            self._give_back(claim)
+
+    def _fail(
+        self, batch: list[tuple[Command, asyncio.Future[Any]]], error: StoreUnavailable
+    ) -> None:
+        for _, future in batch:
+            if not future.done():
+                future.set_exception(StoreUnavailable(str(error)))
+
+    async def _recover(self, error: StoreUnavailable) -> None:
+        """Refuse commands until the store takes a durable write again."""
+        _log.warning("store unavailable", error=str(error))
+        self.available = False
+        self.availability_changed(False)
+        delay = 0.1
+        while not self._stopping:
+            waiting = list(self._commands)
+            self._commands.clear()
+            self._fail(waiting, error)
+            try:
+                await self._store.probe()
+            except StoreUnavailable:
+                await asyncio.sleep(delay)
+                delay = min(2.0, delay * 2)
+            else:
+                _log.warning("store available again")
+                self.available = True
+                self.availability_changed(True)
+                self.line.retry()
+                return
+
+
+def _log_failure(command: Command, error: Exception) -> None:
+    try:
+        raise error
+    except Exception:
+        _log.error("command failed", command=type(command).__name__)
+
+
+def _size(command: Command) -> int:
+    if isinstance(command, Submit):
+        return len(command.specs)
+    if isinstance(command, Report):
+        return len(command.items)
+    return 1

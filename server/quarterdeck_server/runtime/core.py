@@ -1,0 +1,166 @@
+"""The running server without its API: store, committer, what watches over leases and time, and how they are joined."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from quarterdeck_server.config import Settings
+from quarterdeck_server.engine.changes import INSTANCE, TASK, Change
+from quarterdeck_server.engine.commands import AppendLogs, Beat, Claim, Claimed, Command
+from quarterdeck_server.engine.model import Task
+from quarterdeck_server.engine.states import ENDED
+from quarterdeck_server.runtime.agents import AgentRegistry
+from quarterdeck_server.runtime.clock import Clock
+from quarterdeck_server.runtime.committer import Committer
+from quarterdeck_server.runtime.hub import Hub
+from quarterdeck_server.runtime.leases import LeaseTable
+from quarterdeck_server.runtime.services import LeaseExpirer, Pruner, Recorder, Timers
+from quarterdeck_server.runtime.signals import Signals, wait_for
+from quarterdeck_server.store.base import GroupResult, Store
+
+
+class Core:
+    """Everything that the API calls. See `rpc.backend.Core` for what it promises."""
+
+    def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
+        self.settings = settings
+        self.store = store
+        self.clock = clock
+        self.draining = False
+        self.start_time = clock.now()
+        self.committer = Committer(store, clock, self._published)
+        self.execute = self.committer.execute
+        self.hub = Hub(store)
+        self.leases = LeaseTable(clock, settings.lease_duration)
+        self._pool_of_instance: dict[str, str] = {}
+        self.agents = AgentRegistry(
+            clock,
+            settings.lease_duration,
+            self.execute,
+            self.leases.wake,
+            self._pool_of_instance.get,
+        )
+        self._ends = Signals()
+        self._logs = Signals()
+        self._timers = Timers(self.execute, clock)
+        self._expirer = LeaseExpirer(self.execute, self.leases, self.agents)
+        self._recorder = Recorder(self.execute, self.agents)
+        self._pruner = Pruner(
+            self.execute,
+            clock,
+            finished=settings.retention_finished,
+            failed=settings.retention_failed,
+            change_age=settings.change_log_age,
+            change_entries=settings.change_log_entries,
+        )
+        self._services = (self._timers, self._expirer, self._recorder, self._pruner)
+        self.published: list[Any] = []
+        """Called with the changes of every committed group."""
+
+    async def start(self) -> None:
+        """Open the store, take over what it holds, and begin to act."""
+        await self.store.open()
+        await self.hub.start()
+        self.leases.start(await self.store.running_tasks())
+        self.agents.start(await self.store.live_agents())
+        for instance in await self.store.list_instances(None):
+            self._pool_of_instance[instance.id] = instance.pool
+        self.committer.line.start(await self.store.ready_counts())
+        self.committer.start()
+        for service in self._services:
+            service.start()
+
+    def drain(self) -> None:
+        """Hand out nothing more; answer what waits; end the watches."""
+        self.draining = True
+        self.committer.line.empty()
+        self.leases.wake_all()
+        self._ends.wake_all()
+        self._logs.wake_all()
+        self.hub.close()
+
+    async def stop(self) -> None:
+        """Commit the last group and close the store."""
+        for service in self._services:
+            await service.stop()
+        if self.committer.available:
+            await self._recorder.round()
+        await self.committer.stop()
+        await self.store.close()
+
+    def _published(self, commands: Sequence[Command], result: GroupResult) -> None:
+        changes = result.changes
+        self.leases.apply(changes)
+        self.agents.apply(changes)
+        self._note_instances(changes)
+        self.hub.publish(changes)
+        self._timers.note(result.wake_at)
+        if self._ends:
+            for change in changes:
+                if change.kind == TASK and change.row.state in ENDED:
+                    self._ends.wake(change.row.id)
+                    self._logs.wake(change.row.id)
+        if self._logs:
+            self._wake_log_readers(commands, changes)
+        for callback in self.published:
+            callback(changes)
+
+    def _wake_log_readers(self, commands: Sequence[Command], changes: Sequence[Change]) -> None:
+        for command in commands:
+            if isinstance(command, AppendLogs):
+                for item in command.items:
+                    self._logs.wake(item.task_id)
+        for change in changes:
+            if change.kind == TASK and change.row.state in ENDED:
+                self._logs.wake(change.row.id)
+
+    def _note_instances(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if change.kind == INSTANCE:
+                self._pool_of_instance[change.row.id] = change.row.pool
+
+    async def claim(self, claim: Claim, wait: float) -> list[tuple[Task, Claimed]]:
+        """Wait for work; empty when the wait is over or the server drains."""
+        if self.draining:
+            return []
+        self._write_agents()
+        given = await self.committer.claim(claim, wait)
+        return [(task, Claimed(task.id, task.lease_token or 0, data)) for task, data in given]
+
+    def _write_agents(self) -> None:
+        """Write new agents with the next group, so that their leases are counted from the first."""
+        if not self.agents.dirty:
+            return
+        command = self.agents.take_dirty()
+
+        def written(task: asyncio.Task[Any]) -> None:
+            if not task.cancelled() and task.exception() is not None:
+                self.agents.give_back(command)
+
+        asyncio.ensure_future(self.execute(command)).add_done_callback(written)
+
+    def beats(self, beats: list[Beat]) -> None:
+        """Record these with the next group, at the latest after 1 s."""
+        self._recorder.beats(beats)
+
+    async def wait_ended(self, namespace: str, task_id: int, timeout: float) -> None:
+        """Return once the task has ended, the server drains, or at the timeout."""
+        with self._ends.registered(task_id) as woken:
+            tasks = await self.store.get_tasks([task_id])
+            if not tasks or tasks[0].state in ENDED or self.draining:
+                return
+            await wait_for(woken, timeout)
+
+    async def wait_logs(self, task_id: int, after: int, timeout: float) -> None:
+        """Return once the task's log has a line after `after` or the task has ended, the server drains, or at the
+        timeout.
+        """
+        with self._logs.registered(task_id) as woken:
+            tasks = await self.store.get_tasks([task_id])
+            if not tasks or tasks[0].state in ENDED or self.draining:
+                return
+            if await self.store.read_logs(tasks[0].namespace, task_id, after, 0, 1):
+                return
+            await wait_for(woken, timeout)

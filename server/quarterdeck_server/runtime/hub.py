@@ -1,0 +1,75 @@
+"""The change log as watchers see it: the newest part in memory, the rest in the store.
+
+Watchers pull: each has a position and nothing else here, so a slow one costs reads from the store and no memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+from quarterdeck_server.engine.changes import Change
+from quarterdeck_server.store.base import Store
+
+RING = 8192
+"""Changes kept in memory at least, once so many were made."""
+
+
+class Hub:
+    """Wakes watchers and serves them what is new."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._ring: list[Change] = []
+        self._base = 0
+        """The revision before the first in the ring. Revisions have no gaps."""
+        self._waiting: set[asyncio.Future[None]] = set()
+        self.revision = 0
+        self.closing = False
+
+    async def start(self) -> None:
+        """Begin at the store's last change."""
+        self.revision = self._base = await self._store.revision()
+
+    def publish(self, changes: Sequence[Change]) -> None:
+        """Add the changes of a committed group."""
+        if not changes:
+            return
+        self._ring.extend(changes)
+        self.revision = changes[-1].revision
+        if len(self._ring) > 2 * RING:
+            del self._ring[:-RING]
+            self._base = self._ring[0].revision - 1
+        self._wake()
+
+    def close(self) -> None:
+        """Tell the watchers to end."""
+        self.closing = True
+        self._wake()
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, set()
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    async def wait(self, after_revision: int, timeout: float) -> None:
+        """Return once there is a later change, the hub is closing, or after `timeout` seconds."""
+        if self.revision > after_revision or self.closing:
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await future
+        finally:
+            self._waiting.discard(future)
+
+    async def read(self, after_revision: int, limit: int) -> list[Change] | None:
+        """Return at most about `limit` changes after a revision, in order; None when some are no longer kept."""
+        if after_revision >= self._base:
+            start = after_revision - self._base
+            return self._ring[start : start + limit]
+        return await self._store.changes_after(after_revision, limit)

@@ -1,0 +1,57 @@
+"""The server as its pools see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from quarterdeck_server.engine.commands import PutInstance, PutPools, SetAgentState
+from quarterdeck_server.engine.filters import QUEUE_FIELDS, parse
+from quarterdeck_server.engine.pools import Instance, PoolStatus
+from quarterdeck_server.engine.states import READY, RUNNING, AgentState
+from quarterdeck_server.pools.host import AgentView, Load
+from quarterdeck_server.runtime.core import Core
+
+
+class PoolHost:
+    """See `pools.host.Host`."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def queue_load(self, namespace: str, queue: str) -> Load:
+        """Return the work in a queue."""
+        only = parse(f'name:"{queue}"', QUEUE_FIELDS)
+        page = await self._core.store.list_queues(namespace, only, 1, None, self._core.clock.now())
+        if not page.rows:
+            return Load(0, 0)
+        row = page.rows[0]
+        ready = sum(n for _, state, n in row.counts if state == READY)
+        running = sum(n for _, state, n in row.counts if state == RUNNING)
+        return Load(0 if row.paused else ready, running)
+
+    async def agents_of(self, pool: str) -> Sequence[AgentView]:
+        """Return the agents in contact whose instance a pool started."""
+        return [
+            AgentView(row.id, row.instance_id or "", row.state, row.slots, row.running)
+            for row in self._core.agents.of_pool(pool)
+        ]
+
+    async def drain(self, agent_id: str) -> None:
+        """Hand the agent no more work."""
+        for row in self._core.agents.named(agent_id):
+            if row.state == AgentState.ACTIVE:
+                await self._core.execute(
+                    SetAgentState(row.namespace, [agent_id], int(AgentState.DRAINING))
+                )
+
+    async def save(self, instance: Instance) -> None:
+        """Persist an instance and tell the watchers."""
+        await self._core.execute(PutInstance(instance))
+
+    async def list_instances(self) -> Sequence[Instance]:
+        """Return every instance that has not ended."""
+        return await self._core.store.list_instances(None)
+
+    async def save_pools(self, pools: Sequence[PoolStatus], replace: bool) -> None:
+        """Persist what pools do and tell the watchers."""
+        await self._core.execute(PutPools(pools, replace))
