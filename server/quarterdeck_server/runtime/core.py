@@ -145,17 +145,17 @@ class Core:
         """Record these with the next group, at the latest after 1 s."""
         self._recorder.beats(beats)
 
-    async def wait_ended(self, namespace: str, task_id: int, timeout: float) -> None:
-        """Return once the task has ended, the server drains, or at the timeout."""
+    async def wait_ended(self, namespace: str, task_id: int, seconds: float) -> None:
+        """Return once the task has ended, the server drains, or after `seconds`."""
         with self._ends.registered(task_id) as woken:
             tasks = await self.store.get_tasks([task_id])
             if not tasks or tasks[0].state in ENDED or self.draining:
                 return
-            await wait_for(woken, timeout)
+            await wait_for(woken, seconds)
 
-    async def wait_logs(self, task_id: int, after: int, timeout: float) -> None:
-        """Return once the task's log has a line after `after` or the task has ended, the server drains, or at the
-        timeout.
+    async def wait_logs(self, task_id: int, after: int, seconds: float) -> None:
+        """Return once the task's log has a line after `after` or the task has ended, the server drains, or after
+        `seconds`.
         """
         with self._logs.registered(task_id) as woken:
             tasks = await self.store.get_tasks([task_id])
@@ -163,4 +163,4 @@ class Core:
                 return
             if await self.store.read_logs(tasks[0].namespace, task_id, after, 0, 1):
                 return
-            await wait_for(woken, timeout)
+            await wait_for(woken, seconds)

@@ -54,15 +54,15 @@ class Hub:
             if not future.done():
                 future.set_result(None)
 
-    async def wait(self, after_revision: int, timeout: float) -> None:
-        """Return once there is a later change, the hub is closing, or after `timeout` seconds."""
+    async def wait(self, after_revision: int, seconds: float) -> None:
+        """Return once there is a later change, the hub is closing, or after `seconds`."""
         if self.revision > after_revision or self.closing:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(future)
         try:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout):
+                async with asyncio.timeout(seconds):
                     await future
         finally:
             self._waiting.discard(future)

@@ -137,16 +137,16 @@ class LeaseTable:
         for namespace, agent_id in list(self._waiting):
             self.wake(namespace, agent_id)
 
-    async def wait_directive(self, namespace: str, agent_id: str, timeout: float) -> None:
-        """Return once there is an undelivered cancel for the agent or it is woken, or after `timeout` seconds."""
-        if timeout <= 0 or self.undelivered(namespace, agent_id):
+    async def wait_directive(self, namespace: str, agent_id: str, seconds: float) -> None:
+        """Return once there is an undelivered cancel for the agent or it is woken, or after `seconds`."""
+        if seconds <= 0 or self.undelivered(namespace, agent_id):
             return
         key = (namespace, agent_id)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, set()).add(future)
         try:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout):
+                async with asyncio.timeout(seconds):
                     await future
         finally:
             waiting = self._waiting.get(key)

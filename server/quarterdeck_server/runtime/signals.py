@@ -45,8 +45,8 @@ class Signals:
             self.wake(task_id)
 
 
-async def wait_for(future: asyncio.Future[None], timeout: float) -> None:
-    """Wait until the future is done, or for `timeout` seconds."""
+async def wait_for(future: asyncio.Future[None], seconds: float) -> None:
+    """Wait until the future is done, or for `seconds`."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(seconds):
             await future

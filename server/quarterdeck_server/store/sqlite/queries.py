@@ -10,20 +10,20 @@ from quarterdeck_server.engine.model import Agent, Attempt, Task
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
 
-_TABLES = {
-    "Task": ("tasks", Task),
-    "Attempt": ("attempts", Attempt),
-    "Agent": ("agents", Agent),
-    "Schedule": ("schedules", Schedule),
-    "Instance": ("instances", Instance),
-    "PoolStatus": ("pools", PoolStatus),
+_TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "Task": ("tasks", Task._fields),
+    "Attempt": ("attempts", Attempt._fields),
+    "Agent": ("agents", Agent._fields),
+    "Schedule": ("schedules", Schedule._fields),
+    "Instance": ("instances", Instance._fields),
+    "PoolStatus": ("pools", PoolStatus._fields),
 }
 
 
 def _columns(text: str, row: str) -> str:
     table, fields = _TABLES[row]
     plain = text.startswith("INSERT")
-    return ", ".join(name if plain else f"{table}.{name}" for name in fields._fields)
+    return ", ".join(name if plain else f"{table}.{name}" for name in fields)
 
 
 @cache
