@@ -1,0 +1,137 @@
+"""What the RPC layer needs of the server behind it. The runtime provides it; tests provide a
+double."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from quarterdeck_server.config import Settings
+from quarterdeck_server.engine.changes import Change
+from quarterdeck_server.engine.commands import Beat, Claim, Claimed, Command
+from quarterdeck_server.engine.model import Agent, Cancellation, Task
+from quarterdeck_server.runtime.clock import Clock
+from quarterdeck_server.store.base import Store
+
+
+class Lease(Protocol):
+    """A lease that is held now."""
+
+    @property
+    def task_id(self) -> int: ...
+
+    @property
+    def token(self) -> int: ...
+
+    @property
+    def attempt(self) -> int: ...
+
+    @property
+    def agent_id(self) -> str: ...
+
+    @property
+    def cancel(self) -> Cancellation | None:
+        """Set once a cancel of the task was requested."""
+        ...
+
+    @property
+    def cancel_deadline(self) -> int | None:
+        """When the lease is revoked, in microseconds; None until the cancel is delivered."""
+        ...
+
+    @property
+    def delivered(self) -> bool:
+        """The agent was told of the cancel."""
+        ...
+
+
+class Leases(Protocol):
+    """Every lease that is held now, in memory."""
+
+    duration: float
+    """How long a lease lasts without a heartbeat, in seconds."""
+
+    def renew(self, task_id: int, token: int) -> Lease | None:
+        """Let the lease last from now on; None when it is not, or no longer, held."""
+
+    def undelivered(self, namespace: str, agent_id: str) -> Sequence[Lease]:
+        """Leases of the agent with a cancel that it was not told of."""
+
+    async def wait_directive(self, namespace: str, agent_id: str, seconds: float, /) -> None:
+        """Return once there is an undelivered cancel or a drain for the agent, or at the
+        timeout."""
+
+
+class Agents(Protocol):
+    """The agents in contact, in memory."""
+
+    def contact(self, namespace: str, info: Agent, queues: Sequence[str]) -> bool:
+        """Note that the agent called; return whether it is to drain.
+
+        Args:
+            namespace: Its tenant.
+            info: As it describes itself; what only the server knows is zero or None.
+            queues: Where it claims from; empty leaves the known ones as they are.
+        """
+
+    async def goodbye(self, namespace: str, agent_id: str) -> None:
+        """Note that the agent stops."""
+
+
+class Hub(Protocol):
+    """The change log as watchers see it."""
+
+    revision: int
+    """The last revision that can be read."""
+    closing: bool
+    """Watches are to end."""
+
+    async def wait(self, after_revision: int, seconds: float, /) -> None:
+        """Return once `revision` is larger, the hub is closing, or after `seconds`."""
+
+    async def read(self, after_revision: int, limit: int) -> list[Change] | None:
+        """At most about `limit` changes, in order; None when some are no longer kept."""
+
+
+class Core(Protocol):
+    """The running server."""
+
+    settings: Settings
+    clock: Clock
+    store: Store
+    agents: Agents
+    leases: Leases
+    hub: Hub
+    draining: bool
+    start_time: int
+    """Microseconds."""
+
+    async def execute(self, command: Command) -> Any:
+        """Carry out a command; durable once it returns. The reply is as documented at the command.
+
+        Raises:
+            StoreUnavailable: nothing was applied.
+            Draining: the server is stopping.
+        """
+
+    async def claim(self, claim: Claim, wait: float) -> list[tuple[Task, Claimed]]:
+        """Wait for work; empty when the wait is over or the server drains.
+
+        Cancelling it gives back, or never takes, what it would have returned.
+        """
+
+    def beats(self, beats: list[Beat]) -> None:
+        """Record these with the next group, at the latest after 1 s."""
+
+    async def wait_ended(self, namespace: str, task_id: int, seconds: float, /) -> None:
+        """Return once the task has ended, the server drains, or after `seconds`."""
+
+    async def wait_logs(self, task_id: int, after: int, seconds: float, /) -> None:
+        """Return once the task's log has a line after this sequence, or the task has ended.
+
+        Also when the server drains, or after `seconds`.
+        """
+
+
+class Draining(Exception):
+    """The server is stopping; nothing was applied."""

@@ -1,0 +1,326 @@
+"""Rows to protos. Timestamps are set by their parts, because this runs for every row of every
+list and watch."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections import defaultdict
+from typing import NamedTuple
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from quarterdeck.v1 import (
+    agent_pb2,
+    agent_service_pb2,
+    payload_pb2,
+    pool_pb2,
+    queue_pb2,
+    task_pb2,
+)
+from quarterdeck_server.engine import model
+from quarterdeck_server.engine.commands import Claimed
+from quarterdeck_server.engine.ids import encode_task_id
+from quarterdeck_server.engine.policy import policy_of
+from quarterdeck_server.engine.pools import Instance, PoolStatus
+from quarterdeck_server.engine.states import RUNNING
+
+_TOKEN = struct.Struct(">qI")
+_MILLION = 1_000_000
+
+
+def set_time(target: Timestamp, micros: int | None) -> None:
+    """Write an instant into a field; None leaves it unset."""
+    if micros is not None:
+        target.seconds, rest = divmod(micros, _MILLION)
+        target.nanos = rest * 1000
+
+
+def set_span(target: Duration, micros: int | None) -> None:
+    """Write a duration into a field; None leaves it unset."""
+    if micros is not None:
+        target.seconds, rest = divmod(micros, _MILLION)
+        target.nanos = rest * 1000
+
+
+def payload(row: model.Payload) -> payload_pb2.Payload:
+    """A payload."""
+    return payload_pb2.Payload(content_type=row.content_type, data=row.data)
+
+
+def task(row: model.Task) -> task_pb2.Task:
+    """A task without its payloads."""
+    out = task_pb2.Task(
+        id=encode_task_id(row.id),
+        namespace=row.namespace,
+        queue=row.queue,
+        name=row.name,
+        state=row.state,  # type: ignore[arg-type]
+        reason=row.reason or "",
+        priority=row.priority,
+        attempt=row.attempt,
+        max_attempts=row.max_attempts,
+        crashes=row.crashes,
+        agent_id=row.agent_id or "",
+        idempotency_key=row.idempotency_key or "",
+        pending_dependencies=row.pending,
+        late_reports=row.late_reports,
+        revision=row.revision,
+    )
+    target = out.create_time
+    target.seconds, rest = divmod(row.create_time, _MILLION)
+    target.nanos = rest * 1000
+    target = out.run_time
+    target.seconds, rest = divmod(row.run_at, _MILLION)
+    target.nanos = rest * 1000
+    if row.claim_time is not None:
+        set_time(out.start_time, row.claim_time)
+    if row.end_time is not None:
+        set_time(out.end_time, row.end_time)
+    if row.labels is not None:
+        out.labels.update(json.loads(row.labels))
+    if row.error_type is not None:
+        out.failure.type = row.error_type
+        out.failure.message = row.error_message or ""
+    _rare_parts(out, row)
+    return out
+
+
+def _rare_parts(out: task_pb2.Task, row: model.Task) -> None:
+    if row.attempt_deadline is not None:
+        set_time(out.attempt_deadline, row.attempt_deadline)
+    if row.task_deadline is not None:
+        set_time(out.task_deadline, row.task_deadline)
+    if row.parent_id is not None:
+        out.parent_id = encode_task_id(row.parent_id)
+    if row.schedule_id is not None:
+        out.schedule_id = row.schedule_id
+        set_time(out.schedule_time, row.schedule_time)
+    if row.progress is not None:
+        _progress(out.progress, row)
+    if row.cancel is not None:
+        _cancellation(out.cancellation, row)
+
+
+def _progress(out: task_pb2.Progress, row: model.Task) -> None:
+    progress = model.progress_of(row)
+    assert progress is not None
+    out.message, out.done, out.total = progress.message, progress.done, progress.total
+    set_time(out.update_time, progress.time)
+
+
+def _cancellation(out: task_pb2.Cancellation, row: model.Task) -> None:
+    cancel = model.cancellation_of(row)
+    assert cancel is not None
+    out.actor, out.reason = cancel.actor, cancel.reason
+    set_time(out.request_time, cancel.request_time)
+    set_time(out.deliver_time, cancel.deliver_time)
+    set_time(out.acknowledge_time, cancel.acknowledge_time)
+    set_time(out.stop_time, cancel.stop_time)
+    set_time(out.escalate_time, cancel.escalate_time)
+
+
+class LeaseProof(NamedTuple):
+    """What the opaque bytes of a lease token say."""
+
+    token: int
+    attempt: int
+    """Unproven; for telling an agent which of its attempts a lost lease was."""
+
+
+def lease_token(token: int, attempt: int) -> bytes:
+    """A fencing token as agents carry it."""
+    return _TOKEN.pack(token, attempt)
+
+
+def read_lease_token(data: bytes) -> LeaseProof | None:
+    """The content of a lease token; None when the server cannot have made it."""
+    return LeaseProof(*_TOKEN.unpack(data)) if len(data) == _TOKEN.size else None
+
+
+def claimed_task(
+    row: model.Task, lease: Claimed, expire_time: int
+) -> agent_service_pb2.ClaimedTask:
+    """A task for the agent that holds its lease."""
+    out = agent_service_pb2.ClaimedTask(
+        task_id=encode_task_id(row.id),
+        name=row.name,
+        queue=row.queue,
+        attempt=row.attempt,
+        lease_token=_TOKEN.pack(lease.token, row.attempt),
+        max_attempts=row.max_attempts,
+    )
+    target = out.lease_expire_time
+    target.seconds, rest = divmod(expire_time, _MILLION)
+    target.nanos = rest * 1000
+    if lease.input is not None:
+        out.input.content_type, out.input.data = lease.input
+    grace = out.cancel_grace
+    grace.seconds, rest = divmod(policy_of(row.policy).cancel_grace, _MILLION)
+    if rest:
+        grace.nanos = rest * 1000
+    if row.attempt_deadline is not None:
+        set_time(out.deadline, row.attempt_deadline)
+    if row.labels is not None:
+        out.labels.update(json.loads(row.labels))
+    if row.parent_id is not None:
+        out.parent_id = encode_task_id(row.parent_id)
+    return out
+
+
+def attempt(row: model.Attempt) -> task_pb2.Attempt:
+    """An ended attempt."""
+    out = task_pb2.Attempt(
+        attempt=row.attempt,
+        agent_id=row.agent_id or "",
+        outcome=row.outcome,  # type: ignore[arg-type]
+        late_reports=row.late_reports,
+    )
+    set_time(out.start_time, row.start_time)
+    set_time(out.end_time, row.end_time)
+    if row.error_type is not None:
+        out.failure.type = row.error_type
+        out.failure.message = row.error_message or ""
+        out.failure.stack_trace = row.error_stack or ""
+    return out
+
+
+def running_attempt(row: model.Task) -> task_pb2.Attempt | None:
+    """The attempt that runs now, which is part of its task's row."""
+    if row.state != RUNNING:
+        return None
+    out = task_pb2.Attempt(attempt=row.attempt, agent_id=row.agent_id or "")
+    set_time(out.start_time, row.claim_time)
+    return out
+
+
+def retry_policy(text: str | None) -> task_pb2.RetryPolicy:
+    """A task's retry policy with every default filled in."""
+    policy = policy_of(text)
+    out = task_pb2.RetryPolicy(
+        max_attempts=policy.max_attempts,
+        factor=policy.factor,
+        jitter=policy.jitter,
+        non_retryable_types=policy.non_retryable_types,
+        max_crashes=policy.max_crashes,
+    )
+    set_span(out.initial_backoff, policy.initial_backoff)
+    set_span(out.max_backoff, policy.max_backoff)
+    return out
+
+
+def timeouts(text: str | None) -> task_pb2.Timeouts:
+    """A task's time limits; unset without one."""
+    policy = policy_of(text)
+    out = task_pb2.Timeouts()
+    set_span(out.schedule_to_start, policy.schedule_to_start)
+    set_span(out.attempt, policy.attempt_timeout)
+    set_span(out.task, policy.task_timeout)
+    set_span(out.stall, policy.stall_timeout)
+    set_span(out.cancel_grace, policy.cancel_grace)
+    return out
+
+
+def log_line(row: model.LogRow) -> task_pb2.LogLine:
+    """A line of a task's log."""
+    out = task_pb2.LogLine(
+        level=row.level,
+        stream=row.stream,
+        text=row.text,
+        attempt=row.attempt,
+        sequence=row.sequence,
+    )
+    set_time(out.time, row.time)
+    return out
+
+
+def agent(row: model.Agent) -> agent_pb2.Agent:
+    """An agent."""
+    info = agent_pb2.AgentInfo(
+        agent_id=row.id,
+        name=row.name,
+        version=row.version,
+        hostname=row.hostname,
+        pid=row.pid,
+        slots=row.slots,
+        labels=json.loads(row.labels) if row.labels else None,
+        instance_id=row.instance_id or "",
+    )
+    out = agent_pb2.Agent(
+        info=info,
+        namespace=row.namespace,
+        state=row.state,  # type: ignore[arg-type]
+        queues=json.loads(row.queues),
+        running=row.running,
+        pool=row.pool or "",
+        revision=row.revision,
+    )
+    set_time(out.create_time, row.create_time)
+    set_time(out.last_contact_time, row.last_contact_time)
+    return out
+
+
+def state_counts(counts: dict[int, int]) -> list[queue_pb2.StateCount]:
+    """Counts by state, in the order of the states."""
+    return [
+        queue_pb2.StateCount(state=state, count=count)  # type: ignore[arg-type]
+        for state, count in sorted(counts.items())
+        if count
+    ]
+
+
+def queue(row: model.Queue) -> queue_pb2.Queue:
+    """A queue with its counters."""
+    totals: dict[int, int] = defaultdict(int)
+    names: dict[str, dict[int, int]] = defaultdict(dict)
+    for name, state, count in row.counts:
+        totals[state] += count
+        names[name][state] = count
+    out = queue_pb2.Queue(
+        name=row.name,
+        namespace=row.namespace,
+        paused=bool(row.paused),
+        pause_note=row.pause_note or "",
+        counts=state_counts(totals),
+        succeeded_total=row.succeeded_total,
+        failed_total=row.failed_total,
+        revision=row.revision,
+    )
+    for name in sorted(names)[: model.MAX_NAMES]:
+        out.names.add(name=name, counts=state_counts(names[name]))
+    set_time(out.create_time, row.create_time)
+    return out
+
+
+def instance(row: Instance) -> pool_pb2.Instance:
+    """An instance of a pool."""
+    out = pool_pb2.Instance(
+        id=row.id,
+        pool=row.pool,
+        state=row.state,  # type: ignore[arg-type]
+        agent_id=row.agent_id or "",
+        detail=row.detail or "",
+        revision=row.revision,
+        pid=row.pid or 0,
+    )
+    set_time(out.create_time, row.create_time)
+    set_time(out.end_time, row.end_time)
+    return out
+
+
+def pool(row: PoolStatus) -> pool_pb2.Pool:
+    """A pool."""
+    out = pool_pb2.Pool(
+        name=row.name,
+        queue=row.queue,
+        min=row.min,
+        max=row.max,
+        slots=row.slots,
+        launcher=row.launcher,
+        instances=row.instances,
+        detail=row.detail or "",
+        revision=row.revision,
+    )
+    set_span(out.idle_timeout, row.idle_timeout)
+    return out

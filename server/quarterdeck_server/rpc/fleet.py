@@ -1,0 +1,108 @@
+"""FleetService: what operators call about agents, queues and pools."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quarterdeck.v1 import fleet_service_pb2 as pb
+from quarterdeck_server.engine.commands import Refusal, SetAgentState, UpdateQueue
+from quarterdeck_server.engine.filters import AGENT_FIELDS, QUEUE_FIELDS
+from quarterdeck_server.engine.model import Agent, Queue
+from quarterdeck_server.engine.states import AgentState
+from quarterdeck_server.rpc import convert, validate
+from quarterdeck_server.rpc.backend import Core
+from quarterdeck_server.rpc.errors import ApiError
+from quarterdeck_server.rpc.filters import parse_filter
+from quarterdeck_server.rpc.methods import Context
+from quarterdeck_server.rpc.pages import Call, read_page
+from quarterdeck_server.rpc.requests import execute
+from quarterdeck_server.rpc.tokens import watch_token
+from quarterdeck_server.rpc.validate import Violations
+from quarterdeck_server.store.base import Page
+
+_MAX_NOTE = 1024
+_DRAINING = int(AgentState.DRAINING)
+
+
+class FleetService:
+    """Answers operators about agents, queues and pools."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def list_agents(
+        self, request: pb.ListAgentsRequest, context: Context
+    ) -> pb.ListAgentsResponse:
+        """A page of agents."""
+        core = self._core
+        namespace = validate.namespace_of(request.namespace)
+        found = parse_filter(request.filter, AGENT_FIELDS)
+
+        async def read(limit: int, after: list[Any] | None) -> Page[Agent]:
+            return await core.store.list_agents(namespace, found, limit, after, core.clock.now())
+
+        call = Call("agents", namespace, found, request.page_size, request.page_token)
+        page = await read_page(call, read, convert.agent)
+        return pb.ListAgentsResponse(
+            agents=page.items,
+            next_page_token=page.next_token,
+            watch_token=watch_token(core.store.store_id, page.revision),
+        )
+
+    async def drain_agent(
+        self, request: pb.DrainAgentRequest, context: Context
+    ) -> pb.DrainAgentResponse:
+        """Tell an agent to finish what it has and to claim no more."""
+        out: Violations = []
+        namespace = validate.namespace_of(request.namespace)
+        agent_id = validate.agent_id(request.agent_id, "agent_id", out)
+        validate.refuse(out)
+        command = SetAgentState(namespace, [agent_id], _DRAINING)
+        replies: list[Agent | Refusal] = await execute(self._core, command)
+        (reply,) = replies
+        if isinstance(reply, Refusal):
+            raise ApiError(reply)
+        return pb.DrainAgentResponse(agent=convert.agent(reply))
+
+    async def list_queues(
+        self, request: pb.ListQueuesRequest, context: Context
+    ) -> pb.ListQueuesResponse:
+        """A page of queues."""
+        core = self._core
+        namespace = validate.namespace_of(request.namespace)
+        found = parse_filter(request.filter, QUEUE_FIELDS)
+
+        async def read(limit: int, after: list[Any] | None) -> Page[Queue]:
+            return await core.store.list_queues(namespace, found, limit, after, core.clock.now())
+
+        call = Call("queues", namespace, found, request.page_size, request.page_token)
+        page = await read_page(call, read, convert.queue)
+        return pb.ListQueuesResponse(
+            queues=page.items,
+            next_page_token=page.next_token,
+            watch_token=watch_token(core.store.store_id, page.revision),
+        )
+
+    async def update_queue(
+        self, request: pb.UpdateQueueRequest, context: Context
+    ) -> pb.UpdateQueueResponse:
+        """Pause or resume a queue."""
+        out: Violations = []
+        namespace = validate.namespace_of(request.namespace)
+        queue = validate.name(request.queue, "queue", out)
+        note = validate.text(request.note, "note", _MAX_NOTE, out)
+        validate.refuse(out)
+        paused = request.paused if request.HasField("paused") else None
+        row: Queue = await execute(self._core, UpdateQueue(namespace, queue, paused, note))
+        return pb.UpdateQueueResponse(queue=convert.queue(row))
+
+    async def list_pools(
+        self, request: pb.ListPoolsRequest, context: Context
+    ) -> pb.ListPoolsResponse:
+        """The pools and their instances."""
+        namespace = validate.namespace_of(request.namespace)
+        store = self._core.store
+        return pb.ListPoolsResponse(
+            pools=map(convert.pool, await store.list_pools(namespace)),
+            instances=map(convert.instance, await store.list_instances(namespace)),
+        )

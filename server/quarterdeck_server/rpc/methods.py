@@ -1,0 +1,103 @@
+"""From servicers to gRPC handlers: parsing, error mapping and logging for every RPC, in one place.
+
+Requests arrive as bytes, so that one that cannot be parsed is answered with the field at fault: a
+deserializer that raises would make gRPC answer INTERNAL without details. Handlers are registered as
+generic ones only; the registered path costs 5-15 % more per call.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import grpc
+from google.protobuf import message_factory
+from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
+from google.protobuf.message import DecodeError, Message
+
+from quarterdeck_server.rpc.errors import (
+    DETAILS_KEY,
+    ApiError,
+    classify,
+    internal,
+    invalid_field,
+    status_of,
+)
+from quarterdeck_server.rpc.wire import find_fault
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Unary = Callable[[Any, Context], Awaitable[Message]]
+Stream = Callable[[Any, Context], Awaitable[None]]
+
+_CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")
+_log: Final = logging.getLogger(__name__)
+
+
+def service_handler(file: FileDescriptor, servicer: object) -> grpc.GenericRpcHandler:
+    """Handlers for the one service that a .proto file defines.
+
+    Args:
+        file: Its descriptor.
+        servicer: An object with a coroutine method for every RPC, such as `list_tasks` for
+            ListTasks. One that answers with a stream writes encoded messages itself.
+    """
+    (service,) = file.services_by_name.values()
+    handlers = {}
+    for method in service.methods:
+        implementation = getattr(servicer, _CAPITAL.sub("_", method.name).lower())
+        wrap = _stream if method.server_streaming else _unary
+        handlers[method.name] = wrap(method, implementation)
+    return grpc.method_handlers_generic_handler(service.full_name, handlers)
+
+
+def _unary(method: MethodDescriptor, implementation: Unary) -> grpc.RpcMethodHandler[Any, Any]:
+    parse = message_factory.GetMessageClass(method.input_type).FromString
+
+    async def call(raw: bytes, context: Context) -> bytes:
+        try:
+            return (await implementation(parse(raw), context)).SerializeToString()
+        except Exception as error:
+            return await _refuse(error, method, raw, context)
+
+    return grpc.unary_unary_rpc_method_handler(call)
+
+
+def _stream(method: MethodDescriptor, implementation: Stream) -> grpc.RpcMethodHandler[Any, Any]:
+    parse = message_factory.GetMessageClass(method.input_type).FromString
+
+    async def call(raw: bytes, context: Context) -> None:
+        try:
+            await implementation(parse(raw), context)
+        except Exception as error:
+            await _refuse(error, method, raw, context)
+
+    return grpc.unary_stream_rpc_method_handler(call)
+
+
+async def _refuse(
+    error: Exception, method: MethodDescriptor, raw: bytes, context: Context
+) -> bytes:
+    """End the call with the status that an exception stands for; never returns."""
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    if isinstance(error, DecodeError):
+        fault = find_fault(method.input_type, raw)
+        known: ApiError | None = invalid_field(fault.field, fault.description)
+    else:
+        known = classify(error)
+    if known is None:
+        known = internal()
+        _log.error(
+            "rpc failed",
+            exc_info=error,
+            extra={
+                "method": method.full_name,
+                "incident": dict(known.refusal.metadata)["incident"],
+            },
+        )
+    status = status_of(known)
+    details = ((DETAILS_KEY, status.SerializeToString()),)
+    await context.abort(known.code, status.message, details)
+    raise AssertionError("abort returned")

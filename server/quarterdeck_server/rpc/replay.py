@@ -1,0 +1,88 @@
+"""Claims that are repeated with their request id."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from quarterdeck_server.engine.commands import Refusal
+from quarterdeck_server.rpc.errors import ApiError
+
+_MAX_AGENTS = 20_000
+"""Above what one server is built for; the longest silent are forgotten first."""
+
+
+class Held(NamedTuple):
+    """A lease that a claim was given."""
+
+    task_id: int
+    token: int
+
+
+@dataclass(slots=True)
+class Entry:
+    """The last claim of an agent that had a request id."""
+
+    request_id: str
+    body: tuple[object, ...]
+    leases: tuple[Held, ...] = ()
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class ClaimReplay:
+    """Remembers per agent what its last claim was given.
+
+    In memory: after a restart a repeated claim is a new one, and the leases of the lost answer run
+    out.
+    """
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[tuple[str, str], Entry] = OrderedDict()
+
+    def find(
+        self, agent: tuple[str, str], request_id: str, body: tuple[object, ...]
+    ) -> Entry | None:
+        """The earlier call with this id, which may still be waiting.
+
+        Args:
+            agent: Namespace and agent id.
+            request_id: Of the claim.
+            body: What else identifies the claim.
+
+        Raises:
+            ApiError: REQUEST_ID_REUSED, when its body was another.
+        """
+        entry = self._entries.get(agent)
+        if entry is None or entry.request_id != request_id:
+            return None
+        if entry.body != body:
+            message = f"request id {request_id!r} was used before with another claim; use a new one"
+            metadata = (("request_id", request_id),)
+            raise ApiError(Refusal("REQUEST_ID_REUSED", f"request_id: {message}", metadata))
+        return entry
+
+    def begin(self, agent: tuple[str, str], request_id: str, body: tuple[object, ...]) -> Entry:
+        """Remember a claim that starts to wait, instead of the agent's last."""
+        entry = Entry(request_id, body)
+        self._entries[agent] = entry
+        self._entries.move_to_end(agent)
+        if len(self._entries) > _MAX_AGENTS:
+            self._entries.popitem(last=False)
+        return entry
+
+    def finish(self, agent: tuple[str, str], entry: Entry, leases: tuple[Held, ...]) -> None:
+        """Note what a claim was given; nothing is as if it had not been made."""
+        entry.leases = leases
+        entry.done.set()
+        if not leases:
+            self._drop(agent, entry)
+
+    def forget(self, agent: tuple[str, str]) -> None:
+        """Forget an agent that is gone."""
+        self._entries.pop(agent, None)
+
+    def _drop(self, agent: tuple[str, str], entry: Entry) -> None:
+        if self._entries.get(agent) is entry:
+            del self._entries[agent]

@@ -1,0 +1,279 @@
+"""TaskService: what producers and operators call about tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from quarterdeck.v1 import status_pb2
+from quarterdeck.v1 import task_service_pb2 as pb
+from quarterdeck_server.engine.commands import (
+    Cancel,
+    Command,
+    ItemResult,
+    Refusal,
+    Retry,
+    Spec,
+    Submit,
+    Submitted,
+)
+from quarterdeck_server.engine.ids import decode_task_id, encode_task_id
+from quarterdeck_server.engine.model import Task
+from quarterdeck_server.engine.report import task_not_found
+from quarterdeck_server.engine.states import ENDED, SUCCEEDED
+from quarterdeck_server.rpc import convert, validate
+from quarterdeck_server.rpc.backend import Core
+from quarterdeck_server.rpc.errors import (
+    ApiError,
+    Violation,
+    invalid_field,
+    refusal_status,
+    status_of,
+)
+from quarterdeck_server.rpc.filters import task_filter
+from quarterdeck_server.rpc.logs import find_task, read_logs
+from quarterdeck_server.rpc.methods import Context
+from quarterdeck_server.rpc.pages import Call, read_page
+from quarterdeck_server.rpc.requests import execute, request_key
+from quarterdeck_server.rpc.specs import task_spec
+from quarterdeck_server.rpc.tokens import watch_token
+from quarterdeck_server.rpc.validate import Violations
+from quarterdeck_server.rpc.waits import read_wait, within_deadline
+from quarterdeck_server.store.base import Page
+
+_ORDERS = {
+    "create_time": "create_time",
+    "run_time": "run_at",
+    "end_time": "end_time",
+    "priority": "priority",
+    "name": "name",
+    "state": "state",
+}
+_MAX_REASON = 1024
+_MAX_ACTOR = 256
+
+
+class TaskService:
+    """Answers producers and operators."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def submit(self, request: pb.SubmitRequest, context: Context) -> pb.SubmitResponse:
+        """Accept tasks."""
+        namespace = validate.namespace_of(request.namespace)
+        validate.batch(len(request.tasks), "tasks")
+        key = request_key(namespace, "Submit", request)
+        results: list[pb.SubmitResult | None] = []
+        specs: list[Spec] = []
+        places: list[int | None] = []
+        out: Violations = []
+        limit = self._core.settings.max_payload_bytes
+        for index, message in enumerate(request.tasks):
+            spec = task_spec(message, index, limit, out)
+            if spec.depends_on and not out:
+                spec = _renumbered(spec, places, out)
+            if out:
+                error = validate.item_error(out, f"tasks[{index}].")
+                results.append(pb.SubmitResult(error=status_of(error)))
+                places.append(None)
+            else:
+                results.append(None)
+                places.append(len(specs))
+                specs.append(spec)
+        replies = await execute(self._core, Submit(namespace, specs, key)) if specs else []
+        answers = iter(replies)
+        return pb.SubmitResponse(
+            results=[
+                _submit_result(next(answers), index) if result is None else result
+                for index, result in enumerate(results)
+            ]
+        )
+
+    async def get_task(self, request: pb.GetTaskRequest, context: Context) -> pb.GetTaskResponse:
+        """One task with all that belongs to it."""
+        namespace = validate.namespace_of(request.namespace)
+        task_id = validate.task_id(request.task_id, "task_id")
+        detail = await self._core.store.get_task(namespace, task_id)
+        if detail is None:
+            raise ApiError(task_not_found(task_id))
+        task = detail.task
+        response = pb.GetTaskResponse(
+            task=convert.task(task),
+            attempts=[convert.attempt(row) for row in detail.attempts],
+            depends_on=map(encode_task_id, detail.depends_on),
+            retry=convert.retry_policy(task.policy),
+            timeouts=convert.timeouts(task.policy),
+        )
+        running = convert.running_attempt(task)
+        if running is not None:
+            response.attempts.append(running)
+        if detail.input is not None:
+            response.input.CopyFrom(convert.payload(detail.input))
+        if detail.result is not None:
+            response.result.CopyFrom(convert.payload(detail.result))
+        return response
+
+    async def list_tasks(
+        self, request: pb.ListTasksRequest, context: Context
+    ) -> pb.ListTasksResponse:
+        """A page of tasks."""
+        core = self._core
+        namespace = validate.namespace_of(request.namespace)
+        column, descending = _order(request.order_by)
+        found = await task_filter(core, namespace, request.filter)
+
+        async def read(limit: int, after: list[Any] | None) -> Page[Task]:
+            return await core.store.list_tasks(
+                namespace, found, column, descending, limit, after, core.clock.now()
+            )
+
+        call = Call(
+            f"tasks {column} {descending}", namespace, found, request.page_size, request.page_token
+        )
+        page = await read_page(call, read, convert.task)
+        return pb.ListTasksResponse(
+            tasks=page.items,
+            next_page_token=page.next_token,
+            watch_token=watch_token(core.store.store_id, page.revision),
+        )
+
+    async def count_tasks(
+        self, request: pb.CountTasksRequest, context: Context
+    ) -> pb.CountTasksResponse:
+        """How many tasks match, by state."""
+        core = self._core
+        namespace = validate.namespace_of(request.namespace)
+        found = await task_filter(core, namespace, request.filter)
+        counts = await core.store.count_tasks(namespace, found, core.clock.now())
+        return pb.CountTasksResponse(
+            counts=convert.state_counts(counts), total=sum(counts.values())
+        )
+
+    async def wait_task(self, request: pb.WaitTaskRequest, context: Context) -> pb.WaitTaskResponse:
+        """Wait for a task's end."""
+        core = self._core
+        namespace = validate.namespace_of(request.namespace)
+        task_id = validate.task_id(request.task_id, "task_id")
+        wait = within_deadline(read_wait(request.wait), context)
+        task = await find_task(core, namespace, task_id)
+        if wait and task.state not in ENDED:
+            await core.wait_ended(namespace, task_id, wait)
+            task = await find_task(core, namespace, task_id)
+        response = pb.WaitTaskResponse(task=convert.task(task), ended=task.state in ENDED)
+        if task.state == SUCCEEDED:
+            result = await core.store.get_result(task_id)
+            if result is not None:
+                response.result.CopyFrom(convert.payload(result))
+        return response
+
+    async def cancel_tasks(
+        self, request: pb.CancelTasksRequest, context: Context
+    ) -> pb.CancelTasksResponse:
+        """Request cancels."""
+        out: Violations = []
+        namespace = validate.namespace_of(request.namespace)
+        reason = validate.text(request.reason, "reason", _MAX_REASON, out)
+        actor = validate.text(request.actor, "actor", _MAX_ACTOR, out)
+        validate.refuse(out)
+        validate.batch(len(request.task_ids), "task_ids")
+        key = request_key(namespace, "CancelTasks", request)
+        ids, missing = _split(request.task_ids)
+        command = Cancel(namespace, ids, reason, actor, request.keep_children, key)
+        results = await self._items(command, bool(ids), missing)
+        return pb.CancelTasksResponse(
+            results=[
+                pb.CancelResult(state=state, error=error)  # type: ignore[arg-type]
+                for state, error in results
+            ]
+        )
+
+    async def retry_tasks(
+        self, request: pb.RetryTasksRequest, context: Context
+    ) -> pb.RetryTasksResponse:
+        """Put ended tasks back."""
+        namespace = validate.namespace_of(request.namespace)
+        validate.batch(len(request.task_ids), "task_ids")
+        key = request_key(namespace, "RetryTasks", request)
+        ids, missing = _split(request.task_ids)
+        results = await self._items(Retry(namespace, ids, key), bool(ids), missing)
+        return pb.RetryTasksResponse(
+            results=[
+                pb.RetryResult(state=state, error=error)  # type: ignore[arg-type]
+                for state, error in results
+            ]
+        )
+
+    async def _items(
+        self, command: Command, wanted: bool, missing: list[str | None]
+    ) -> list[tuple[int, status_pb2.Status | None]]:
+        """State and error of every item; `missing` has the text of those that are no task's id."""
+        replies: list[ItemResult] = await execute(self._core, command) if wanted else []
+        answers = iter(replies)
+        results: list[tuple[int, status_pb2.Status | None]] = []
+        for text in missing:
+            if text is not None:
+                results.append((0, refusal_status(_no_task(text))))
+                continue
+            state, refusal = next(answers)
+            results.append((state, None if refusal is None else refusal_status(refusal)))
+        return results
+
+    async def read_logs(self, request: pb.ReadLogsRequest, context: Context) -> pb.ReadLogsResponse:
+        """A page of a task's log."""
+        return await read_logs(self._core, request, context)
+
+
+def _order(text: str) -> tuple[str, bool]:
+    """The column that a list is ordered by, and whether it is reversed."""
+    if not text.strip():
+        return "create_time", True
+    words = text.split()
+    column = _ORDERS.get(words[0])
+    if column is None or words[1:] not in ([], ["asc"], ["desc"]):
+        rule = f"expected one of {', '.join(_ORDERS)}, with ' desc' to reverse, got {text[:80]!r}"
+        raise invalid_field("order_by", rule)
+    return column, words[1:] == ["desc"]
+
+
+def _renumbered(spec: Spec, places: Sequence[int | None], out: Violations) -> Spec:
+    """Point a spec's `#n` at where item n stands once the refused items are left out."""
+    found = []
+    for reference in spec.depends_on:
+        if reference >= 0:
+            found.append(reference)
+            continue
+        place = places[-reference - 1]
+        if place is None:
+            rule = (
+                f"item #{-reference - 1} of this request was refused, so this one was not accepted"
+            )
+            out.append(Violation("depends_on", rule))
+            return spec
+        found.append(-place - 1)
+    return spec._replace(depends_on=tuple(found))
+
+
+def _submit_result(reply: Submitted, index: int) -> pb.SubmitResult:
+    if reply.refusal is not None:
+        return pb.SubmitResult(error=refusal_status(reply.refusal, f"tasks[{index}]."))
+    return pb.SubmitResult(task_id=encode_task_id(reply.task_id), existed=reply.existed)
+
+
+def _split(texts: Sequence[str]) -> tuple[list[int], list[str | None]]:
+    """The ids of tasks, and in the order of the texts those that are none."""
+    ids: list[int] = []
+    missing: list[str | None] = []
+    for text in texts:
+        try:
+            ids.append(decode_task_id(text))
+            missing.append(None)
+        except ValueError:
+            missing.append(text)
+    return ids, missing
+
+
+def _no_task(text: str) -> Refusal:
+    shown = text[:40]
+    message = f"there is no task {shown!r}: an id is task_ and 13 characters of 0-9 a-z"
+    return Refusal("TASK_NOT_FOUND", message, (("task_id", shown),))
