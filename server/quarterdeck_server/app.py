@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from quarterdeck_server.config import Settings
 from quarterdeck_server.engine.changes import AGENT, QUEUE, TASK, Change
@@ -34,14 +35,14 @@ class App:
         self._clock = clock
         self._rpc: RpcServer | None = None
         self._pools: PoolSupervisor | None = None
-        self._kills: set[asyncio.Task[bool]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
 
     async def start(self) -> None:
         """Open the store, bind the port, start the pools.
 
         Raises:
             StoreError: the data directory cannot be used.
-            OSError: the port cannot be bound.
+            BindError: the port cannot be bound.
         """
         await self.core.start()
         try:
@@ -59,6 +60,7 @@ class App:
         )
         await self._pools.start()
         self.core.published.append(self._follow)
+        self.core.committer.availability_changed = self._tell_health
         _log.info("listening", address=self.address)
 
     def _follow(self, changes: Sequence[Change]) -> None:
@@ -70,6 +72,15 @@ class App:
             elif change.kind == TASK and change.row.cancel is not None:
                 self._kill_if_escalated(change.row, change.before)
 
+    def _tell_health(self, available: bool) -> None:
+        assert self._rpc is not None
+        self._background(self._rpc.set_serving(available))
+
+    def _background(self, work: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     def _kill_if_escalated(self, task: Task, before: Task | None) -> None:
         cancel = cancellation_of(task)
         if cancel is None or cancel.escalate_time is None or task.agent_id is None:
@@ -77,11 +88,9 @@ class App:
         if before is None or before.cancel == task.cancel:
             return
         assert self._pools is not None
-        kill = asyncio.ensure_future(
+        self._background(
             self._pools.kill_agent(task.agent_id, "a cancelled task did not stop in its grace")
         )
-        self._kills.add(kill)
-        kill.add_done_callback(self._kills.discard)
 
     async def stop(self) -> None:
         """Drain and stop: agents first, while they can still report; then the API; then the store."""

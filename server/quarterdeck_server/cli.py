@@ -53,6 +53,7 @@ def _run(settings: Settings) -> int:
     import asyncio
 
     from quarterdeck_server import app, logs
+    from quarterdeck_server.rpc.server import BindError
     from quarterdeck_server.store.base import StoreError
 
     logs.configure(settings.log_format, settings.log_level)
@@ -60,7 +61,7 @@ def _run(settings: Settings) -> int:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(app.serve(settings))
-    except (StoreError, OSError) as error:
+    except (StoreError, BindError) as error:
         click.echo(f"quarterdeck server: {error}", err=True)
         return 1
     return 0

@@ -48,8 +48,10 @@ class Lease(Protocol):
 class Leases(Protocol):
     """Every lease that is held now, in memory."""
 
-    duration: float
-    """How long a lease lasts without a heartbeat, in seconds."""
+    @property
+    def duration(self) -> float:
+        """How long a lease lasts without a heartbeat, in seconds."""
+        ...
 
     def renew(self, task_id: int, token: int) -> Lease | None:
         """Let the lease last from now on; None when it is not, or no longer, held."""
@@ -81,10 +83,15 @@ class Agents(Protocol):
 class Hub(Protocol):
     """The change log as watchers see it."""
 
-    revision: int
-    """The last revision that can be read."""
-    closing: bool
-    """Watches are to end."""
+    @property
+    def revision(self) -> int:
+        """The last revision that can be read."""
+        ...
+
+    @property
+    def closing(self) -> bool:
+        """Watches are to end."""
+        ...
 
     async def wait(self, after_revision: int, seconds: float, /) -> None:
         """Return once `revision` is larger, the hub is closing, or after `seconds`."""
@@ -96,15 +103,31 @@ class Hub(Protocol):
 class Core(Protocol):
     """The running server."""
 
-    settings: Settings
-    clock: Clock
-    store: Store
-    agents: Agents
-    leases: Leases
-    hub: Hub
-    draining: bool
-    start_time: int
-    """Microseconds."""
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def agents(self) -> Agents: ...
+
+    @property
+    def leases(self) -> Leases: ...
+
+    @property
+    def hub(self) -> Hub: ...
+
+    @property
+    def draining(self) -> bool: ...
+
+    @property
+    def start_time(self) -> int:
+        """Microseconds."""
+        ...
 
     async def execute(self, command: Command) -> Any:
         """Carry out a command; durable once it returns. The reply is as documented at the command.
