@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from grpc import aio
@@ -114,7 +114,7 @@ class Claims:
 
 
 def claim_template(
-    namespace: str, info: AgentInfo, queues: tuple[str, ...], names: list[str]
+    namespace: str, info: AgentInfo, queues: Sequence[str], names: list[str]
 ) -> ClaimRequest:
     """What all claims of an agent have in common."""
     return ClaimRequest(

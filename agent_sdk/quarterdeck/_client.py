@@ -38,15 +38,15 @@ class Client:
     Args:
         address: `host:port` of the server; by default `QUARTERDECK_SERVER` of the environment,
             else `127.0.0.1:7400`.
-        namespace: Tenant.
+        namespace: Tenant; by default `QUARTERDECK_NAMESPACE`, else `default`.
         timeout: Seconds that a call may take, its repetitions included.
     """
 
     def __init__(
-        self, address: str | None = None, namespace: str = "default", *, timeout: float = 30.0
+        self, address: str | None = None, namespace: str | None = None, *, timeout: float = 30.0
     ) -> None:
         self._core = Core(address, namespace, timeout)
-        self._namespace = namespace
+        self._namespace = self._core.namespace
 
     def __enter__(self) -> Client:
         return self

@@ -13,8 +13,9 @@ from quarterdeck._calls import Call
 from quarterdeck._codec import decoder
 from quarterdeck._control import Control, control
 from quarterdeck._convert import enum_reader, from_message
+from quarterdeck._environment import resolve_address, resolve_namespace
 from quarterdeck._errors import ApiError, TaskFailedError, WaitTimeoutError
-from quarterdeck._link import MAX_BATCH_BYTES, Link, invoke, resolve_address
+from quarterdeck._link import MAX_BATCH_BYTES, Link, invoke
 from quarterdeck._models import Task
 from quarterdeck._specs import Spec, task_spec
 from quarterdeck._status import error_from_status
@@ -48,13 +49,13 @@ class Core:
 
     Args:
         address: `host:port`, or None for the environment's or the default.
-        namespace: Tenant.
+        namespace: Tenant, or None for the environment's or `default`.
         within: Seconds that a call may take in all, its repetitions included.
     """
 
-    def __init__(self, address: str | None, namespace: str, within: float) -> None:
+    def __init__(self, address: str | None, namespace: str | None, within: float) -> None:
         self.address = resolve_address(address)
-        self.namespace = namespace
+        self.namespace = resolve_namespace(namespace)
         self._within = within
         self.control: Control = control()
         self._link: Link | None = None

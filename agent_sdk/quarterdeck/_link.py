@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections.abc import Callable
 from typing import Any
@@ -19,9 +18,6 @@ from quarterdeck.v1.schedule_service_pb2_grpc import ScheduleServiceStub
 from quarterdeck.v1.system_service_pb2_grpc import SystemServiceStub
 from quarterdeck.v1.task_service_pb2_grpc import TaskServiceStub
 from quarterdeck.v1.watch_service_pb2_grpc import WatchServiceStub
-
-DEFAULT_ADDRESS = "127.0.0.1:7400"
-ADDRESS_VARIABLE = "QUARTERDECK_SERVER"
 
 MAX_BATCH_BYTES = 2 << 20
 """Payload bytes in one batched request; half of what the server receives in one message."""
@@ -88,12 +84,6 @@ class Link:
 
 
 _links: dict[str, Link] = {}
-
-
-def resolve_address(address: str | None) -> str:
-    """The server to use: as given, else of the environment, else the default."""
-    chosen = address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
-    return chosen.removeprefix("http://").rstrip("/")
 
 
 def backoff(failures: int, *, first: float = 0.1, longest: float = 5.0) -> float:

@@ -15,14 +15,14 @@ from types import FrameType
 
 from quarterdeck._agent import Agent
 from quarterdeck._control import control
+from quarterdeck._environment import Post, post_of, resolve_address, resolve_namespace
 from quarterdeck._errors import DefinitionError
-from quarterdeck._link import Link, resolve_address
+from quarterdeck._link import Link
 from quarterdeck._session import Session
 from quarterdeck.v1.agent_pb2 import AgentInfo
 
 logger = logging.getLogger("quarterdeck")
 
-INSTANCE_VARIABLE = "QUARTERDECK_INSTANCE_ID"
 _STUCK_SECONDS = 5.0
 
 
@@ -30,7 +30,7 @@ def serve(
     agent: Agent,
     address: str | None = None,
     *,
-    namespace: str = "default",
+    namespace: str | None = None,
     grace: float = 30.0,
 ) -> None:
     """Run an agent until SIGTERM or SIGINT, or until its pool drains it.
@@ -43,7 +43,7 @@ def serve(
         agent: The agent.
         address: `host:port` of the server; by default `QUARTERDECK_SERVER` of the environment,
             else `127.0.0.1:7400`.
-        namespace: Tenant.
+        namespace: Tenant; by default `QUARTERDECK_NAMESPACE`, else `default`.
         grace: Seconds that running handlers have to finish.
 
     Raises:
@@ -59,7 +59,7 @@ async def serve_async(
     agent: Agent,
     address: str | None = None,
     *,
-    namespace: str = "default",
+    namespace: str | None = None,
     grace: float = 30.0,
     stop: asyncio.Event | None = None,
 ) -> None:
@@ -91,12 +91,15 @@ async def serve_async(
 class _Service:
     """One agent at work, seen from the loop that its handlers run on."""
 
-    def __init__(self, agent: Agent, address: str | None, namespace: str, grace: float) -> None:
+    def __init__(
+        self, agent: Agent, address: str | None, namespace: str | None, grace: float
+    ) -> None:
         if not agent.handlers:
             raise DefinitionError(f"{agent.name}: the agent has no handler to serve")
         self._agent = agent
         self._address = resolve_address(address)
-        self._namespace = namespace
+        self._namespace = resolve_namespace(namespace)
+        self._post = post_of(agent)
         self._grace = grace
         self._control = control()
         self._session: Session | None = None
@@ -130,7 +133,8 @@ class _Service:
             self._session = Session(
                 self._control,
                 self._agent,
-                describe(self._agent),
+                describe(self._agent, self._post),
+                self._post.queues,
                 link,
                 self._namespace,
                 loop,
@@ -148,7 +152,7 @@ class _Service:
                 _exit_when_stuck(loop)
 
 
-def describe(agent: Agent) -> AgentInfo:
+def describe(agent: Agent, post: Post) -> AgentInfo:
     """How this process presents itself; a new id each time."""
     return AgentInfo(
         agent_id=uuid.uuid4().hex,
@@ -156,9 +160,9 @@ def describe(agent: Agent) -> AgentInfo:
         version=agent.version[:128],
         hostname=socket.gethostname()[:256],
         pid=os.getpid(),
-        slots=agent.slots,
+        slots=post.slots,
         labels=agent.labels,
-        instance_id=os.environ.get(INSTANCE_VARIABLE, ""),
+        instance_id=post.instance_id,
     )
 
 

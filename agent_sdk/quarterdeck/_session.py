@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from quarterdeck import _outcome
@@ -46,6 +46,7 @@ class Session:
         control: The control thread.
         agent: What it can do.
         info: How it describes itself.
+        queues: The lines to take tasks from.
         link: The server.
         namespace: Tenant.
         loop: Where async handlers run.
@@ -57,6 +58,7 @@ class Session:
         control: Control,
         agent: Agent,
         info: AgentInfo,
+        queues: Sequence[str],
         link: Link,
         namespace: str,
         loop: asyncio.AbstractEventLoop,
@@ -74,7 +76,7 @@ class Session:
         self._hurry = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
-        template = claim_template(namespace, info, agent.queues, list(agent.handlers))
+        template = claim_template(namespace, info, queues, list(agent.handlers))
         self._claims = Claims(link, template, self._free, self._accept)
         self._heart = Heart(link, namespace, info, self._leases, self._interrupt, self._drain)
         self._logs = LogShipper(control, link, namespace, info.agent_id, self._flushed)
@@ -117,7 +119,7 @@ class Session:
     def _free(self) -> int:
         if self._draining or self._stopping:
             return 0
-        return self._agent.slots - self._running
+        return self._info.slots - self._running
 
     def _accept(self, response: ClaimResponse) -> None:
         lease_seconds = from_duration(response.lease_duration)

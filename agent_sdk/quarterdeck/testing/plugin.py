@@ -1,1 +1,19 @@
-"""The pytest plugin of Quarterdeck."""
+"""The pytest plugin, loaded by pytest itself wherever Quarterdeck is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from quarterdeck.testing import Server, start_server
+
+
+@pytest.fixture
+def quarterdeck_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real server on a free port, with a data directory of its own.
+
+    It has `address` and `client`. Needs the extra `quarterdeck[server]`.
+    """
+    with start_server(tmp_path_factory.mktemp("quarterdeck")) as server:
+        yield server
