@@ -1,1 +1,1 @@
-"""The console's headless model: what is shown, without a widget."""
+"""What the console knows, without a terminal: rows, stores, order, text. Imports no Textual."""

@@ -1,0 +1,288 @@
+"""The console: one event loop, one channel, one tick."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import App
+from textual.binding import BindingType
+from textual.command import Provider
+from textual.screen import Screen
+
+from quarterdeck_console import commands, keymap
+from quarterdeck_console.actions import APP, bindings
+from quarterdeck_console.model.fleet import Fleet
+from quarterdeck_console.model.text import sanitize
+from quarterdeck_console.palette import ActionProvider
+from quarterdeck_console.screens.agents import AgentsScreen
+from quarterdeck_console.screens.base import FleetScreen
+from quarterdeck_console.screens.help import HelpScreen
+from quarterdeck_console.screens.overview import OverviewScreen
+from quarterdeck_console.screens.queues import QueuesScreen
+from quarterdeck_console.screens.schedules import SchedulesScreen
+from quarterdeck_console.screens.table_screen import TableScreen
+from quarterdeck_console.screens.task_detail import TaskScreen
+from quarterdeck_console.screens.tasks import TasksScreen
+from quarterdeck_console.stream.acts import Acts, Outcome
+from quarterdeck_console.stream.channel import Link
+from quarterdeck_console.stream.fleet_feed import FleetFeed
+from quarterdeck_console.stream.watcher import follow
+from quarterdeck_console.theme import NAME, QUARTERDECK
+
+TICK = 0.1
+"""Seconds between two drawings: what comes faster is drawn together."""
+
+TICKS_A_SECOND = round(1 / TICK)
+
+
+class ConsoleApp(App[None]):
+    """Shows one server's fleet.
+
+    Args:
+        address: `host:port` of the server. It need not be there yet.
+        keys: Keys by action id, over the registry's own.
+
+    Attributes:
+        fleet: Everything but tasks, as last heard of.
+        link: The channel; made when the loop runs.
+        acts: What can be done to the fleet.
+        frozen: True while nothing is drawn.
+    """
+
+    TITLE = "quarterdeck"
+    CSS_PATH = "console.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings(APP)
+    COMMANDS: ClassVar[set[type[Provider]]] = {ActionProvider}  # type: ignore[assignment]
+    MODES: ClassVar[dict[str, type[Screen[None]]]] = {  # type: ignore[assignment]
+        "overview": OverviewScreen,
+        "tasks": TasksScreen,
+        "agents": AgentsScreen,
+        "schedules": SchedulesScreen,
+        "queues": QueuesScreen,
+    }
+    DEFAULT_MODE = "overview"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012 - Textual's own shape
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012 - Textual's own shape
+
+    def __init__(self, address: str, keys: dict[str, str] | None = None) -> None:
+        super().__init__()
+        self.register_theme(QUARTERDECK)
+        self.theme = NAME
+        self.animation_level = "none"
+        self.address = address
+        self.address_label = sanitize(address, 48)
+        self.fleet = Fleet()
+        self.frozen = False
+        self.link: Link
+        self.acts: Acts
+        self._keys = keys or {}
+        self._watch: asyncio.Task[None] | None = None
+        self._ticks = 0
+        self._shown: FleetScreen | None = None
+        self._views = ["overview", "overview"]
+
+    async def on_mount(self) -> None:
+        """Opens the channel in this loop, and starts to watch and to draw."""
+        self.set_keymap(self._keys)
+        self.link = Link(self.address, self.fleet.connection)
+        self.acts = Acts(self.link)
+        self._watch = asyncio.create_task(follow(self.link, FleetFeed(self.fleet, self.now)))
+        self.set_interval(TICK, self._tick)
+
+    async def on_unmount(self) -> None:
+        """Ends every stream before the loop goes."""
+        if self._shown is not None:
+            await self._shown.rest()
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        await self.link.close()
+
+    def now(self) -> float:
+        """The instant on the server's clock."""
+        return self.link.now()
+
+    # Drawing.
+
+    @property
+    def front(self) -> FleetScreen | None:
+        """The topmost screen that shows the fleet; dialogs may stand before it."""
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, FleetScreen):
+                return screen
+        return None
+
+    async def _tick(self) -> None:
+        self._ticks += 1
+        second = self._ticks % TICKS_A_SECOND == 0
+        if second:
+            self.fleet.sample()
+        front = self.front
+        if front is None or not front.is_mounted:
+            return
+        if front is not self._shown:
+            before, self._shown = self._shown, front
+            front.wake()
+            if before is not None:
+                await before.rest()
+            second = True
+        if self.frozen:
+            front.draw_bars()
+            return
+        self.fleet.refresh_totals()
+        front.tick(second)
+
+    # Going places.
+
+    def action_view(self, view: str) -> None:
+        """Shows one of the five views."""
+        if view != self.current_mode:
+            self._views = [self.current_mode, view]
+            self.switch_mode(view)
+        else:
+            while len(self.screen_stack) > 1:
+                self.pop_screen()
+
+    def action_last_view(self) -> None:
+        """Shows the view before this one."""
+        self.action_view(self._views[0])
+
+    def show_tasks(self, filter_text: str) -> None:
+        """The list of tasks with a filter."""
+        self.action_view("tasks")
+        self.call_after_refresh(self._filter_front, filter_text)
+
+    async def _filter_front(self, filter_text: str) -> None:
+        front = self.front
+        if isinstance(front, TableScreen):
+            await front.set_filter(filter_text)
+
+    def show_row(self, view: str, row_id: str) -> None:
+        """A row in its list."""
+        self.action_view(view)
+        self.call_after_refresh(self._go_to_row, row_id)
+
+    def _go_to_row(self, row_id: str) -> None:
+        front = self.front
+        if isinstance(front, TableScreen):
+            front.tick(True)
+            front.table.go_to_id(row_id)
+
+    def open_task(self, task_id: str, *, logs: bool = False) -> None:
+        """One task, in front of where it was asked for."""
+        self.push_screen(TaskScreen(task_id, logs=logs))
+
+    # The actions of the registry that belong to all screens.
+
+    def action_help(self) -> None:
+        """What every key does here."""
+        front = self.front
+        if front is not None:
+            self.push_screen(HelpScreen(front.view, self.screen.active_bindings))
+
+    def action_command(self) -> None:
+        """Asks for a command."""
+        if self.front is not None:
+            self.front.ask("command", ":")
+
+    async def action_back(self) -> None:
+        """Gives up one thing, then the screen; never quits."""
+        front = self.front
+        if front is None or front.back():
+            return
+        if len(self.screen_stack) > 1:
+            self.pop_screen()
+
+    def action_leave(self) -> None:
+        """Back; at the top it quits."""
+        if len(self.screen_stack) > 1:
+            self.pop_screen()
+        else:
+            self.exit()
+
+    def action_freeze(self) -> None:
+        """Holds the picture still while everything goes on."""
+        self.frozen = not self.frozen
+
+    def action_resync(self) -> None:
+        """Asks the server for everything anew."""
+        if self._watch is not None:
+            self._watch.cancel()
+        self._watch = asyncio.create_task(follow(self.link, FleetFeed(self.fleet, self.now)))
+        if self.front is not None:
+            self.front.resync()
+
+    def action_redraw(self) -> None:
+        """Draws every line again."""
+        self.refresh(layout=True)
+        self.screen.refresh(repaint=True, layout=True)
+
+    # Saying things.
+
+    def say(self, text: str, *, bad: bool = False) -> None:
+        """A word that goes away by itself. The text is shown as it is."""
+        self.notify(
+            sanitize(text, 300), severity="error" if bad else "information", timeout=6, markup=False
+        )
+
+    def tell(self, outcome: Outcome) -> None:
+        """What became of an act."""
+        text = outcome.text
+        if outcome.sentence:
+            text += f"\n{outcome.sentence}"
+        self.notify(
+            text, severity="warning" if outcome.refused else "information", timeout=8, markup=False
+        )
+
+    # Commands.
+
+    def command_completions(self, typed: str) -> Sequence[str]:
+        """Command lines that begin with what was typed."""
+        front = self.front
+        themes = sorted(self.available_themes)
+        return commands.complete(typed, front.view if front else "", themes)
+
+    async def run_command(self, text: str) -> None:
+        """Does what a command line asks for."""
+        front = self.front
+        try:
+            command = commands.parse(text, front.view if front else "")
+        except commands.CommandError as error:
+            self.say(str(error), bad=True)
+            return
+        match command:
+            case commands.GoTo(view, None):
+                self.action_view(view)
+            case commands.GoTo(view, filter_text):
+                self.action_view(view)
+                self.call_after_refresh(self._filter_front, filter_text)
+            case commands.OpenTask(task_id, logs):
+                self.open_task(task_id, logs=logs)
+            case commands.SetTheme(name):
+                if name in self.available_themes:
+                    self.theme = name
+                else:
+                    self.say(f"no theme {name}; tab completes", bad=True)
+            case commands.Do(action):
+                await self.run_bound(action.id)
+
+    async def run_bound(self, action_id: str) -> None:
+        """Runs an action where its key is bound."""
+        for active in self.screen.active_bindings.values():
+            if active.binding.id == action_id:
+                await self.run_action(active.binding.action, active.node)
+                return
+
+
+def start(address: str) -> None:
+    """Runs the console until the operator leaves.
+
+    Args:
+        address: `host:port` of the server; it need not be there yet.
+
+    Raises:
+        keymap.KeymapError: The operator's keymap file is wrong.
+    """
+    ConsoleApp(address, keymap.load(keymap.default_path())).run()

@@ -1,0 +1,97 @@
+"""What needs a person: derived from the fleet, the newest failures last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from quarterdeck_console.model import words
+from quarterdeck_console.model.columns import Cell, Column, Context
+from quarterdeck_console.model.fleet import Fleet
+from quarterdeck_console.model.format import age, count
+from quarterdeck_console.model.rows import TaskRow
+from quarterdeck_console.model.tables import note, short_id
+from quarterdeck_console.model.words import Tone
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionRow:
+    """One matter.
+
+    Attributes:
+        id: Kind and target.
+        revision: Rises when its words change.
+        kind: The view that it belongs to.
+        target: What to look at there: an id, or a filter.
+        since: When it began; 0.0 when not known.
+    """
+
+    id: str
+    revision: int
+    kind: str
+    target: str
+    what: str
+    text: str
+    tone: Tone
+    since: float
+
+
+def matters(fleet: Fleet, failed: Iterable[TaskRow]) -> list[AttentionRow]:
+    """Everything that needs a person, the gravest first."""
+    rows: list[AttentionRow] = []
+    for agent in fleet.agents:
+        if agent.state == words.LOST:
+            held = f"{agent.running} leases at risk" if agent.running else "held no lease"
+            rows.append(
+                _row(
+                    "agent",
+                    agent.id,
+                    agent.revision,
+                    agent.label,
+                    f"lost: no heartbeat, {held}",
+                    Tone.BAD,
+                    agent.contact,
+                )
+            )
+    served = {
+        queue for agent in fleet.agents if agent.state == words.ACTIVE for queue in agent.queues
+    }
+    pooled = {pool.queue for pool in fleet.pools}
+    for queue in fleet.queues:
+        ready = queue.in_state(words.READY)
+        if queue.paused:
+            why = f"paused, {count(ready)} ready   {queue.pause_note}"
+            rows.append(_row("queue", queue.id, queue.revision, queue.id, why, Tone.WARN, 0.0))
+        elif ready and queue.id not in served and queue.id not in pooled:
+            why = f"{count(ready)} ready and no agent takes from it"
+            rows.append(_row("queue", queue.id, queue.revision, queue.id, why, Tone.BAD, 0.0))
+    rows += [
+        _row("pool", pool.queue, pool.revision, pool.id, pool.detail, Tone.WARN, 0.0)
+        for pool in fleet.pools
+        if pool.detail
+    ]
+    rows += [_failed(task) for task in failed]
+    return rows
+
+
+def _row(
+    kind: str, target: str, revision: int, what: str, text: str, tone: Tone, since: float
+) -> AttentionRow:
+    return AttentionRow(f"{kind}:{target}", revision, kind, target, what, text, tone, since)
+
+
+def _failed(task: TaskRow) -> AttentionRow:
+    what = f"{task.name} {short_id(task.id)[-8:]}"
+    return _row("task", task.id, task.revision, what, note(task).text, Tone.BAD, task.ended)
+
+
+def _since(row: AttentionRow, context: Context) -> Cell:
+    return Cell(age(context.now - row.since) if row.since else "", Tone.DIM)
+
+
+ATTENTION_COLUMNS: tuple[Column[AttentionRow], ...] = (
+    Column("kind", "", 6, lambda row, _: Cell(row.kind, row.tone)),
+    Column("what", "WHAT", 20, lambda row, _: Cell(row.what), flex=1, most=40),
+    Column("text", "WHY", 20, lambda row, _: Cell(row.text, Tone.DIM), flex=3),
+    Column("since", "SINCE", 5, _since, rank=1, align="right", live=True),
+)

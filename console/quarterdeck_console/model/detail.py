@@ -1,0 +1,148 @@
+"""One task in full: its attempts, payloads, proof of cancel and log."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections import deque
+from dataclasses import dataclass
+
+from quarterdeck.v1 import payload_pb2, task_pb2, task_service_pb2
+from quarterdeck_console.model.format import size
+from quarterdeck_console.model.rows import FailureRow, TaskRow, seconds
+from quarterdeck_console.model.text import MAX_LINE, MAX_TEXT, sanitize
+
+LOG_LINES = 20_000
+"""Log lines held of one task; the oldest go first."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """One execution."""
+
+    number: int
+    agent_id: str
+    started: float
+    ended: float
+    outcome: int
+    failure: FailureRow | None
+    late_reports: int
+
+    @classmethod
+    def of(cls, attempt: task_pb2.Attempt) -> AttemptRow:
+        """From the wire."""
+        return cls(
+            attempt.attempt,
+            sanitize(attempt.agent_id),
+            seconds(attempt.start_time),
+            seconds(attempt.end_time),
+            int(attempt.outcome),
+            FailureRow.of(attempt.failure) if attempt.HasField("failure") else None,
+            attempt.late_reports,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadText:
+    """A payload for reading: JSON laid out, other text as it is, bytes only named."""
+
+    content_type: str
+    bytes: int
+    text: str
+
+    @classmethod
+    def of(cls, payload: payload_pb2.Payload) -> PayloadText:
+        """From the wire."""
+        kind = sanitize(payload.content_type) or "application/json"
+        return cls(kind, len(payload.data), _payload_text(kind, payload.data))
+
+
+def _payload_text(kind: str, data: bytes) -> str:
+    if not data:
+        return ""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return f"({size(len(data))} that are not text)"
+    if "json" in kind and len(data) <= MAX_TEXT:
+        with contextlib.suppress(ValueError, RecursionError):
+            text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    return sanitize(text, MAX_TEXT, lines=True)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDetail:
+    """What GetTask says."""
+
+    task: TaskRow
+    input: PayloadText
+    result: PayloadText | None
+    attempts: tuple[AttemptRow, ...]
+    depends_on: tuple[str, ...]
+
+    @classmethod
+    def of(cls, answer: task_service_pb2.GetTaskResponse) -> TaskDetail:
+        """From the wire."""
+        return cls(
+            TaskRow.of(answer.task),
+            PayloadText.of(answer.input),
+            PayloadText.of(answer.result) if answer.HasField("result") else None,
+            tuple(AttemptRow.of(attempt) for attempt in answer.attempts),
+            tuple(sanitize(task_id) for task_id in answer.depends_on),
+        )
+
+    def failure(self) -> FailureRow | None:
+        """The newest failure in full: that of the attempts has the stack trace."""
+        for attempt in reversed(self.attempts):
+            if attempt.failure is not None:
+                return attempt.failure
+        return self.task.failure
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """One line of a log."""
+
+    sequence: int
+    time: float
+    level: str
+    stream: str
+    attempt: int
+    text: str
+
+    @classmethod
+    def of(cls, entry: task_pb2.LogLine) -> LogRow:
+        """From the wire."""
+        return cls(
+            entry.sequence,
+            seconds(entry.time),
+            sanitize(entry.level, 16).lower() or "info",
+            sanitize(entry.stream, 16) or "log",
+            entry.attempt,
+            sanitize(entry.text, MAX_LINE),
+        )
+
+
+class LogBuffer:
+    """The newest lines of one log.
+
+    Attributes:
+        dropped: Lines that were let go because there were too many.
+        ended: True when the task has ended and every line is here.
+    """
+
+    def __init__(self, limit: int = LOG_LINES) -> None:
+        self.lines: deque[LogRow] = deque(maxlen=limit)
+        self.next_sequence = 0
+        self.dropped = 0
+        self.ended = False
+        self.version = 0
+
+    def extend(self, answer: task_service_pb2.ReadLogsResponse) -> None:
+        """Takes the answer of a ReadLogs."""
+        overflow = len(self.lines) + len(answer.lines) - (self.lines.maxlen or 0)
+        self.dropped += max(0, overflow)
+        self.lines.extend(LogRow.of(entry) for entry in answer.lines)
+        self.next_sequence = max(self.next_sequence, answer.next_sequence)
+        self.ended = answer.end
+        self.version += 1

@@ -1,0 +1,347 @@
+"""Resources as the console holds them: made from the wire once, sanitised, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from quarterdeck.v1 import agent_pb2, payload_pb2, pool_pb2, queue_pb2, schedule_pb2, task_pb2
+from quarterdeck_console.model import words
+from quarterdeck_console.model.format import duration, instant
+from quarterdeck_console.model.text import MAX_TEXT, sanitize
+
+Labels = tuple[tuple[str, str], ...]
+
+
+def seconds(stamp: Timestamp | Duration) -> float:
+    """An instant or a span in seconds; 0.0 when unset."""
+    return stamp.seconds + stamp.nanos / 1e9
+
+
+def labels_of(given: Mapping[str, str]) -> Labels:
+    """Labels in the order of their keys, sanitised."""
+    return tuple((sanitize(key), sanitize(given[key])) for key in sorted(given))
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRow:
+    """Why an attempt failed."""
+
+    type: str
+    message: str
+    trace: str
+    final: bool
+
+    @classmethod
+    def of(cls, failure: payload_pb2.Failure) -> FailureRow:
+        """From the wire."""
+        return cls(
+            sanitize(failure.type),
+            sanitize(failure.message, 4_096, lines=True),
+            sanitize(failure.stack_trace, MAX_TEXT, lines=True),
+            failure.non_retryable,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRow:
+    """A cancel and its proof; an instant is 0.0 until its step has happened."""
+
+    requested: float
+    actor: str
+    reason: str
+    delivered: float
+    acknowledged: float
+    stopped: float
+    escalated: float
+
+    @classmethod
+    def of(cls, cancel: task_pb2.Cancellation) -> CancelRow:
+        """From the wire."""
+        return cls(
+            seconds(cancel.request_time),
+            sanitize(cancel.actor),
+            sanitize(cancel.reason, 1_024),
+            seconds(cancel.deliver_time),
+            seconds(cancel.acknowledge_time),
+            seconds(cancel.stop_time),
+            seconds(cancel.escalate_time),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """One task. Instants are seconds since the epoch, 0.0 when unset."""
+
+    id: str
+    revision: int
+    name: str
+    queue: str
+    state: int
+    reason: str
+    priority: int
+    created: float
+    run_at: float
+    started: float
+    ended: float
+    attempt: int
+    max_attempts: int
+    crashes: int
+    agent_id: str
+    deadline: float
+    labels: Labels
+    parent_id: str
+    schedule_id: str
+    pending: int
+    progress: str
+    progress_share: float
+    failure: FailureRow | None
+    cancel: CancelRow | None
+    late_reports: int
+
+    @classmethod
+    def of(cls, task: task_pb2.Task) -> TaskRow:
+        """From the wire."""
+        progress = task.progress
+        return cls(
+            id=sanitize(task.id),
+            revision=task.revision,
+            name=sanitize(task.name),
+            queue=sanitize(task.queue),
+            state=int(task.state),
+            reason=sanitize(task.reason),
+            priority=task.priority,
+            created=seconds(task.create_time),
+            run_at=seconds(task.run_time),
+            started=seconds(task.start_time),
+            ended=seconds(task.end_time),
+            attempt=task.attempt,
+            max_attempts=task.max_attempts,
+            crashes=task.crashes,
+            agent_id=sanitize(task.agent_id),
+            deadline=seconds(task.attempt_deadline),
+            labels=labels_of(task.labels) if task.labels else (),
+            parent_id=sanitize(task.parent_id),
+            schedule_id=sanitize(task.schedule_id),
+            pending=task.pending_dependencies,
+            progress=sanitize(progress.message),
+            progress_share=progress.done / progress.total if progress.total > 0 else -1.0,
+            failure=FailureRow.of(task.failure) if task.HasField("failure") else None,
+            cancel=CancelRow.of(task.cancellation) if task.HasField("cancellation") else None,
+            late_reports=task.late_reports,
+        )
+
+    @property
+    def terminal(self) -> bool:
+        """True once it has ended."""
+        return self.state in words.TERMINAL
+
+    def state_words(self) -> tuple[str, str, words.Tone]:
+        """Glyph, word and tone; a retry and a cancel under way have words of their own."""
+        if self.state == words.RUNNING and self.cancel is not None:
+            return ("◐", "cancelling", words.Tone.WARN)
+        if self.state == words.SCHEDULED and self.attempt > 0:
+            return ("↻", "retrying", words.Tone.WARN)
+        return words.TASK_STATES.get(self.state) or words.unknown(self.state)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRow:
+    """One agent."""
+
+    id: str
+    revision: int
+    name: str
+    version: str
+    hostname: str
+    pid: int
+    slots: int
+    labels: Labels
+    instance_id: str
+    state: int
+    queues: tuple[str, ...]
+    running: int
+    created: float
+    contact: float
+    pool: str
+
+    @classmethod
+    def of(cls, agent: agent_pb2.Agent) -> AgentRow:
+        """From the wire."""
+        info = agent.info
+        return cls(
+            id=sanitize(info.agent_id),
+            revision=agent.revision,
+            name=sanitize(info.name),
+            version=sanitize(info.version),
+            hostname=sanitize(info.hostname),
+            pid=info.pid,
+            slots=info.slots,
+            labels=labels_of(info.labels),
+            instance_id=sanitize(info.instance_id),
+            state=int(agent.state),
+            queues=tuple(sanitize(queue) for queue in agent.queues),
+            running=agent.running,
+            created=seconds(agent.create_time),
+            contact=seconds(agent.last_contact_time),
+            pool=sanitize(agent.pool),
+        )
+
+    @property
+    def label(self) -> str:
+        """Its name and the end of its id, which tells it from its siblings."""
+        return f"{self.name}-{self.id[-4:]}" if self.name and self.name != self.id else self.id
+
+    def state_words(self) -> tuple[str, str, words.Tone]:
+        """Glyph, word and tone; an active agent is busy or idle."""
+        if self.state == words.ACTIVE:
+            if self.running:
+                return ("●", "busy", words.Tone.RUN)
+            return ("○", "idle", words.Tone.OK)
+        return words.AGENT_STATES.get(self.state) or words.unknown(self.state)
+
+
+def _counts(pairs: Iterable[queue_pb2.StateCount]) -> dict[int, int]:
+    return {int(pair.state): pair.count for pair in pairs}
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """One queue with its counters."""
+
+    id: str
+    revision: int
+    paused: bool
+    pause_note: str
+    counts: Mapping[int, int]
+    names: tuple[tuple[str, Mapping[int, int]], ...]
+    succeeded_total: int
+    failed_total: int
+    created: float
+
+    @classmethod
+    def of(cls, queue: queue_pb2.Queue) -> QueueRow:
+        """From the wire."""
+        return cls(
+            id=sanitize(queue.name),
+            revision=queue.revision,
+            paused=queue.paused,
+            pause_note=sanitize(queue.pause_note, 1_024),
+            counts=_counts(queue.counts),
+            names=tuple((sanitize(entry.name), _counts(entry.counts)) for entry in queue.names),
+            succeeded_total=queue.succeeded_total,
+            failed_total=queue.failed_total,
+            created=seconds(queue.create_time),
+        )
+
+    def in_state(self, *states: int) -> int:
+        """How many of its tasks are in any of these states."""
+        return sum(self.counts.get(state, 0) for state in states)
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRow:
+    """One schedule."""
+
+    id: str
+    revision: int
+    rule: str
+    zone: str
+    task_name: str
+    queue: str
+    paused: bool
+    pause_note: str
+    next: float
+    last: float
+    last_task_id: str
+    fired: int
+    created: float
+
+    @classmethod
+    def of(cls, schedule: schedule_pb2.Schedule) -> ScheduleRow:
+        """From the wire."""
+        spec = schedule.spec
+        return cls(
+            id=sanitize(schedule.id),
+            revision=schedule.revision,
+            rule=_rule(spec),
+            zone=sanitize(spec.cron.time_zone or "UTC") if spec.HasField("cron") else "",
+            task_name=sanitize(spec.task.name),
+            queue=sanitize(spec.task.queue or "default"),
+            paused=schedule.paused,
+            pause_note=sanitize(schedule.pause_note, 1_024),
+            next=seconds(schedule.next_time),
+            last=seconds(schedule.last_time),
+            last_task_id=sanitize(schedule.last_task_id),
+            fired=schedule.fired_count,
+            created=seconds(schedule.create_time),
+        )
+
+
+def _rule(spec: schedule_pb2.ScheduleSpec) -> str:
+    if spec.HasField("cron"):
+        return sanitize(spec.cron.expression)
+    if spec.HasField("interval"):
+        return f"every {duration(seconds(spec.interval))}"
+    return f"once {instant(seconds(spec.once))}"
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRow:
+    """One piece of compute that a pool started."""
+
+    id: str
+    revision: int
+    pool: str
+    state: int
+    agent_id: str
+    created: float
+    ended: float
+    detail: str
+
+    @classmethod
+    def of(cls, instance: pool_pb2.Instance) -> InstanceRow:
+        """From the wire."""
+        return cls(
+            id=sanitize(instance.id),
+            revision=instance.revision,
+            pool=sanitize(instance.pool),
+            state=int(instance.state),
+            agent_id=sanitize(instance.agent_id),
+            created=seconds(instance.create_time),
+            ended=seconds(instance.end_time),
+            detail=sanitize(instance.detail),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRow:
+    """A rule that starts compute."""
+
+    id: str
+    revision: int
+    queue: str
+    min: int
+    max: int
+    slots: int
+    launcher: str
+    instances: int
+    detail: str
+
+    @classmethod
+    def of(cls, pool: pool_pb2.Pool) -> PoolRow:
+        """From the wire."""
+        return cls(
+            id=sanitize(pool.name),
+            revision=pool.revision,
+            queue=sanitize(pool.queue),
+            min=pool.min,
+            max=pool.max,
+            slots=pool.slots,
+            launcher=sanitize(pool.launcher),
+            instances=pool.instances,
+            detail=sanitize(pool.detail),
+        )

@@ -1,0 +1,1 @@
+"""The screens: each takes rows from the model and puts them into widgets."""

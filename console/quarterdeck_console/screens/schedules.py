@@ -1,0 +1,92 @@
+"""The list of schedules."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
+
+from textual.binding import BindingType
+
+from quarterdeck.v1 import schedule_service_pb2
+from quarterdeck.v1 import watch_service_pb2 as watch_pb
+from quarterdeck_console.actions import SCHEDULES, bindings
+from quarterdeck_console.model.describe import describe_schedule
+from quarterdeck_console.model.lines import Line
+from quarterdeck_console.model.rows import ScheduleRow
+from quarterdeck_console.model.store import Store
+from quarterdeck_console.model.tables import SCHEDULE_COLUMNS
+from quarterdeck_console.screens.store_screen import StoreScreen
+from quarterdeck_console.stream.channel import CALL_TIMEOUT
+from quarterdeck_console.widgets.livetable import LiveTable
+
+NEXT_RUNS = 12
+
+
+class SchedulesScreen(StoreScreen[ScheduleRow]):
+    """Schedules."""
+
+    view = SCHEDULES
+    BINDINGS: ClassVar[list[BindingType]] = bindings(SCHEDULES)
+    columns = SCHEDULE_COLUMNS
+    noun = "schedules"
+    empty = "No schedules yet: make one with `quarterdeck schedule`"
+    kind = watch_pb.RESOURCE_KIND_SCHEDULE
+    field = "schedule"
+    filter_fields = ("id:", "paused:yes", "kind:", "zone:", "task:", "queue:", "age>")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._times: list[float] = []
+        self._times_of: tuple[str, float] = ("", 0.0)
+        self._asking: asyncio.Task[None] | None = None
+
+    def all_rows(self) -> Store[ScheduleRow]:
+        """All schedules."""
+        return self.console_app.fleet.schedules
+
+    def is_problem(self, row: ScheduleRow) -> bool:
+        """Paused."""
+        return row.paused
+
+    async def try_filter(self, text: str) -> None:
+        """Asks for one schedule."""
+        await self.console_app.link.schedules.ListSchedules(
+            schedule_service_pb2.ListSchedulesRequest(filter=text, page_size=1),
+            timeout=CALL_TIMEOUT,
+        )
+
+    def inspect(self, row: ScheduleRow, cells: int) -> list[Line]:
+        """The schedule and its next runs, which the server knows."""
+        about = (row.id, row.next)
+        if about != self._times_of and (self._asking is None or self._asking.done()):
+            if self._times_of[0] != row.id:
+                self._times = []
+            self._times_of = about
+            self._asking = asyncio.create_task(self._ask_times(row.id))
+        return describe_schedule(row, self._times, self.context(), cells)
+
+    async def _ask_times(self, schedule: str) -> None:
+        times = await self.console_app.acts.preview(schedule, NEXT_RUNS)
+        if self._times_of[0] == schedule:
+            self._times = times
+
+    def inspected_version(self) -> int:
+        """More came about the schedule."""
+        return hash(tuple(self._times))
+
+    def on_live_table_opened(self, event: LiveTable.Opened) -> None:
+        """Its tasks."""
+        self.console_app.show_tasks(f"schedule:{event.row_id}")
+
+    async def action_trigger(self) -> None:
+        """Creates one task of each now."""
+        ids = self.table.chosen()
+        if ids:
+            self.acted(await self.console_app.acts.trigger(ids))
+
+    async def action_suspend(self) -> None:
+        """Pauses them, or resumes them when the first is paused."""
+        ids = self.table.chosen()
+        row = self.table.row(ids[0]) if ids else None
+        if row is not None:
+            self.acted(await self.console_app.acts.pause_schedules(ids, not row.paused))

@@ -1,0 +1,298 @@
+"""What the four lists have in common: a table, an inspector, filter, order, marks and acts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+
+from quarterdeck_console.model.columns import Cell, Column
+from quarterdeck_console.model.format import count
+from quarterdeck_console.model.lines import Line
+from quarterdeck_console.model.store import Row
+from quarterdeck_console.model.words import Tone
+from quarterdeck_console.screens.base import WIDE, FleetScreen
+from quarterdeck_console.screens.dialogs import Choose
+from quarterdeck_console.stream.acts import Outcome
+from quarterdeck_console.stream.errors import Refusal
+from quarterdeck_console.widgets.livetable import LiveTable
+from quarterdeck_console.widgets.pane import Pane
+from quarterdeck_console.widgets.prompt import Prompt
+
+R = TypeVar("R", bound=Row)
+
+
+class TableScreen(FleetScreen, Generic[R]):
+    """A list. Subclasses say where rows come from and what can be done to them."""
+
+    columns: Sequence[Column[R]] = ()
+    noun = "rows"
+    empty = "nothing here yet"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filter_text = ""
+        self.problems_only = False
+        self.sorted_by = ""
+        self.descending = False
+        self._inspect = True
+        self._inspected: tuple[object, ...] = ()
+        self._problem: Refusal | None = None
+
+    def compose_body(self) -> ComposeResult:
+        """The table, and beside it the inspector."""
+        with Horizontal():
+            yield LiveTable(self.columns, self.context, empty=self.empty, id="table")
+            inspector = Pane(id="inspector")
+            inspector.can_focus = False
+            yield inspector
+
+    def on_mount(self) -> None:
+        """The keys go to the table."""
+        self.table.focus()
+        self._show_order()
+
+    @property
+    def table(self) -> LiveTable[R]:
+        """The table."""
+        return self.query_one("#table", LiveTable)
+
+    # What subclasses say.
+
+    def refresh_rows(self) -> None:
+        """Brings the table up to date."""
+
+    def total(self) -> int | None:
+        """How many there are in all; None while unknown."""
+        return self.table.row_count
+
+    def stale(self) -> bool:
+        """True when what is shown may not be true any more."""
+        return not self.console_app.fleet.connection.live
+
+    def inspect(self, row: R, cells: int) -> list[Line]:
+        """What the inspector says of a row."""
+        return []
+
+    def order_changed(self) -> None:
+        """The operator wants another order."""
+
+    async def filter_changed(self) -> Refusal | None:
+        """The operator wants another filter. Answers why not, if the server refuses it."""
+        return None
+
+    async def ids_matching(self) -> list[str]:
+        """Ids of everything that the filter matches."""
+        return []
+
+    # Drawing.
+
+    def tick(self, second: bool) -> None:
+        """Draws changed rows, the inspector and the bars."""
+        self.table.set_stale(self.stale())
+        self.refresh_rows()
+        if second:
+            self.table.draw_changes()
+        self._draw_inspector(second)
+        self.draw_bars()
+
+    @property
+    def inspecting(self) -> bool:
+        """True while the inspector is shown."""
+        return self._inspect and self.size.width >= WIDE
+
+    def _draw_inspector(self, second: bool) -> None:
+        pane = self.query_one("#inspector", Pane)
+        pane.display = self.inspecting
+        if not self.inspecting:
+            return
+        row = self.table.cursor_row
+        about = (row, pane.room, self.inspected_version())
+        if about != self._inspected or second:
+            self._inspected = about
+            pane.show(self.inspect(row, pane.room - 2) if row is not None else [])
+
+    def inspected_version(self) -> int:
+        """Changes when the inspector has more to say about the same row."""
+        return 0
+
+    def corner(self) -> Line:
+        """How many there are."""
+        total = self.total()
+        return (Cell(f"{count(total) if total is not None else '…'} {self.noun} ", Tone.PLAIN),)
+
+    def message(self) -> Line:
+        """Filter, marks, or what is wrong."""
+        pieces: list[Cell] = []
+        if self._problem is not None:
+            return (Cell(f" {self._problem.reason}: {self._problem.message}", Tone.BAD),)
+        if self.problems_only:
+            pieces.append(Cell(" problems only (! shows all) ", Tone.WARN))
+        if self.filter_text:
+            pieces += [Cell(" filter ", Tone.DIM), Cell(self.filter_text, Tone.ACCENT)]
+            pieces.append(Cell("  esc clears ", Tone.DIM))
+        if self.table.marks:
+            pieces.append(Cell(f" {count(len(self.table.marks))} marked ", Tone.ACCENT))
+        return tuple(pieces)
+
+    def message_right(self) -> Line:
+        """The order, and how much of the list is held."""
+        title = next((c.title for c in self.columns if c.key == self.sorted_by), "")
+        held, total = self.table.row_count, self.total()
+        at = f"{count(self.table.cursor_index + 1)} of {count(total or held)}" if held else ""
+        order = f"by {title.lower()} {'↓' if self.descending else '↑'}   " if title else ""
+        return (Cell(f"{order}{at} ", Tone.DIM),)
+
+    def back(self) -> bool:
+        """Prompt, marks, problems, filter: one after the other."""
+        if super().back():
+            return True
+        if self.table.clear_marks():
+            return True
+        if self.problems_only or self.filter_text:
+            if self.problems_only:
+                self.problems_only = False
+            else:
+                self.filter_text = ""
+            self.run_worker(self._apply_filter())
+            return True
+        return False
+
+    def focus_body(self) -> None:
+        """The keys go to the table."""
+        self.table.focus()
+
+    # Filter.
+
+    def action_filter(self) -> None:
+        """Asks for a filter."""
+        self.ask("filter", "/", self.filter_text)
+
+    def completions(self, kind: str, typed: str) -> list[str]:
+        """Field names for a filter."""
+        if kind != "filter":
+            return super().completions(kind, typed)
+        head, space, word = typed.rpartition(" ")
+        return [head + space + f for f in self.filter_fields if word and f.startswith(word)]
+
+    filter_fields: Sequence[str] = ()
+
+    async def answered(self, kind: str, text: str) -> None:
+        """Tries the filter; a refusal stays beside the prompt."""
+        before, self.filter_text = self.filter_text, text
+        why = await self._apply_filter()
+        if why is None:
+            self.close_prompt()
+            return
+        self.filter_text = before
+        position = why.metadata.get("position", "")
+        at = f" at {position}" if position else ""
+        self.query_one(Prompt).complain(f"{why.reason}{at}: {why.message}")
+
+    async def set_filter(self, text: str) -> None:
+        """Another filter, from a command or a jump."""
+        self.problems_only = False
+        before, self.filter_text = self.filter_text, text
+        why = await self._apply_filter()
+        if why is not None:
+            self.filter_text = before
+            self.console_app.say(f"{why.reason}: {why.message}", bad=True)
+
+    async def _apply_filter(self) -> Refusal | None:
+        why = await self.filter_changed()
+        if why is None:
+            self.table.clear_marks()
+        return why
+
+    async def action_problems(self) -> None:
+        """Only what needs a person, or everything again."""
+        self.problems_only = not self.problems_only
+        await self._apply_filter()
+
+    # Order.
+
+    def sortable(self) -> list[Column[R]]:
+        """Columns that the list can be sorted by."""
+        return [column for column in self.columns if column.sort is not None]
+
+    async def action_sort_menu(self) -> None:
+        """Asks for the column to sort by."""
+        options = [(column.key, column.title.lower()) for column in self.sortable()]
+
+        def chosen(key: str | None) -> None:
+            if key is not None:
+                self.action_sort_by(key)
+
+        await self.app.push_screen(Choose("sort by", options, self.sorted_by), chosen)
+
+    def action_sort_by(self, key: str) -> None:
+        """Sorts by a column; the second time the other way round."""
+        if key not in {column.key for column in self.sortable()}:
+            return
+        self.descending = not self.descending if key == self.sorted_by else key in ("age", "time")
+        self.sorted_by = key
+        self._show_order()
+        self.order_changed()
+
+    def action_reverse(self) -> None:
+        """The other way round."""
+        self.descending = not self.descending
+        self._show_order()
+        self.order_changed()
+
+    def _show_order(self) -> None:
+        self.table.sorted_by, self.table.descending = self.sorted_by, self.descending
+        self.table.refresh()
+
+    # Columns and panes.
+
+    def action_wide(self) -> None:
+        """Every column, or those that fit."""
+        self.table.set_wide(not self.table.wide)
+
+    def action_inspector(self) -> None:
+        """The inspector, on or off."""
+        self._inspect = not self._inspect
+        if self.size.width < WIDE:
+            self.console_app.say(f"the inspector needs {WIDE} columns")
+
+    # Marks.
+
+    def action_mark(self) -> None:
+        """Marks the row."""
+        self.table.toggle_mark()
+
+    def action_mark_range(self) -> None:
+        """Marks from the last mark to here."""
+        self.table.mark_range()
+
+    async def action_mark_all(self) -> None:
+        """Marks everything that the filter matches."""
+        self.table.mark(await self.ids_matching())
+
+    def action_mark_none(self) -> None:
+        """Clears the marks."""
+        self.table.clear_marks()
+
+    def action_copy(self) -> None:
+        """Copies ids to the clipboard."""
+        chosen = self.table.chosen()
+        if chosen:
+            self.app.copy_to_clipboard("\n".join(chosen))
+            self.console_app.say(f"copied {chosen[0] if len(chosen) == 1 else len(chosen)}")
+
+    def acted(self, outcome: Outcome) -> None:
+        """Says what became of an act, and clears the marks that it was about."""
+        self.table.clear_marks()
+        self.console_app.tell(outcome)
+
+    def names_of(self, ids: Sequence[str], most: int = 4) -> list[str]:
+        """A few lines that name what an act is about."""
+        shown = [self.name_of(row_id) for row_id in ids[:most]]
+        return shown + ([f"and {count(len(ids) - most)} more"] if len(ids) > most else [])
+
+    def name_of(self, row_id: str) -> str:
+        """A line that names one."""
+        return row_id

@@ -1,0 +1,260 @@
+"""One task: its course, what went in and out, why it failed, who cancelled it, what it logs."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container, Horizontal
+
+from quarterdeck_console.actions import DETAIL, TASKS, bindings
+from quarterdeck_console.model.columns import Cell
+from quarterdeck_console.model.describe import (
+    attempt_lines,
+    cancel_lines,
+    failure_lines,
+    payload_lines,
+    state_cell,
+    task_facts,
+    timeline,
+)
+from quarterdeck_console.model.format import count
+from quarterdeck_console.model.lines import Line, join, line, wrapped_fact
+from quarterdeck_console.model.rows import TaskRow
+from quarterdeck_console.model.tables import short_id, time_in_state
+from quarterdeck_console.model.words import Tone
+from quarterdeck_console.screens.acts import TaskActs
+from quarterdeck_console.screens.base import WIDE
+from quarterdeck_console.stream.detail_feed import DetailFeed
+from quarterdeck_console.widgets.bar import Bar
+from quarterdeck_console.widgets.logview import LogView
+from quarterdeck_console.widgets.pane import Pane
+
+SECTIONS = ("timeline", "logs", "input/result", "error", "facts")
+
+
+class TaskScreen(TaskActs):
+    """The view of one task. On a narrow screen one section at a time, on a wide one all."""
+
+    view = DETAIL
+    BINDINGS: ClassVar[list[BindingType]] = bindings(DETAIL)
+
+    def __init__(self, task_id: str, *, logs: bool = False) -> None:
+        super().__init__()
+        self.task_id = task_id
+        self._section = 1 if logs else 0
+        self._feed: DetailFeed | None = None
+        self._logs_first = logs
+
+    def compose_body(self) -> ComposeResult:
+        """Facts, the sections' names, the sections."""
+        yield Bar(id="task-head")
+        yield Bar(id="sections")
+        with Container(id="detail"):
+            yield Pane(id="timeline")
+            with Horizontal(id="lower"):
+                yield Pane(id="about")
+                yield LogView(id="log")
+
+    def on_mount(self) -> None:
+        """The keys go to the log when that was asked for."""
+        self._lay_out()
+
+    @property
+    def tab(self) -> str:
+        """It belongs to the tasks."""
+        return TASKS
+
+    @property
+    def feed(self) -> DetailFeed:
+        """What feeds it."""
+        if self._feed is None:
+            self._feed = DetailFeed(self.console_app.link, self.task_id)
+        return self._feed
+
+    @property
+    def log_view(self) -> LogView:
+        """The log."""
+        return self.query_one("#log", LogView)
+
+    @property
+    def wide(self) -> bool:
+        """True when all sections fit at once."""
+        return self.size.width >= WIDE
+
+    def wake(self) -> None:
+        """It is live while it is shown."""
+        self.feed.start()
+
+    async def rest(self) -> None:
+        """Hidden, it costs nothing."""
+        if self._feed is not None:
+            await self._feed.stop()
+
+    def resync(self) -> None:
+        """Reads everything anew."""
+        old, self._feed = self._feed, None
+        if old is not None:
+            self.run_worker(old.stop())
+        self.feed.start()
+
+    def on_resize(self) -> None:
+        """All sections, or one."""
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        section = SECTIONS[self._section]
+        self.query_one("#sections", Bar).display = True
+        log_only = section == "logs"
+        self.query_one("#timeline").display = self.wide or section == "timeline"
+        self.query_one("#lower").display = self.wide or section != "timeline"
+        self.query_one("#about").display = self.wide or not log_only
+        self.log_view.display = self.wide or log_only
+        self.set_class(self.wide, "-all")
+        if log_only:
+            self.log_view.focus()
+        else:
+            self.query_one("#timeline" if section == "timeline" else "#about").focus()
+
+    def action_section(self, step: int) -> None:
+        """The next or the previous section."""
+        self._section = (self._section + step) % len(SECTIONS)
+        self._lay_out()
+        self.query_one("#about", Pane).scroll_to(y=0, animate=False)
+        self.tick(True)
+
+    # Drawing.
+
+    def tick(self, second: bool) -> None:
+        """Draws what changed."""
+        context = self.context()
+        detail = self.feed.detail
+        head = self.query_one("#task-head", Bar)
+        if detail is None:
+            why = self.feed.problem
+            text = f" {short_id(self.task_id)}  " + (
+                f"{why.reason}: {why.message}" if why is not None else "loading …"
+            )
+            head.show((Cell(text, Tone.BAD if why is not None else Tone.DIM),))
+        else:
+            task = detail.task
+            head.show(
+                (
+                    Cell(f" {task.name}  ", Tone.STRONG),
+                    Cell(f"{short_id(task.id)}  ", Tone.DIM),
+                    state_cell(task),
+                    Cell("  "),
+                    time_in_state(task, context.now),
+                ),
+                (
+                    Cell("attempt ", Tone.DIM),
+                    Cell(f"{task.attempt}/{task.max_attempts}"),
+                    Cell("  queue ", Tone.DIM),
+                    Cell(f"{task.queue} "),
+                ),
+            )
+            pane = self.query_one("#timeline", Pane)
+            if pane.display:
+                pane.show(self._course(pane.room))
+            about = self.query_one("#about", Pane)
+            if about.display:
+                about.show(self._about(about.room))
+        self.query_one("#sections", Bar).show(self._section_names(), self._log_state())
+        if self.log_view.display:
+            self.log_view.feed(self.feed.logs)
+        self.draw_bars()
+
+    def _course(self, cells: int) -> list[Line]:
+        detail, context = self.feed.detail, self.context()
+        if detail is None:
+            return []
+        course = timeline(detail, context.now, cells)
+        if self.wide:
+            return course
+        return join(
+            [
+                course,
+                cancel_lines(detail.task.cancel, context.now, cells),
+                failure_lines(detail, cells, trace=False),
+                task_facts(detail.task, context, cells),
+            ]
+        )
+
+    def _about(self, cells: int) -> list[Line]:
+        detail, context = self.feed.detail, self.context()
+        if detail is None:
+            return []
+        section = SECTIONS[self._section]
+        payloads = [
+            payload_lines("result", detail.result, cells, 5_000),
+            payload_lines("input", detail.input, cells, 5_000),
+        ]
+        error = failure_lines(detail, cells, trace=True)
+        facts = [
+            task_facts(detail.task, context, cells),
+            wrapped_fact("after", "  ".join(map(short_id, detail.depends_on[:200])), cells)
+            if detail.depends_on
+            else [],
+            cancel_lines(detail.task.cancel, context.now, cells),
+            attempt_lines(detail.attempts, context, cells),
+        ]
+        if section == "input/result":
+            groups = payloads
+        elif section == "error":
+            groups = [error or [line("no failure", Tone.DIM)]]
+        elif section == "facts" or not self.wide:
+            groups = facts
+        else:
+            groups = [*facts[:3], error, facts[3], *payloads]
+        return join(groups)
+
+    def _section_names(self) -> Line:
+        pieces: list[Cell] = []
+        for at, name in enumerate(SECTIONS):
+            here = at == self._section
+            pieces.append(Cell(f" {name} ", Tone.ACCENT if here else Tone.DIM))
+        return (*pieces, Cell("  < > moves", Tone.DIM))
+
+    def _log_state(self) -> Line:
+        log, buffer = self.log_view, self.feed.logs
+        if not log.display:
+            return ()
+        lines = Cell(f"{count(len(buffer.lines))} lines ", Tone.DIM)
+        if log.following:
+            return (Cell("▼ following  ", Tone.OK), lines)
+        newer = f"{count(log.newer)} newer, " if log.newer else ""
+        return (Cell(f"‖ {newer}F follows  ", Tone.WARN), lines)
+
+    # Acts.
+
+    def chosen_tasks(self) -> list[str]:
+        """This task."""
+        return [self.task_id]
+
+    def current_task(self) -> TaskRow | None:
+        """This task."""
+        return self.feed.detail.task if self.feed.detail is not None else None
+
+    def action_copy(self) -> None:
+        """Copies the id."""
+        self.app.copy_to_clipboard(self.task_id)
+        self.console_app.say(f"copied {self.task_id}")
+
+    def action_search(self) -> None:
+        """Asks for what to search."""
+        self.ask("search", "/")
+
+    async def answered(self, kind: str, text: str) -> None:
+        """Searches."""
+        self.close_prompt()
+        found = self.log_view.matches(text)
+        self.log_view.focus()
+        if text:
+            self.console_app.say(
+                f"{found} lines match; n and N move" if found else "no line matches"
+            )
+
+    def focus_body(self) -> None:
+        """The keys go to the section."""
+        self._lay_out()

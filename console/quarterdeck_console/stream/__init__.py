@@ -1,0 +1,1 @@
+"""How the console talks to its server: one channel, long streams, acts."""

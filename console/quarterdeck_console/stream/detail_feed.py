@@ -1,0 +1,154 @@
+"""Feeds the view of one task: its own watch, its payloads and attempts, its log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import grpc
+
+from quarterdeck.v1 import task_service_pb2
+from quarterdeck.v1 import watch_service_pb2 as watch_pb
+from quarterdeck_console.model.detail import LogBuffer, TaskDetail
+from quarterdeck_console.stream.channel import CALL_TIMEOUT, Link, backoff
+from quarterdeck_console.stream.errors import Refusal, refusal
+from quarterdeck_console.stream.watcher import follow
+
+LOG_WAIT = 20
+"""Seconds that the server may hold back an answer without log lines."""
+
+LOG_PAGE = 2_000
+SETTLE = 0.2
+"""Seconds between two GetTask of a task that changes fast."""
+
+
+async def get_task(link: Link, task_id: str) -> TaskDetail:
+    """One task in full.
+
+    Raises:
+        grpc.aio.AioRpcError: There is no such task, or no server.
+    """
+    answer = await link.tasks.GetTask(
+        task_service_pb2.GetTaskRequest(task_id=task_id), timeout=CALL_TIMEOUT
+    )
+    return TaskDetail.of(answer)
+
+
+async def read_logs(
+    link: Link, task_id: str, buffer: LogBuffer, *, after: int, wait: int = 0, page: int = LOG_PAGE
+) -> None:
+    """Reads one page of a log into a buffer.
+
+    Raises:
+        grpc.aio.AioRpcError: There is no such task, or no server.
+    """
+    request = task_service_pb2.ReadLogsRequest(
+        task_id=task_id, after_sequence=after, page_size=page
+    )
+    request.wait.seconds = wait
+    buffer.extend(await link.tasks.ReadLogs(request, timeout=CALL_TIMEOUT + wait))
+
+
+class DetailFeed:
+    """One task, kept true while it runs.
+
+    Attributes:
+        detail: The task in full; None until it came.
+        logs: Its log.
+        problem: Why it is not live; None while it is.
+        version: Rises with every new detail.
+    """
+
+    kinds: Sequence[watch_pb.ResourceKind.ValueType] = (watch_pb.RESOURCE_KIND_TASK,)
+
+    def __init__(self, link: Link, task_id: str) -> None:
+        self.task_id = task_id
+        self.filter = f"id:{task_id}"
+        self.detail: TaskDetail | None = None
+        self.logs = LogBuffer()
+        self.problem: Refusal | None = None
+        self.version = 0
+        self._link = link
+        self._changed = asyncio.Event()
+        self._running = asyncio.Event()
+        self._runners: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Runs until stopped."""
+        if not self._runners:
+            self._changed.set()
+            self._runners = [
+                asyncio.create_task(follow(self._link, self)),
+                asyncio.create_task(self._refresh()),
+                asyncio.create_task(self._tail()),
+            ]
+
+    async def stop(self) -> None:
+        """Ends every call; what came stays."""
+        runners, self._runners = self._runners, []
+        for runner in runners:
+            runner.cancel()
+        await asyncio.gather(*runners, return_exceptions=True)
+
+    async def begin(self, link: Link, token: str) -> str:
+        """Nothing to prepare: the current state comes with the watch."""
+        return token
+
+    def take(self, answer: watch_pb.WatchResponse) -> None:
+        """A change of the task: its attempts and payloads are read again."""
+        self.problem = None
+        if answer.changes:
+            self._changed.set()
+
+    def came(self) -> None:
+        """The server is there."""
+        self.problem = None
+
+    def went(self, why: Refusal, retry_in: float) -> None:
+        """The task ages until the watch is back."""
+        self.problem = why
+
+    def refused(self, why: Refusal) -> None:
+        """The server cannot watch one task."""
+        self.problem = why
+
+    async def _refresh(self) -> None:
+        waits = backoff()
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            try:
+                self.detail = await get_task(self._link, self.task_id)
+                self.version += 1
+                if not self.detail.task.terminal:
+                    self._running.set()
+                waits = backoff()
+                await asyncio.sleep(SETTLE)
+            except grpc.aio.AioRpcError as error:
+                self.problem = refusal(error)
+                self.version += 1
+                if not self.problem.transient:
+                    continue
+                self._changed.set()
+                await asyncio.sleep(next(waits))
+
+    async def _tail(self) -> None:
+        """Reads the log to its end and waits there for more; a retried task goes on."""
+        waits = backoff()
+        while True:
+            try:
+                await read_logs(
+                    self._link,
+                    self.task_id,
+                    self.logs,
+                    after=self.logs.next_sequence,
+                    wait=LOG_WAIT,
+                )
+                waits = backoff()
+                if self.logs.ended:
+                    self._running.clear()
+                    await self._running.wait()
+            except grpc.aio.AioRpcError as error:
+                if not refusal(error).transient:
+                    return
+                await asyncio.sleep(next(waits))
