@@ -92,19 +92,6 @@ FROM json_each(?) AS wanted JOIN inputs AS i ON i.task_id = wanted.value
 SELECT r.task_id, r.content_type, ifnull(r.data, (SELECT b.data FROM blobs AS b WHERE b.hash = r.hash))
 FROM json_each(?) AS wanted JOIN results AS r ON r.task_id = wanted.value
 
--- name: insert_tasks
-INSERT INTO tasks ({columns:Task}) VALUES {rows}
-
--- name: update_tasks
-UPDATE tasks SET
-  queue = v.column3, state = v.column5, priority = v.column6, run_at = v.column7, attempt = v.column9,
-  max_attempts = v.column10, crashes = v.column11, pending = v.column18, expire_at = v.column19,
-  task_deadline = v.column20, agent_id = v.column21, lease_token = v.column22, claim_time = v.column23,
-  attempt_deadline = v.column24, end_time = v.column25, progress = v.column26, cancel = v.column27,
-  reason = v.column28, error_type = v.column29, error_message = v.column30, late_reports = v.column31,
-  wake_at = v.column32, revision = v.column33
-FROM (VALUES {rows}) AS v WHERE tasks.id = v.column1
-
 -- name: insert_inputs
 INSERT INTO inputs (task_id, content_type, data, hash) VALUES {rows}
 

@@ -8,10 +8,10 @@ import sqlite3
 from typing import Any
 
 from quarterdeck_server.engine.commands import Prune
-from quarterdeck_server.engine.model import Payload
+from quarterdeck_server.engine.model import Payload, Task
 from quarterdeck_server.engine.timeunits import DAY
 from quarterdeck_server.engine.world import World
-from quarterdeck_server.store.sqlite.bulk import write_rows
+from quarterdeck_server.store.sqlite.bulk import insert_rows, update_rows, write_rows
 from quarterdeck_server.store.sqlite.changelog import encode_changes
 from quarterdeck_server.store.sqlite.queries import load_queries
 
@@ -26,8 +26,9 @@ _OF_A_TASK = ("inputs", "results", "attempts", "logs", "log_ends", "dependencies
 
 def write_world(connection: sqlite3.Connection, world: World) -> None:
     """Write everything that changed. The World must be finished."""
-    write_rows(connection, "insert_tasks", list(world.born.values()))
-    write_rows(connection, "update_tasks", [world.tasks[i] for i in world.stored])
+    insert_rows(connection, "tasks", Task._fields, list(world.born.values()))
+    after = [world.tasks[task_id] for task_id in world.stored]
+    update_rows(connection, "tasks", Task._fields, list(world.stored.values()), after)
     _write_payloads(connection, "insert_inputs", world.inputs)
     _write_payloads(connection, "insert_results", world.results)
     write_rows(connection, "insert_attempts", world.attempts)
