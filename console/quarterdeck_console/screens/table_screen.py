@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal
+from textual.containers import Container
 
 from quarterdeck_console.model.columns import Cell, Column
 from quarterdeck_console.model.format import count
@@ -30,6 +30,8 @@ class TableScreen(FleetScreen, Generic[R]):
     columns: Sequence[Column[R]] = ()
     noun = "rows"
     empty = "nothing here yet"
+    inspect_narrow = True
+    """Whether the inspector stands below the table where there is no room beside it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +45,7 @@ class TableScreen(FleetScreen, Generic[R]):
 
     def compose_body(self) -> ComposeResult:
         """The table, and beside it the inspector."""
-        with Horizontal():
+        with Container(id="split"):
             yield LiveTable(self.columns, self.context, empty=self.empty, id="table")
             inspector = Pane(id="inspector")
             inspector.can_focus = False
@@ -101,7 +103,7 @@ class TableScreen(FleetScreen, Generic[R]):
     @property
     def inspecting(self) -> bool:
         """True while the inspector is shown."""
-        return self._inspect and self.size.width >= WIDE
+        return self._inspect and (self.inspect_narrow or self.size.width >= WIDE)
 
     def _draw_inspector(self, second: bool) -> None:
         pane = self.query_one("#inspector", Pane)
@@ -255,7 +257,7 @@ class TableScreen(FleetScreen, Generic[R]):
     def action_inspector(self) -> None:
         """The inspector, on or off."""
         self._inspect = not self._inspect
-        if self.size.width < WIDE:
+        if self.size.width < WIDE and not self.inspect_narrow:
             self.console_app.say(f"the inspector needs {WIDE} columns")
 
     # Marks.

@@ -40,6 +40,7 @@ class TasksScreen(TableScreen[TaskRow], TaskActs):
     BINDINGS: ClassVar[list[BindingType]] = bindings(TASKS)
     columns = TASK_COLUMNS
     noun = "tasks"
+    inspect_narrow = False
     empty = "No tasks yet: submit one with n, or with `quarterdeck task submit`"
     filter_fields = (
         "state:", "queue:", "name:", "age>", "attempt>", "priority>", "agent:", "error:",

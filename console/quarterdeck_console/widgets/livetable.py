@@ -110,6 +110,7 @@ class LiveTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         self._cursor_at = 0
         self._pinned = True
         self._wide = False
+        self._room = 0
         self._placed: list[Placed[R]] = []
         self._drawn: dict[str, _Drawn] = {}
         self._range_from = ""
@@ -192,8 +193,11 @@ class LiveTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         """Redraws the visible lines that would read otherwise now."""
         if not self.is_attached or not self._placed:
             return
-        top = self.scroll_offset.y
         size = self.scrollable_content_region.size
+        if size.width != self._room:
+            self._lay_out()
+            return
+        top = self.scroll_offset.y
         context = self._cell_context()
         for line in range(HEADER, size.height):
             at = top + line - HEADER
@@ -301,6 +305,7 @@ class LiveTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
     def set_wide(self, wide: bool) -> None:
         """Keeps every column, or only those that fit."""
         self._wide = wide
+        self.styles.overflow_x = "auto" if wide else "hidden"
         self.scroll_to(x=0, animate=False)
         self._lay_out()
 
@@ -316,7 +321,7 @@ class LiveTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         self.refresh()
 
     def _lay_out(self) -> None:
-        room = self.scrollable_content_region.width
+        self._room = room = self.scrollable_content_region.width
         if room <= 0:
             return
         self._placed = place(self._columns, room, wide=self._wide)
