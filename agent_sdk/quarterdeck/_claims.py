@@ -24,6 +24,7 @@ logger = logging.getLogger("quarterdeck")
 _WAIT_SECONDS = 20.0
 _MARGIN_SECONDS = 10.0
 _MOST_TASKS = 1_000
+_SETTLE_SECONDS = 0.2
 _HOPELESS = frozenset({"INVALID_ARGUMENT", "UNIMPLEMENTED", "UNAUTHENTICATED", "PERMISSION_DENIED"})
 
 
@@ -87,13 +88,15 @@ class Claims:
         """After `run` was cut: what the server may have handed out to the call that was cut.
 
         The same request again brings the same leases. Where the first one brought none, this
-        may take new ones, which the caller gives back.
+        may take new ones, which the caller gives back. The server waits a moment, because it
+        may hear of the cut later than of this call.
         """
         request, self._open = self._open, None
         if request is None:
             return None
+        request.wait.CopyFrom(to_duration(_SETTLE_SECONDS))
         try:
-            return await self._link.agent_polls.Claim(request, timeout=2.0)
+            return await self._link.agent_polls.Claim(request, timeout=_SETTLE_SECONDS + 2.0)
         except aio.AioRpcError:
             return None
 

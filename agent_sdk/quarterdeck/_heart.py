@@ -97,13 +97,14 @@ class Heart:
         failures = 0
         while True:
             started = self._loop.time()
-            news = await self._beat(self._wait())
+            wait = self._wait()
+            news = await self._beat(wait)
             if news is None:
                 failures += 1
                 await asyncio.sleep(backoff(failures, longest=self._interval or 5.0))
                 continue
             failures = 0
-            if not news:
+            if wait and not news:
                 # Held back by the server as a rule; this is for one that answers at once.
                 interval = self._interval or _FIRST_INTERVAL_SECONDS
                 await asyncio.sleep(max(0.0, started + interval - self._loop.time()))

@@ -1,23 +1,42 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+import quarterdeck
 from quarterdeck._control import control
 
 from .fake import FakeServer
 
+Fleet = Callable[..., asyncio.Task[None]]
+"""Starts `serve_async` for an agent; everything it started is stopped after the test."""
+
 
 @pytest.fixture
 async def fake() -> AsyncIterator[FakeServer]:
-    """A server in memory with long leases."""
-
-    async def start() -> FakeServer:
-        server = FakeServer()
-        await server.start()
-        return server
-
-    server = await control().call(start())
+    """A server in memory, with leases of 30 s."""
+    server = FakeServer()
+    await control().call(server.start())
     yield server
     await control().call(server.stop())
+
+
+@pytest.fixture
+async def fleet(fake: FakeServer) -> AsyncIterator[Fleet]:
+    """Agents of `fake`, or of another address."""
+    tasks: list[asyncio.Task[None]] = []
+
+    def start(agent: quarterdeck.Agent, address: str = "", **options: object) -> asyncio.Task[None]:
+        work = quarterdeck.serve_async(agent, address or fake.address, **options)  # type: ignore[arg-type]
+        tasks.append(asyncio.create_task(work))
+        return tasks[-1]
+
+    yield start
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with contextlib.suppress(asyncio.CancelledError, quarterdeck.ApiError):
+            await task

@@ -1,0 +1,377 @@
+"""What an agent does with what it claims, against a server in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from dataclasses import dataclass
+
+import grpc
+import pytest
+
+import quarterdeck
+from quarterdeck.v1 import agent_service_pb2 as pb
+
+from .conftest import Fleet
+from .fake import FakeServer, refusal
+
+
+@dataclass
+class Question:
+    text: str
+    limit: int = 3
+
+
+async def report_of(fake: FakeServer, task_id: str) -> pb.AttemptReport:
+    """The first report of a task."""
+    await fake.until(lambda: task_id in fake.reports)
+    return fake.reports[task_id][0]
+
+
+async def test_result_is_reported_under_the_token_of_the_claim(
+    fake: FakeServer, fleet: Fleet
+) -> None:
+    agent = quarterdeck.Agent("a")
+
+    @agent.task
+    async def ask(run: quarterdeck.Run, question: Question) -> list[str]:
+        return [question.text] * question.limit
+
+    fleet(agent)
+    task_id = fake.give("ask", b'{"text": "why"}')
+    report = await report_of(fake, task_id)
+    assert json.loads(report.succeeded.result.data) == ["why", "why", "why"]
+    assert report.lease_token == b"token-1"
+
+
+async def test_claim_names_the_handlers_and_the_free_slots(fake: FakeServer, fleet: Fleet) -> None:
+    agent = quarterdeck.Agent("a", slots=3, queues=["fast", "slow"])
+    release = asyncio.Event()
+
+    @agent.task
+    async def hold(run: quarterdeck.Run) -> None:
+        await release.wait()
+
+    @agent.task(name="other.name")
+    def other(run: quarterdeck.Run) -> None: ...
+
+    fleet(agent)
+    await fake.until(lambda: fake.claims)
+    assert list(fake.claims[0].names) == ["hold", "other.name"]
+    assert list(fake.claims[0].queues) == ["fast", "slow"]
+    assert fake.claims[0].max_tasks == 3
+    fake.give("hold")
+    await fake.until(lambda: len(fake.claims) == 2)
+    assert fake.claims[1].max_tasks == 2
+    release.set()
+
+
+async def test_no_claim_is_made_while_all_slots_are_taken(fake: FakeServer, fleet: Fleet) -> None:
+    agent = quarterdeck.Agent("a", slots=1)
+    started, release = asyncio.Event(), asyncio.Event()
+
+    @agent.task
+    async def hold(run: quarterdeck.Run) -> None:
+        started.set()
+        await release.wait()
+
+    fleet(agent)
+    fake.give("hold")
+    await started.wait()
+    beats = len(fake.beats)
+    fake.touch()
+    assert len(fake.claims) == 1
+    release.set()
+    await fake.until(lambda: len(fake.claims) == 2)
+    assert len(fake.beats) >= beats
+
+
+async def test_sync_handler_runs_in_a_thread_of_its_own(fake: FakeServer, fleet: Fleet) -> None:
+    agent = quarterdeck.Agent("a")
+
+    @agent.task
+    def where(run: quarterdeck.Run) -> bool:
+        return threading.current_thread() is threading.main_thread()
+
+    fleet(agent)
+    report = await report_of(fake, fake.give("where"))
+    assert report.succeeded.result.data == b"false"
+
+
+async def test_exception_is_a_retryable_failure_with_its_trace(
+    fake: FakeServer, fleet: Fleet
+) -> None:
+    agent = quarterdeck.Agent("a")
+
+    @agent.task
+    async def breaks(run: quarterdeck.Run) -> None:
+        raise LookupError("no such page")
+
+    fleet(agent)
+    failure = (await report_of(fake, fake.give("breaks"))).failed.failure
+    assert (failure.type, failure.message) == ("LookupError", "no such page")
+    assert "in breaks" in failure.stack_trace
+    assert not failure.non_retryable
+
+
+async def test_fail_is_never_retried(fake: FakeServer, fleet: Fleet) -> None:
+    agent = quarterdeck.Agent("a")
+
+    @agent.task
+    def refuses(run: quarterdeck.Run) -> None:
+        raise quarterdeck.Fail("bad page", type="BadPage")
+
+    fleet(agent)
+    failure = (await report_of(fake, fake.give("refuses"))).failed.failure
+    assert failure.type == "BadPage"
+    assert failure.non_retryable
+
+
+async def test_retry_later_chooses_the_delay(fake: FakeServer, fleet: Fleet) -> None:
+    agent = quarterdeck.Agent("a")
+
+    @agent.task
+    async def busy(run: quarterdeck.Run) -> None:
+        raise quarterdeck.RetryLater(2.5, "rate limit")
+
+    fleet(agent)
+    failed = (await report_of(fake, fake.give("busy"))).failed
+    assert failed.retry_delay.ToTimedelta().total_seconds() == 2.5
+    assert failed.failure.message == "rate limit"
+
+
+async def test_input_that_does_not_fit_fails_for_good_and_names_the_field(
+    fake: FakeServer, fleet: Fleet
+) -> None:
+    agent = quarterdeck.Agent("a")
+
+    @agent.task
+    async def ask(run: quarterdeck.Run, question: Question) -> None: ...
+
+    fleet(agent)
+    task_id = fake.give("ask", b'{"text": "why", "limit": "many"}')
+    failure = (await report_of(fake, task_id)).failed.failure
+    assert failure.non_retryable
+    assert failure.message == 'input.limit: expected a whole number, got "many"'
+
+
+async def test_result_without_json_form_fails_for_good(fake: FakeServer, fleet: Fleet) -> None:
+    agent = quarterdeck.Agent("a")
+
+    @agent.task
+    async def odd(run: quarterdeck.Run) -> object:
+        return object()
+
+    fleet(agent)
+    failure = (await report_of(fake, fake.give("odd"))).failed.failure
+    assert failure.non_retryable
+    assert "has no JSON form" in failure.message
+
+
+async def test_all_lines_are_stored_before_the_report(fake: FakeServer, fleet: Fleet) -> None:
+    agent = quarterdeck.Agent("a")
+    count = 2_500
+
+    @agent.task
+    async def talks(run: quarterdeck.Run) -> None:
+        for number in range(count):
+            run.log.info("line %d", number)
+
+    fleet(agent)
+    fake.failures["AppendLogs"] = [(grpc.StatusCode.UNAVAILABLE, "away")]
+    task_id = fake.give("talks")
+    await report_of(fake, task_id)
+    assert fake.log_lines[task_id] == [f"line {number}" for number in range(count)]
+
+
+async def test_progress_arrives_long_before_the_next_heartbeat_is_due(
+    fake: FakeServer, fleet: Fleet
+) -> None:
+    agent = quarterdeck.Agent("a")
+    release = asyncio.Event()
+
+    @agent.task
+    async def works(run: quarterdeck.Run) -> None:
+        run.progress("reading", done=1, total=4)
+        await release.wait()
+
+    fleet(agent)
+    fake.give("works")
+    beat = await fake.until(
+        lambda: [b for r in fake.beats for b in r.leases if b.HasField("progress")]
+    )
+    assert (beat[0].progress.message, beat[0].progress.total) == ("reading", 4)
+    release.set()
+
+
+async def test_cancel_interrupts_is_acknowledged_and_reported(
+    fake: FakeServer, fleet: Fleet
+) -> None:
+    agent = quarterdeck.Agent("a")
+    started = asyncio.Event()
+    seen: list[str] = []
+
+    @agent.task
+    async def waits(run: quarterdeck.Run) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            seen.append(run.cancelled.reason)
+            await fake.until(
+                lambda: any(b.cancel_acknowledged for r in fake.beats for b in r.leases)
+            )
+            raise
+
+    fleet(agent)
+    task_id = fake.give("waits")
+    await started.wait()
+    fake.direct(task_id, pb.DIRECTIVE_CANCEL, "not needed")
+    report = await report_of(fake, task_id)
+    assert report.WhichOneof("outcome") == "cancelled"
+    assert seen == ["not needed"]
+
+
+async def test_sync_handler_sees_the_cancel(fake: FakeServer, fleet: Fleet) -> None:
+    agent = quarterdeck.Agent("a")
+    started = threading.Event()
+
+    @agent.task
+    def waits(run: quarterdeck.Run) -> None:
+        started.set()
+        assert run.cancelled.sleep(30)
+
+    fleet(agent)
+    task_id = fake.give("waits")
+    await asyncio.to_thread(started.wait)
+    fake.direct(task_id, pb.DIRECTIVE_CANCEL)
+    report = await report_of(fake, task_id)
+    assert report.WhichOneof("outcome") == "cancelled"
+
+
+async def test_result_of_a_handler_that_ignores_the_cancel_counts(
+    fake: FakeServer, fleet: Fleet
+) -> None:
+    agent = quarterdeck.Agent("a")
+    started, release = threading.Event(), threading.Event()
+
+    @agent.task
+    def stubborn(run: quarterdeck.Run) -> int:
+        started.set()
+        release.wait()
+        return 7
+
+    fleet(agent)
+    task_id = fake.give("stubborn")
+    await asyncio.to_thread(started.wait)
+    fake.direct(task_id, pb.DIRECTIVE_CANCEL)
+    await fake.until(lambda: any(b.cancel_acknowledged for r in fake.beats for b in r.leases))
+    release.set()
+    assert (await report_of(fake, task_id)).succeeded.result.data == b"7"
+
+
+async def test_lost_lease_stops_the_handler_and_is_not_reported(
+    fake: FakeServer, fleet: Fleet
+) -> None:
+    agent = quarterdeck.Agent("a")
+    started, stopped = asyncio.Event(), asyncio.Event()
+
+    @agent.task
+    async def waits(run: quarterdeck.Run) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    @agent.task
+    async def after(run: quarterdeck.Run) -> None: ...
+
+    fleet(agent)
+    lost = fake.give("waits")
+    await started.wait()
+    fake.direct(lost, pb.DIRECTIVE_LOST)
+    await stopped.wait()
+    await report_of(fake, fake.give("after"))
+    assert lost not in fake.reports
+
+
+async def test_report_is_repeated_until_it_is_answered(fake: FakeServer, fleet: Fleet) -> None:
+    agent = quarterdeck.Agent("a")
+
+    @agent.task
+    async def quick(run: quarterdeck.Run) -> None: ...
+
+    fake.failures["Report"] = [
+        (grpc.StatusCode.UNAVAILABLE, "away"),
+        (grpc.StatusCode.INTERNAL, "oops"),
+    ]
+    fleet(agent)
+    await report_of(fake, fake.give("quick"))
+    assert fake.failures["Report"] == []
+
+
+async def test_report_that_is_too_large_becomes_a_failure_and_spares_its_neighbours(
+    fake: FakeServer, fleet: Fleet
+) -> None:
+    agent = quarterdeck.Agent("a")
+
+    @agent.task
+    async def quick(run: quarterdeck.Run) -> int:
+        return 1
+
+    fleet(agent)
+    large, small = "task_large", "task_small"
+    fake.refuse[large] = refusal(3, "PAYLOAD_TOO_LARGE", "result: 9 bytes, the limit is 8")
+    fake.give("quick", task_id=large)
+    fake.give("quick", task_id=small)
+    await fake.until(lambda: len(fake.reports.get(large, ())) == 2)
+    first, second = fake.reports[large]
+    assert first.HasField("succeeded")
+    assert second.failed.failure.type == "PAYLOAD_TOO_LARGE"
+    assert second.failed.failure.non_retryable
+    assert (await report_of(fake, small)).HasField("succeeded")
+
+
+async def test_report_of_a_lost_lease_is_dropped(
+    fake: FakeServer, fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent = quarterdeck.Agent("a")
+
+    @agent.task
+    async def quick(run: quarterdeck.Run) -> None: ...
+
+    fleet(agent)
+    fake.refuse["task_late"] = refusal(9, "LEASE_LOST")
+    fake.give("quick", task_id="task_late")
+    await report_of(fake, "task_late")
+    await report_of(fake, fake.give("quick"))
+    assert len(fake.reports["task_late"]) == 1
+    await fake.until(lambda: "was refused: LEASE_LOST" in caplog.text)
+
+
+async def test_repeated_claim_carries_the_same_request_id(fake: FakeServer, fleet: Fleet) -> None:
+    agent = quarterdeck.Agent("a")
+
+    @agent.task
+    async def quick(run: quarterdeck.Run) -> None: ...
+
+    fake.failures["Claim"] = [(grpc.StatusCode.UNAVAILABLE, "away")]
+    fleet(agent)
+    await fake.until(lambda: len(fake.claims) >= 2)
+    assert fake.claims[0] == fake.claims[1]
+    assert fake.claims[0].request_id
+
+
+async def test_agent_that_the_server_will_never_accept_ends_with_the_reason(
+    fake: FakeServer, fleet: Fleet
+) -> None:
+    agent = quarterdeck.Agent("a")
+
+    @agent.task
+    async def quick(run: quarterdeck.Run) -> None: ...
+
+    fake.failures["Claim"] = [(grpc.StatusCode.INVALID_ARGUMENT, "agent: no")] * 5
+    with pytest.raises(quarterdeck.InvalidArgumentError, match="agent: no"):
+        await fleet(agent)
