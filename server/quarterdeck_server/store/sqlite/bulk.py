@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import chain
 from typing import Any
 
@@ -32,7 +32,7 @@ def _values(width: int, rows: int) -> str:
     return ",".join([one] * rows)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _named(name: str, width: int, rows: int) -> str:
     return load_queries()[name].replace("{rows}", _values(width, rows))
 
