@@ -130,9 +130,11 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
+    # Where the names above live; the first that has a name is its home, and some of the later
+    # ones use messages of the wire with the names of models.
     _HOMES = (
-        *("_agent", "_async_client", "_client", "_core", "_errors"),
-        *("_models", "_run", "_serve", "_specs", "_watch"),
+        *("_errors", "_models", "_specs", "_run", "_agent"),
+        *("_core", "_watch", "_client", "_async_client", "_serve"),
     )
 
     def __getattr__(name: str) -> object:
