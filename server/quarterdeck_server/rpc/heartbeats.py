@@ -38,7 +38,12 @@ class Heartbeats:
         validate.refuse(out)
         validate.batch(len(request.leases), "leases", MAX_LEASES)
         drain = core.agents.contact(namespace, agent, ())
-        cancels, directives = self._renew(request.leases)
+        cancels, directives, beats = self._renew(request.leases)
+        if any(beat.acknowledged for beat in beats):
+            # Before the answer, because the report may follow at once and would end the lease first.
+            await core.execute(RecordBeats(beats))
+        elif beats:
+            core.beats(beats)
         if request.goodbye:
             await core.agents.goodbye(namespace, agent.id)
             return self._response(directives, drain)
@@ -55,9 +60,12 @@ class Heartbeats:
 
     def _renew(
         self, beats: Sequence[pb.LeaseBeat]
-    ) -> tuple[dict[int, Lease], list[pb.LeaseDirective]]:
-        """Renew what is named; return the leases to cancel by task, and directives for those
-        that are lost."""
+    ) -> tuple[dict[int, Lease], list[pb.LeaseDirective], list[Beat]]:
+        """Renew what is named.
+
+        Returns:
+            The leases to cancel by task, directives for those that are lost, and what to record.
+        """
         now = self._core.clock.now()
         cancels: dict[int, Lease] = {}
         lost: list[pb.LeaseDirective] = []
@@ -76,9 +84,7 @@ class Heartbeats:
             cancel = lease.cancel
             if cancel is not None and cancel.acknowledge_time is None and not acknowledged:
                 cancels[lease.task_id] = lease
-        if recorded:
-            self._core.beats(recorded)
-        return cancels, lost
+        return cancels, lost, recorded
 
     def _find(self, task_id: str, token: int) -> Lease | None:
         try:
