@@ -102,22 +102,25 @@ class World:
 
     def put(self, task: Task) -> Task:
         """Replace a task's row by its successor."""
-        before = self.tasks[task.id]
-        self.revision += 1
-        task = Task._make((*task[:-1], self.revision))
-        self.tasks[task.id] = task
-        if task.id in self.born:
-            self.born[task.id] = task
+        task_id = task.id
+        before = self.tasks[task_id]
+        self.revision = revision = self.revision + 1
+        task = Task._make((*task[:-1], revision))
+        self.tasks[task_id] = task
+        if task_id in self.born:
+            self.born[task_id] = task
         else:
-            self.stored.setdefault(task.id, before)
-        if task.state != before.state:
+            self.stored.setdefault(task_id, before)
+        state = task.state
+        if state != before.state:
             self._count(before, -1)
             self._count(task, 1)
             self._follow_lease(before, task)
-            if task.state in ENDED:
+            if state in ENDED:
                 self._end(task)
-        self.wake(task.wake_at)
-        self.record(log.TASK, log.UPDATED, task, before)
+        if task.wake_at is not None:
+            self.wake(task.wake_at)
+        self.changes.append(Change(revision, log.TASK, log.UPDATED, self.now, task, before))
         return task
 
     def _end(self, task: Task) -> None:

@@ -12,7 +12,7 @@ from quarterdeck_server.engine.decide import Needs
 from quarterdeck_server.engine.model import Agent, Attempt, Payload, Queue, Task
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
-from quarterdeck_server.engine.states import CANCELLED, EXPIRED, FAILED, SUCCEEDED
+from quarterdeck_server.engine.states import CANCELLED, EXPIRED, FAILED, RUNNING, SUCCEEDED
 from quarterdeck_server.engine.world import QueueKey, World
 from quarterdeck_server.store.sqlite.queries import load_queries
 
@@ -22,6 +22,8 @@ class Loader:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._leased: dict[int, Task] = {}
+        """Rows of running tasks as this connection committed them; nobody else writes, so they are the truth."""
         self._queries = load_queries()
 
     def rows(self, name: str, *parameters: Any) -> list[Any]:
@@ -74,10 +76,27 @@ class Loader:
 
     def load_tasks(self, world: World, task_ids: Iterable[int]) -> None:
         """Load tasks that are not loaded yet."""
-        missing = [task_id for task_id in task_ids if task_id not in world.tasks]
+        missing = []
+        for task_id in task_ids:
+            if task_id not in world.tasks:
+                known = self._leased.get(task_id)
+                if known is not None:
+                    world.tasks[task_id] = known
+                else:
+                    missing.append(task_id)
         if missing:
             for row in self._by_key("tasks_by_id", missing):
                 world.tasks[row[0]] = Task._make(row)
+
+    def committed(self, world: World) -> None:
+        """Remember the rows of tasks that run: the next thing to be asked for is their report."""
+        for touched in (world.born, world.stored):
+            for task_id in touched:
+                task = world.tasks.get(task_id)
+                if task is not None and task.state == RUNNING:
+                    self._leased[task_id] = task
+                else:
+                    self._leased.pop(task_id, None)
 
     def _load_children(self, world: World, parents: Collection[int]) -> None:
         for row in self._by_key("children", parents):

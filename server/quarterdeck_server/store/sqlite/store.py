@@ -7,6 +7,7 @@ import contextlib
 import queue
 import secrets
 import sqlite3
+import struct
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -53,7 +54,7 @@ class SqliteStore(Reader):
         row = self._connection.execute("SELECT value FROM meta WHERE key = 'store_id'").fetchone()
         self.store_id = row[0]
         ids = IdSource(secrets.randbits(NODE_BITS))
-        self._writer = Writer(self._connection, ids.next, lambda: secrets.randbits(63))
+        self._writer = Writer(self._connection, ids.next, _Tokens().next)
 
     async def close(self) -> None:
         await super().close()
@@ -121,6 +122,22 @@ class SqliteStore(Reader):
         for _, _, data in rows:
             changes += [c for c in decode_changes(data) if c.revision > revision]
         return changes
+
+
+class _Tokens:
+    """Random 63-bit numbers from the system, fetched many at a time: one call a token would be a call a claim."""
+
+    _BATCH = 512
+
+    def __init__(self) -> None:
+        self._left: list[int] = []
+
+    def next(self) -> int:
+        """Return a number that cannot be guessed."""
+        if not self._left:
+            words = struct.unpack(f"{self._BATCH}Q", secrets.token_bytes(8 * self._BATCH))
+            self._left = [word >> 1 for word in words]
+        return self._left.pop()
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:

@@ -105,6 +105,7 @@ class Writer:
                 raise StoreUnavailable(str(error)) from error
             raise
         self._revision = world.revision
+        self._loader.committed(world)
         return result
 
     def _decide_and_write(
