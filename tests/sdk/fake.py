@@ -89,14 +89,14 @@ class FakeServer(AgentServiceServicer, TaskServiceServicer):
             cancel_grace=fields.pop("cancel_grace", duration_pb2.Duration(seconds=30)),
             **fields,
         )
-        control().soon(self._ready.append, task)
+        control().soon(lambda: self._ready.append(task))
         self.touch()
         return str(task_id)
 
     def direct(self, task_id: str, directive: pb.Directive.ValueType, reason: str = "") -> None:
         """Send a directive with the next heartbeat's answer, at once."""
         order = pb.LeaseDirective(task_id=task_id, directive=directive, attempt=1, reason=reason)
-        control().soon(self.directives.append, order)
+        control().soon(lambda: self.directives.append(order))
         self.touch()
 
     def touch(self) -> None:

@@ -1,0 +1,97 @@
+"""Staying alive while user code blocks, and giving up only when the lease is over."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import grpc
+from google.protobuf import timestamp_pb2
+
+import quarterdeck
+
+from .conftest import Fleet
+from .fake import FakeServer
+
+
+async def test_heartbeats_go_on_while_a_handler_blocks_the_loop(
+    fake: FakeServer, fleet: Fleet
+) -> None:
+    fake.interval = 0.05
+    agent = quarterdeck.Agent("a")
+    beats: list[int] = []
+
+    @agent.task
+    async def blocks(run: quarterdeck.Run) -> None:
+        before = len(fake.beats)
+        time.sleep(0.5)  # noqa: ASYNC251: what is tested
+        beats.append(len(fake.beats) - before)
+
+    fleet(agent)
+    task_id = fake.give("blocks")
+    await fake.until(lambda: task_id in fake.reports)
+    assert beats[0] >= 5
+
+
+async def test_failed_heartbeats_are_no_lost_lease(fake: FakeServer, fleet: Fleet) -> None:
+    fake.interval = 0.05
+    fake.failures["Heartbeat"] = [(grpc.StatusCode.UNAVAILABLE, "away")] * 5
+    agent = quarterdeck.Agent("a")
+    release = asyncio.Event()
+
+    @agent.task
+    async def holds(run: quarterdeck.Run) -> bool:
+        await release.wait()
+        return run.cancelled.is_set()
+
+    fleet(agent)
+    task_id = fake.give("holds")
+    await fake.until(lambda: not fake.failures["Heartbeat"])
+    release.set()
+    await fake.until(lambda: task_id in fake.reports)
+    assert fake.reports[task_id][0].succeeded.result.data == b"false"
+
+
+async def test_handler_is_stopped_when_the_lease_is_over_without_contact(
+    fake: FakeServer, fleet: Fleet
+) -> None:
+    fake.lease, fake.interval = 0.4, 0.1
+    agent = quarterdeck.Agent("a")
+    started, stopped = asyncio.Event(), asyncio.Event()
+    reasons: list[str] = []
+
+    @agent.task
+    async def holds(run: quarterdeck.Run) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            reasons.append(run.cancelled.reason)
+            stopped.set()
+
+    fleet(agent)
+    task_id = fake.give("holds")
+    await started.wait()
+    fake.failures["Heartbeat"] = [(grpc.StatusCode.UNAVAILABLE, "away")] * 1_000
+    began = time.monotonic()
+    await asyncio.wait_for(stopped.wait(), 5)
+    # The last renewal may have been on its way; never less than what is left of it.
+    assert 0.2 < time.monotonic() - began < 2
+    assert "lease ran out" in reasons[0]
+    assert task_id not in fake.reports
+
+
+async def test_attempt_is_timed_out_by_the_agents_own_clock(fake: FakeServer, fleet: Fleet) -> None:
+    agent = quarterdeck.Agent("a")
+
+    @agent.task
+    async def holds(run: quarterdeck.Run) -> None:
+        await asyncio.Event().wait()
+
+    fleet(agent)
+    # The fake's clock stands at 1970: leases of 30 s end at second 30 there.
+    task_id = fake.give("holds", deadline=timestamp_pb2.Timestamp(nanos=200_000_000))
+    await fake.until(lambda: task_id in fake.reports)
+    failure = fake.reports[task_id][0].failed.failure
+    assert failure.type == "ATTEMPT_TIMEOUT"
+    assert not failure.non_retryable

@@ -1,0 +1,93 @@
+"""`isolation="process"`: real child processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from google.protobuf import duration_pb2
+
+from quarterdeck.v1 import agent_service_pb2 as pb
+
+from .conftest import Fleet
+from .fake import FakeServer
+from .process_handlers import agent
+
+
+async def ended(fake: FakeServer, task_id: str) -> pb.AttemptReport:
+    await fake.until(lambda: task_id in fake.reports, within=30)
+    return fake.reports[task_id][0]
+
+
+async def gone(pid: int) -> None:
+    """Wait until a process has ended; it may still be a zombie of another parent."""
+    stat = Path(f"/proc/{pid}/stat")
+    async with asyncio.timeout(10):
+        while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":
+            await asyncio.sleep(0.01)
+
+
+async def test_values_lines_and_progress_cross_the_pipe(fake: FakeServer, fleet: Fleet) -> None:
+    fleet(agent)
+    task_id = fake.give("double", b'{"number": 21}')
+    report = await ended(fake, task_id)
+    assert json.loads(report.succeeded.result.data) == {
+        "number": 42,
+        "label": "double attempt 1",
+    }
+    assert fake.log_lines[task_id] == ["doubling 21", "printed", "complained"]
+    beats = [b.progress.message for r in fake.beats for b in r.leases if b.HasField("progress")]
+    assert beats in (["half way"], [])
+
+
+async def test_child_is_used_again(fake: FakeServer, fleet: Fleet) -> None:
+    fleet(agent)
+    first = await ended(fake, fake.give("pid"))
+    second = await ended(fake, fake.give("pid"))
+    assert first.succeeded.result.data == second.succeeded.result.data
+
+
+async def test_exception_of_a_child_is_the_failure(fake: FakeServer, fleet: Fleet) -> None:
+    fleet(agent)
+    failure = (await ended(fake, fake.give("breaks"))).failed.failure
+    assert (failure.type, failure.message) == ("Broken", "broken for good")
+    assert failure.non_retryable
+
+
+async def test_input_error_of_a_child_names_the_field(fake: FakeServer, fleet: Fleet) -> None:
+    fleet(agent)
+    failure = (await ended(fake, fake.give("double", b'{"number": "x"}'))).failed.failure
+    assert failure.non_retryable
+    assert failure.message.startswith("input.number: ")
+
+
+async def test_killed_child_is_a_retryable_failure(fake: FakeServer, fleet: Fleet) -> None:
+    fleet(agent)
+    failure = (await ended(fake, fake.give("dies"))).failed.failure
+    assert failure.type == "ProcessDied"
+    assert "SIGKILL" in failure.message
+    assert not failure.non_retryable
+
+
+@pytest.mark.parametrize("name", ["spins", "immortal"])
+async def test_cancel_ends_the_process_whatever_it_does(
+    fake: FakeServer, fleet: Fleet, name: str
+) -> None:
+    fleet(agent)
+    task_id = fake.give(name, cancel_grace=duration_pb2.Duration(nanos=500_000_000))
+    await fake.until(lambda: fake.log_lines.get(task_id), within=30)
+    pid = int(fake.log_lines[task_id][0].split()[1])
+    fake.direct(task_id, pb.DIRECTIVE_CANCEL)
+    assert (await ended(fake, task_id)).WhichOneof("outcome") == "cancelled"
+    await gone(pid)
+
+
+async def test_children_end_with_the_agent(fake: FakeServer, fleet: Fleet) -> None:
+    stop = asyncio.Event()
+    serving = fleet(agent, stop=stop)
+    report = await ended(fake, fake.give("pid"))
+    stop.set()
+    await serving
+    await gone(int(report.succeeded.result.data))
