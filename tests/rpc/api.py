@@ -13,8 +13,10 @@ from quarterdeck.v1 import (
     agent_service_pb2,
     agent_service_pb2_grpc,
     error_reason_pb2,
+    fleet_service_pb2,
     fleet_service_pb2_grpc,
     payload_pb2,
+    schedule_service_pb2,
     schedule_service_pb2_grpc,
     status_pb2,
     system_service_pb2,
@@ -22,8 +24,16 @@ from quarterdeck.v1 import (
     task_pb2,
     task_service_pb2,
     task_service_pb2_grpc,
+    watch_service_pb2,
     watch_service_pb2_grpc,
 )
+
+# Parts of messages are given as dicts in tests, which protobuf takes and its types do not tell.
+agents_pb: Any = agent_service_pb2
+fleet_pb: Any = fleet_service_pb2
+schedules_pb: Any = schedule_service_pb2
+tasks_pb: Any = task_service_pb2
+watch_pb: Any = watch_service_pb2
 
 
 class Api:
@@ -75,9 +85,7 @@ class Api:
 
     async def get(self, task_id: str, **request: Any) -> Any:
         """One task with all that belongs to it."""
-        return await self.tasks.GetTask(
-            task_service_pb2.GetTaskRequest(task_id=task_id, **request)
-        )
+        return await self.tasks.GetTask(task_service_pb2.GetTaskRequest(task_id=task_id, **request))
 
 
 def agent(agent_id: str = "agent-1", **info: Any) -> agent_pb2.AgentInfo:
@@ -114,7 +122,7 @@ class Error:
     @property
     def reason(self) -> str:
         """The reason, which must be one of ErrorReason."""
-        assert f"ERROR_REASON_{self.info.reason}" in error_reason_pb2.ErrorReason.keys()
+        assert error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{self.info.reason}") > 0
         assert self.info.domain == "quarterdeck"
         return self.info.reason
 

@@ -13,6 +13,7 @@ from quarterdeck_server.rpc.server import RpcServer, start_rpc, stop_rpc
 from quarterdeck_server.runtime.clock import SystemClock
 from quarterdeck_server.runtime.core import Core
 from quarterdeck_server.store.sqlite import SqliteStore
+
 from .api import Api
 
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from quarterdeck.v1 import agent_service_pb2 as pb
 from quarterdeck.v1 import fleet_service_pb2, task_pb2
-from quarterdeck.v1 import task_service_pb2 as tasks
 
 from .api import Api, Error, agent, new_request_id, payload, refused, spec
+from .api import agents_pb as pb
+from .api import tasks_pb as tasks
 from .conftest import Server
 
 
-def beat(task: Any, **fields: Any) -> pb.LeaseBeat:
+def beat(task: Any, **fields: Any) -> Any:
     """Proof of life for one task."""
     return pb.LeaseBeat(task_id=task.task_id, lease_token=task.lease_token, **fields)
 
 
-async def heartbeat(api: Api, *beats: pb.LeaseBeat, wait: int = 0, **fields: Any) -> Any:
+async def heartbeat(api: Api, *beats: Any, wait: int = 0, **fields: Any) -> Any:
     """A heartbeat of agent-1."""
     return await api.agents.Heartbeat(
         pb.HeartbeatRequest(agent=agent(), leases=beats, wait={"seconds": wait}, **fields)
@@ -66,7 +66,11 @@ async def test_a_repeated_claim_returns_the_same_leases(api: Api) -> None:
 
 
 async def test_a_claim_that_is_repeated_while_the_first_waits_takes_nothing_twice(api: Api) -> None:
-    request = {"request_id": new_request_id(), "max_tasks": 1, "wait": {"seconds": 20}}
+    request: dict[str, Any] = {
+        "request_id": new_request_id(),
+        "max_tasks": 1,
+        "wait": {"seconds": 20},
+    }
     first = asyncio.create_task(api.claim(**request))
     await api.settle()
     second = asyncio.create_task(api.claim(**request))
@@ -243,7 +247,11 @@ async def test_logs_are_read_while_the_task_runs_and_a_repeated_chunk_is_stored_
     await append(api, task, 0, "one", "two")
     await append(api, task, 1, "two", "three\0" + "x" * 9000)
     page = await read_logs(api, task_id)
-    assert [line.text[:6] for line in page.lines] == ["one", "two", "three\N{REPLACEMENT CHARACTER}"]
+    assert [line.text[:6] for line in page.lines] == [
+        "one",
+        "two",
+        "three\N{REPLACEMENT CHARACTER}",
+    ]
     assert len(page.lines[2].text) == 8192
     assert ([line.sequence for line in page.lines], page.end) == ([1, 2, 3], False)
     assert (page.lines[0].level, page.lines[0].stream) == ("info", "log")

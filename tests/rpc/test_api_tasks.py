@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from quarterdeck.v1 import task_pb2
-from quarterdeck.v1 import task_service_pb2 as pb
 
 from .api import Api, Error, new_request_id, payload, refused, spec
+from .api import tasks_pb as pb
 
 UNKNOWN = "task_0000000000001"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,6 +12,7 @@ from quarterdeck.v1 import agent_service_pb2 as pb
 from quarterdeck_server.engine.commands import Claim, Claimed, Profile, Release, Report, ReportItem
 from quarterdeck_server.engine.model import Agent, Task
 from quarterdeck_server.engine.states import AgentState
+from quarterdeck_server.logs import Log
 from quarterdeck_server.rpc import convert, validate
 from quarterdeck_server.rpc.backend import Core, Draining
 from quarterdeck_server.rpc.errors import Violation
@@ -27,7 +27,7 @@ _MAX_NAMES = 1000
 _MAX_SLOTS = 1_000_000
 _ACTIVE = int(AgentState.ACTIVE)
 
-_log: Final = logging.getLogger(__name__)
+_log: Final = Log(__name__)
 
 Taken = list[tuple[Task, Claimed]]
 
@@ -138,9 +138,7 @@ class Claims:
     def _given_back(self, task: asyncio.Task[object]) -> None:
         self._releases.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            _log.warning(
-                "surplus leases run out instead of being released", exc_info=task.exception()
-            )
+            _log.warning("surplus leases could not be released", error=repr(task.exception()))
 
     def _response(self, taken: Taken, *, drain: bool = False) -> pb.ClaimResponse:
         now = self._core.clock.now()

@@ -7,7 +7,6 @@ generic ones only; the registered path costs 5-15 % more per call.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -17,6 +16,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from google.protobuf.message import DecodeError, Message
 
+from quarterdeck_server.logs import Log
 from quarterdeck_server.rpc.errors import (
     DETAILS_KEY,
     ApiError,
@@ -32,7 +32,7 @@ Unary = Callable[[Any, Context], Awaitable[Message]]
 Stream = Callable[[Any, Context], Awaitable[None]]
 
 _CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")
-_log: Final = logging.getLogger(__name__)
+_log: Final = Log(__name__)
 
 
 def service_handler(file: FileDescriptor, servicer: object) -> grpc.GenericRpcHandler:
@@ -89,14 +89,8 @@ async def _refuse(
         known = classify(error)
     if known is None:
         known = internal()
-        _log.error(
-            "rpc failed",
-            exc_info=error,
-            extra={
-                "method": method.full_name,
-                "incident": dict(known.refusal.metadata)["incident"],
-            },
-        )
+        incident = dict(known.refusal.metadata)["incident"]
+        _log.error("rpc failed", method=method.full_name, incident=incident)
     status = status_of(known)
     details = ((DETAILS_KEY, status.SerializeToString()),)
     await context.abort(known.code, status.message, details)

@@ -122,6 +122,9 @@ class ScheduleService:
         self, request: pb.ResumeScheduleRequest, context: Context
     ) -> pb.ResumeScheduleResponse:
         """Let a schedule create tasks again."""
+        current = await self._find(validate.namespace_of(request.namespace), request.schedule_id)
+        if engine.resume(current, self._core.clock.now()).next_at is None:
+            raise _ended(current)
         row = await self._pause(request.namespace, request.schedule_id, False, "")
         return pb.ResumeScheduleResponse(schedule=to_proto(row))
 
@@ -205,3 +208,8 @@ def _schedule_id(text: str) -> str:
     validate.name(text, "schedule_id", out)
     validate.refuse(out)
     return text
+
+
+def _ended(row: Schedule) -> ApiError:
+    message = f"schedule {row.id!r} has no time left to run at; give it another rule instead"
+    return ApiError(Refusal("SCHEDULE_ENDED", message, (("schedule_id", row.id),)))

@@ -1,0 +1,71 @@
+"""Page and watch tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quarterdeck_server.rpc.errors import ApiError
+from quarterdeck_server.rpc.tokens import (
+    WatchPosition,
+    page_scope,
+    page_token,
+    read_page_token,
+    read_watch_token,
+    watch_token,
+)
+
+keys = st.lists(st.integers() | st.text() | st.none() | st.floats(allow_nan=False), min_size=1)
+
+
+@given(keys)
+def test_a_page_token_brings_its_position_back(key: list[Any]) -> None:
+    scope = page_scope("tasks", "default", "f")
+    token = page_token(scope, key)
+    assert token.isascii()
+    assert read_page_token(token, scope) == key
+
+
+def test_there_is_no_token_after_the_last_page_and_none_means_the_first() -> None:
+    assert page_token("scope", None) == ""
+    assert read_page_token("", "scope") is None
+
+
+@given(keys, st.data())
+def test_a_damaged_page_token_is_refused(key: list[Any], data: st.DataObject) -> None:
+    token = page_token("scope", key)
+    place = data.draw(st.integers(0, len(token) - 2))
+    other = data.draw(st.sampled_from("AZaz09-_=+/.é\0").filter(lambda c: c != token[place]))
+    with pytest.raises(ApiError, match="INVALID_PAGE_TOKEN"):
+        read_page_token(token[:place] + other + token[place + 1 :], "scope")
+
+
+@given(st.text(max_size=200))
+def test_any_other_text_is_no_token(text: str) -> None:
+    assert read_watch_token(text) is None
+    if text:
+        with pytest.raises(ApiError, match="INVALID_PAGE_TOKEN"):
+            read_page_token(text, "scope")
+
+
+@given(st.text(max_size=40), st.integers(0, 2**63 - 1))
+def test_a_watch_token_brings_its_position_back(store_id: str, revision: int) -> None:
+    token = watch_token(store_id, revision)
+    assert read_watch_token(token) == WatchPosition(store_id, revision)
+
+
+def test_one_kind_of_token_is_not_the_other() -> None:
+    with pytest.raises(ApiError, match="INVALID_PAGE_TOKEN"):
+        read_page_token(watch_token("store", 1), "store")
+    assert read_watch_token(page_token("scope", [1])) is None
+
+
+def test_scopes_differ_in_every_part() -> None:
+    parts = ("tasks", "default", "f", "name")
+    scopes = {page_scope(*parts)}
+    for place in range(4):
+        scopes.add(page_scope(*(part + "x" * (place == n) for n, part in enumerate(parts))))
+    assert len(scopes) == 5
