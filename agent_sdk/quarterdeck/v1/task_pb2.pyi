@@ -517,7 +517,7 @@ class Task(_message.Message):
     attempt: _builtins.int
     """Number of the current or last attempt; 0 before the first."""
     max_attempts: _builtins.int
-    """Attempts that it may use in all."""
+    """Number of the last attempt that it may use. It rises when an attempt is given back, or by a retry."""
     crashes: _builtins.int
     """Leases lost by agents that crashed or vanished."""
     agent_id: _builtins.str

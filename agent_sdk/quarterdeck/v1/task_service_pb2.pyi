@@ -445,7 +445,9 @@ class CancelResult(_message.Message):
     """The state of the task after it: CANCELLED when it did not run, RUNNING while its agent is being told."""
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Set when it was refused: TASK_NOT_FOUND, or WRONG_STATE for a task that ended before the cancel."""
+        """Set when it was refused: TASK_NOT_FOUND, or WRONG_STATE for a task that ended before the cancel and
+        has no children left to cancel.
+        """
 
     def __init__(
         self,

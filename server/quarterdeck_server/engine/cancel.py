@@ -20,12 +20,13 @@ def _cancel_one(world: World, command: Cancel, task_id: int) -> ItemResult:
     task = world.tasks.get(task_id)
     if task is None or task.namespace != command.namespace:
         return ItemResult(0, task_not_found(task_id))
-    if task.state in ENDED and task.state != CANCELLED:
-        return ItemResult(task.state, wrong_state(task, "it cannot be cancelled any more"))
-    if task.state != CANCELLED:
+    ended = task.state in ENDED
+    if not ended:
         _request(world, task, command)
-    if not command.keep_children:
-        _cancel_children(world, command, task_id)
+    children = 0 if command.keep_children else _cancel_children(world, command, task_id)
+    # A task that has ended is still the root of a tree: with children left to cancel there was something to do.
+    if ended and task.state != CANCELLED and not children:
+        return ItemResult(task.state, wrong_state(task, "it cannot be cancelled any more"))
     return ItemResult(world.tasks[task_id].state)
 
 
@@ -35,14 +36,18 @@ def _request(world: World, task: Task, command: Cancel) -> None:
         world.put(after)
 
 
-def _cancel_children(world: World, command: Cancel, task_id: int) -> None:
+def _cancel_children(world: World, command: Cancel, task_id: int) -> int:
+    """Request cancels of all that a task submitted, to any depth; return of how many."""
+    count = 0
     pending = list(world.children.get(task_id, ()))
     while pending:
         child = world.tasks.get(pending.pop())
         if child is not None:
             if child.state not in ENDED:
                 _request(world, child, command)
+                count += 1
             pending.extend(world.children.get(child.id, ()))
+    return count
 
 
 def retry(world: World, command: Retry) -> list[ItemResult]:
