@@ -21,6 +21,8 @@ class Needs:
     """With their own children, to any depth."""
     keys: set[tuple[str, str]] = field(default_factory=set)
     """(namespace, idempotency key)."""
+    holders: bool = False
+    """The tasks that have those keys, too: an item that depends on its sibling may find that it existed."""
     requests: set[tuple[str, str, str]] = field(default_factory=set)
     attempts: set[tuple[int, int]] = field(default_factory=set)
     """(task, token) of reports; needed only where the token is not of the current lease."""
@@ -54,6 +56,7 @@ def _gather_submit(needs: Needs, command: c.Submit) -> None:
             needs.keys.add((command.namespace, spec.idempotency_key))
         if spec.depends_on:
             needs.tasks.update(task_id for task_id in spec.depends_on if task_id > 0)
+            needs.holders = needs.holders or any(task_id < 0 for task_id in spec.depends_on)
 
 
 def _gather_report(needs: Needs, command: c.Report) -> None:
@@ -140,6 +143,16 @@ _DECIDE: dict[type, Callable[[World, Any], Any]] = {
     c.PutInstance: fleet.put_instance,
     c.PutPools: fleet.put_pools,
 }
+
+
+def settle_before(command: c.Command) -> bool:
+    """Say whether what ended earlier in the group must reach its dependents before this command is decided.
+
+    It must where the command makes new dependents, which that end does not concern, or revives what ended.
+    """
+    if isinstance(command, c.Submit):
+        return any(spec.depends_on for spec in command.specs)
+    return isinstance(command, c.Retry)
 
 
 def decide(world: World, command: c.Command) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from quarterdeck_server.engine import transitions
 from quarterdeck_server.engine.ids import encode_task_id
@@ -12,11 +12,25 @@ from quarterdeck_server.engine.states import BLOCKED, SUCCEEDED
 from quarterdeck_server.engine.world import World
 
 
+def open_edges(
+    world: World, ended: Collection[int], stored: Sequence[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Return the (dependent, dependency) pairs that the ends of these dependencies may meet.
+
+    `stored` are those that the store knows as not met; what this group met or made is told by the World.
+    """
+    known = [edge for edge in stored if edge not in world.met]
+    made = world.dependencies.items()
+    return known + [
+        edge for edge, met in made if edge[1] in ended and not met and edge not in world.met
+    ]
+
+
 def settle(world: World, ended: Sequence[Task], edges: Sequence[tuple[int, int]]) -> None:
     """Unblock or cancel the dependents of ended tasks.
 
-    `edges` are (dependent, dependency), as stored and as made by this group; every dependent that exists is loaded. A
-    dependent that is cancelled here ends too: it appears in `world.just_ended`, to be settled in its turn.
+    `edges` are those of `open_edges`; every dependent that exists is loaded. A dependent that is cancelled here ends
+    too: it appears in `world.just_ended`, to be settled in its turn.
     """
     states = {task.id: task.state for task in ended}
     for dependent_id, dependency_id in edges:
@@ -24,6 +38,7 @@ def settle(world: World, ended: Sequence[Task], edges: Sequence[tuple[int, int]]
         if task is None or task.state != BLOCKED:
             continue
         if states[dependency_id] == SUCCEEDED or policy_of(task.policy).all_ended:
+            world.met.add((dependent_id, dependency_id))
             world.put(transitions.dependency_met(task, world.now))
         else:
             world.put(transitions.dependency_failed(task, encode_task_id(dependency_id), world.now))

@@ -102,7 +102,8 @@ def _create_dependent(
             ),
         )
     task = create(world, namespace, spec, pending=len(pending))
-    world.dependencies.extend((task.id, dependency.id) for dependency in dependencies)
+    for dependency in dependencies:
+        world.dependencies[task.id, dependency.id] = dependency.state in ENDED
     return Submitted(task.id)
 
 

@@ -143,7 +143,9 @@ def failed(
         crashes=task.crashes + (outcome is Outcome.LOST),
     )
     if task.cancel is not None:
-        return Ended(_cancelled_after_attempt(after, now, Reason.CANCEL_REQUESTED), record)
+        cancelled = _cancelled_after_attempt(after, now, Reason.CANCEL_REQUESTED)
+        # Only a report proves that the handler stopped; a lease that is lost or taken away does not.
+        return Ended(cancelled if outcome is Outcome.FAILED else _escalated(cancelled, now), record)
     reason = _why_no_retry(after, failure, now)
     if reason is not None:
         return Ended(
@@ -208,10 +210,7 @@ def stopped(task: Task, now: int) -> Ended:
 def lease_lost(task: Task, now: int) -> Ended:
     """RUNNING, nobody renewed the lease: the agent is taken for crashed and the attempt is consumed."""
     message = f"agent {task.agent_id} did not renew its lease"
-    ended = failed(task, Failure(ErrorType.LEASE_LOST, message), now, outcome=Outcome.LOST)
-    if ended.task.state != CANCELLED:
-        return ended
-    return Ended(_escalated(ended.task, now), ended.attempt)
+    return failed(task, Failure(ErrorType.LEASE_LOST, message), now, outcome=Outcome.LOST)
 
 
 def _escalated(task: Task, now: int) -> Task:
@@ -277,6 +276,7 @@ def retried(task: Task, now: int) -> Task:
             run_at=now,
             max_attempts=task.attempt + policy.max_attempts,
             crashes=0,
+            pending=0,
             expire_at=None,
             task_deadline=None if total is None else now + total,
             end_time=None,

@@ -41,8 +41,10 @@ class World:
         self.attempts: list[Attempt] = []
         self.past_attempts: dict[tuple[int, int], Attempt] = {}
         """Ended attempts that late reports speak of."""
-        self.dependencies: list[tuple[int, int]] = []
-        """(task, what it depends on), new ones."""
+        self.dependencies: dict[tuple[int, int], bool] = {}
+        """New (task, what it depends on), and whether that had ended as it must when the task was made."""
+        self.met: set[tuple[int, int]] = set()
+        """Those, new or stored, whose dependency ended as it must in this group."""
         self.just_ended: list[Task] = []
         """Ended tasks whose dependents have not been looked at."""
 
@@ -95,6 +97,8 @@ class World:
         self.revision += 1
         task = Task._make((*task[:-1], self.revision))
         self.tasks[task.id] = self.born[task.id] = task
+        if task.parent_id is not None:
+            self.children.setdefault(task.parent_id, []).append(task.id)
         self._count(task, 1)
         self.wake(task.wake_at)
         self.record(log.TASK, log.CREATED, task)

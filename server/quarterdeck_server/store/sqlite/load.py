@@ -46,6 +46,8 @@ class Loader:
         if needs.keys:
             for namespace, key, task_id, content in self._by_key("keys", needs.keys):
                 world.keys[namespace, key] = (task_id, content)
+            if needs.holders:
+                self.load_tasks(world, [task_id for task_id, _ in world.keys.values()])
         if needs.requests:
             for namespace, method, request_id, body, reply in self._by_key(
                 "requests", needs.requests

@@ -33,7 +33,7 @@ SELECT task_id, attempt, sequence, next_offset
 FROM json_each(?) AS wanted JOIN log_ends ON log_ends.task_id = wanted.value
 
 -- name: dependents
-SELECT task_id, depends_on FROM json_each(?) AS wanted JOIN dependencies ON depends_on = wanted.value
+SELECT task_id, depends_on FROM json_each(?) AS wanted JOIN dependencies ON depends_on = wanted.value AND met = 0
 ORDER BY task_id, depends_on
 
 -- name: queues_by_key
@@ -105,7 +105,11 @@ INSERT OR IGNORE INTO blobs (hash, data) VALUES {rows}
 INSERT OR REPLACE INTO attempts ({columns:Attempt}) VALUES {rows}
 
 -- name: insert_dependencies
-INSERT INTO dependencies (task_id, depends_on) VALUES {rows}
+INSERT INTO dependencies (task_id, depends_on, met) VALUES {rows}
+
+-- name: meet_dependencies
+UPDATE dependencies SET met = 1
+FROM (VALUES {rows}) AS v WHERE task_id = v.column1 AND depends_on = v.column2
 
 -- name: insert_keys
 INSERT INTO idempotency_keys (namespace, key, task_id, content_hash) VALUES {rows}
@@ -152,7 +156,7 @@ SELECT {columns:Task} FROM tasks
 WHERE state = ? AND end_time < ?
   AND NOT EXISTS (
     SELECT 1 FROM dependencies AS d JOIN tasks AS waiting ON waiting.id = d.task_id
-    WHERE d.depends_on = tasks.id AND waiting.state = 1
+    WHERE d.depends_on = tasks.id AND d.met = 0 AND waiting.state = 1
   )
 ORDER BY end_time LIMIT ?
 

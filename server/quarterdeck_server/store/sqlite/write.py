@@ -32,7 +32,7 @@ def write_world(connection: sqlite3.Connection, world: World) -> None:
     _write_payloads(connection, "insert_inputs", world.inputs)
     _write_payloads(connection, "insert_results", world.results)
     write_rows(connection, "insert_attempts", world.attempts)
-    write_rows(connection, "insert_dependencies", world.dependencies)
+    _write_dependencies(connection, world)
     _write_requests(connection, world)
     _write_logs(connection, world)
     _write_fleet(connection, world)
@@ -53,6 +53,13 @@ def _write_payloads(
             rows.append((task_id, content_type, None, digest))
     write_rows(connection, "insert_blobs", list(blobs.items()))
     write_rows(connection, name, rows)
+
+
+def _write_dependencies(connection: sqlite3.Connection, world: World) -> None:
+    new, met = world.dependencies, world.met
+    rows = [(*edge, int(was_met or edge in met)) for edge, was_met in new.items()]
+    write_rows(connection, "insert_dependencies", rows)
+    write_rows(connection, "meet_dependencies", [edge for edge in met if edge not in new])
 
 
 def _write_requests(connection: sqlite3.Connection, world: World) -> None:

@@ -18,8 +18,8 @@ from quarterdeck_server.engine.claim import (
     served_queues,
 )
 from quarterdeck_server.engine.commands import Command, Prune, Sweep
-from quarterdeck_server.engine.decide import Needs, decide, gather
-from quarterdeck_server.engine.dependencies import settle
+from quarterdeck_server.engine.decide import Needs, decide, gather, settle_before
+from quarterdeck_server.engine.dependencies import open_edges, settle
 from quarterdeck_server.engine.model import Payload, Task
 from quarterdeck_server.engine.states import READY
 from quarterdeck_server.engine.world import World
@@ -113,7 +113,11 @@ class Writer:
     ) -> GroupResult:
         needs = gather(commands)
         self._loader.load(world, needs)
-        replies: list[Any] = [decide(world, command) for command in commands]
+        replies: list[Any] = []
+        for command in commands:
+            if world.just_ended and settle_before(command):
+                self._settle(world)
+            replies.append(decide(world, command))
         self._settle(world)
         inputs = self._hand_off(world, waiting)
         self._loader.load_queues(world, world.deltas)
@@ -146,8 +150,7 @@ class Writer:
         while world.just_ended:
             ended, world.just_ended = world.just_ended, []
             ids = {task.id for task in ended}
-            edges = self._loader.dependents(list(ids))
-            edges += [edge for edge in world.dependencies if edge[1] in ids]
+            edges = open_edges(world, ids, self._loader.dependents(list(ids)))
             if edges:
                 self._loader.load_tasks(world, {dependent for dependent, _ in edges})
                 settle(world, ended, edges)

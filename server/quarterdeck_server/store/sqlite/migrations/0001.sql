@@ -55,9 +55,11 @@ CREATE UNIQUE INDEX tasks_instant ON tasks (namespace, schedule_id, schedule_tim
 CREATE TABLE dependencies (
   task_id INTEGER NOT NULL,
   depends_on INTEGER NOT NULL,
+  -- It has ended as it must, once; what becomes of it later means nothing to the task.
+  met INTEGER NOT NULL,
   PRIMARY KEY (task_id, depends_on)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX dependencies_on ON dependencies (depends_on);
+CREATE INDEX dependencies_on ON dependencies (depends_on) WHERE met = 0;
 
 -- Payloads: small ones inline, large ones once in blobs by their SHA-256.
 CREATE TABLE inputs (

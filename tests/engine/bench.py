@@ -1,0 +1,127 @@
+"""One engine with its rows under a test's hands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from quarterdeck_server.engine.changes import Change
+from quarterdeck_server.engine.claim import NOBODY, Waiting
+from quarterdeck_server.engine.commands import (
+    Claim,
+    Command,
+    Fail,
+    Release,
+    Spec,
+    StopCancelled,
+    Submitted,
+    Succeed,
+    Sweep,
+)
+from quarterdeck_server.engine.model import Agent, Attempt, LogRow, Payload, Queue, Task
+from quarterdeck_server.engine.schedules import Schedule
+from . import make
+from .make import NOW, SECOND
+
+
+class Did(Protocol):
+    """What a group did."""
+
+    replies: list[Any]
+    changes: list[Change]
+    claims: list[Claim]
+
+
+class Driver(Protocol):
+    """What carries out groups, and what is in its tables."""
+
+    def run(self, commands: Sequence[Command], waiting: Waiting, now: int) -> Did: ...
+
+    @property
+    def tasks(self) -> Mapping[int, Task]: ...
+
+    @property
+    def attempts(self) -> Mapping[tuple[int, int], Attempt]: ...
+
+    @property
+    def edges(self) -> Mapping[tuple[int, int], bool]: ...
+
+    @property
+    def keys(self) -> Mapping[tuple[str, str], tuple[int, bytes]]: ...
+
+    @property
+    def queues(self) -> Mapping[tuple[str, str], Queue]: ...
+
+    @property
+    def agents(self) -> Mapping[tuple[str, str], Agent]: ...
+
+    @property
+    def schedules(self) -> Mapping[tuple[str, str], Schedule]: ...
+
+    @property
+    def results(self) -> Mapping[int, Payload]: ...
+
+    @property
+    def logs(self) -> Sequence[LogRow]: ...
+
+    @property
+    def changes(self) -> Sequence[Change]: ...
+
+
+class Bench:
+    """A driver and a clock."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+        self.now = NOW
+
+    def group(self, *commands: Command, claims: Sequence[Claim] = ()) -> list[Any]:
+        """Carry out commands in one group; raise what one raised."""
+        line = make.waiting(claims) if claims else NOBODY
+        replies = self.driver.run(commands, line, self.now).replies
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
+
+    def do(self, command: Command) -> Any:
+        """Carry out one command in a group of its own."""
+        return self.group(command)[0]
+
+    def submit(self, *specs: Spec) -> list[int]:
+        """Submit tasks that must be accepted."""
+        replies: list[Submitted] = self.do(make.submit(*specs))
+        assert [reply.refusal for reply in replies] == [None] * len(replies)
+        return [reply.task_id for reply in replies]
+
+    def one(self, spec: Spec | None = None) -> int:
+        """Submit one task."""
+        return self.submit(spec or make.spec())[0]
+
+    def claim(self, agent_id: str = "a1", max_tasks: int = 1) -> list[Task]:
+        """Claim what is ready."""
+        claim = make.claim(agent_id, max_tasks)
+        self.group(claims=[claim])
+        return claim.taken
+
+    def running(self, spec: Spec | None = None) -> Task:
+        """A task under a lease."""
+        task_id = self.one(spec)
+        (task,) = self.claim()
+        assert task.id == task_id
+        return task
+
+    def end(self, task: Task, outcome: Succeed | Fail | StopCancelled | Release) -> Task:
+        """Report an attempt, which must be accepted; return the task as it is then."""
+        (result,) = self.do(make.report(task.id, task.lease_token, outcome))
+        assert result.refusal is None
+        return self.task(task.id)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass and do what it brings."""
+        self.now += round(seconds * SECOND)
+        self.do(Sweep())
+
+    def task(self, task_id: int) -> Task:
+        """A task's row."""
+        return self.driver.tasks[task_id]

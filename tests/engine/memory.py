@@ -1,0 +1,183 @@
+"""The engine on dicts: what a store does with a World, without a database.
+
+Every World is filled with all rows, so a difference between this and a store is a row that the store did not load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from quarterdeck_server.engine.changes import Change
+from quarterdeck_server.engine.claim import (
+    NOBODY,
+    Lane,
+    Supply,
+    Waiting,
+    demand,
+    eligible,
+    hand_off,
+    order,
+    served_queues,
+)
+from quarterdeck_server.engine.commands import Claim, Command, Sweep
+from quarterdeck_server.engine.decide import decide, gather, settle_before
+from quarterdeck_server.engine.dependencies import open_edges, settle
+from quarterdeck_server.engine.model import Agent, Attempt, LogRow, Payload, Queue, Task
+from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.engine.states import CANCELLED, EXPIRED, FAILED, READY, SUCCEEDED
+from quarterdeck_server.engine.world import World
+
+
+class Group:
+    """What a group did."""
+
+    def __init__(self, replies: list[Any], changes: list[Change], claims: list[Claim]) -> None:
+        self.replies = replies
+        self.changes = changes
+        self.claims = claims
+
+
+class Memory:
+    """All tables as dicts."""
+
+    def __init__(self, new_id: Callable[[int], int], new_token: Callable[[], int]) -> None:
+        self._new_id = new_id
+        self._new_token = new_token
+        self.revision = 0
+        self.tasks: dict[int, Task] = {}
+        self.inputs: dict[int, Payload] = {}
+        self.results: dict[int, Payload] = {}
+        self.attempts: dict[tuple[int, int], Attempt] = {}
+        self.edges: dict[tuple[int, int], bool] = {}
+        self.keys: dict[tuple[str, str], tuple[int, bytes]] = {}
+        self.requests: dict[tuple[str, str, str], tuple[bytes, bytes]] = {}
+        self.queues: dict[tuple[str, str], Queue] = {}
+        self.agents: dict[tuple[str, str], Agent] = {}
+        self.schedules: dict[tuple[str, str], Schedule] = {}
+        self.log_ends: dict[int, tuple[int, dict[int, int]]] = {}
+        self.logs: list[LogRow] = []
+        self.changes: list[Change] = []
+
+    def run(self, commands: Sequence[Command], waiting: Waiting, now: int) -> Group:
+        """Carry out a group; a command with an unexpected error fails alone."""
+        try:
+            return self._group(commands, waiting, now)
+        except Exception as error:
+            if len(commands) == 1 and waiting is NOBODY:
+                return Group([error], [], [])
+        whole = Group([], [], [])
+        for command in commands:
+            part = self.run([command], NOBODY, now)
+            whole.replies += part.replies
+            whole.changes += part.changes
+        last = self._group([], waiting, now)
+        return Group(whole.replies, whole.changes + last.changes, last.claims)
+
+    def _group(self, commands: Sequence[Command], waiting: Waiting, now: int) -> Group:
+        world = World(now, self.revision, lambda: self._new_id(now), self._new_token)
+        self._load(world, commands)
+        replies = []
+        for command in commands:
+            if world.just_ended and settle_before(command):
+                self._settle(world)
+            replies.append(decide(world, command))
+        self._settle(world)
+        self._hand_off(world, waiting)
+        world.finish()
+        self._store(world)
+        for index, command in enumerate(commands):
+            if isinstance(command, Sweep):
+                replies[index] = self.next_wake()
+        return Group(replies, world.changes, world.claims)
+
+    def _load(self, world: World, commands: Sequence[Command]) -> None:
+        world.tasks = dict(self.tasks)
+        world.keys = dict(self.keys)
+        world.requests = dict(self.requests)
+        world.queues = dict(self.queues)
+        world.agents = dict(self.agents)
+        world.schedules = dict(self.schedules)
+        world.log_ends = {task: (end, dict(offs)) for task, (end, offs) in self.log_ends.items()}
+        world.past_attempts = {(a.task_id, a.lease_token): a for a in self.attempts.values()}
+        world.instants = {
+            (task.namespace, task.schedule_id, task.schedule_time)
+            for task in self.tasks.values()
+            if task.schedule_id is not None and task.schedule_time is not None
+        }
+        for task in self.tasks.values():
+            if task.parent_id is not None:
+                world.children.setdefault(task.parent_id, []).append(task.id)
+        needs = gather(commands)
+        if needs.sweep:
+            self._load_due(world)
+        if needs.prune is not None:
+            for state in (SUCCEEDED, FAILED, CANCELLED, EXPIRED):
+                before = needs.prune.failed_before if state == FAILED else needs.prune.ended_before
+                for task in self._prunable(state, before):
+                    world.prune(task)
+
+    def _load_due(self, world: World) -> None:
+        due = [t for t in self.tasks.values() if t.wake_at is not None and t.wake_at <= world.now]
+        world.due_tasks = [task.id for task in sorted(due, key=lambda t: (t.wake_at, t.id))]
+        world.due_schedules = [
+            key
+            for key, schedule in self.schedules.items()
+            if schedule.next_at is not None and schedule.next_at <= world.now
+        ]
+
+    def _prunable(self, state: int, before: int) -> list[Task]:
+        held = {b for (a, b) in self.edges if a in self.tasks and self.tasks[a].state == 1}
+        return [
+            task
+            for task in self.tasks.values()
+            if task.state == state and (task.end_time or 0) < before and task.id not in held
+        ]
+
+    def _settle(self, world: World) -> None:
+        while world.just_ended:
+            ended, world.just_ended = world.just_ended, []
+            ids = {task.id for task in ended}
+            stored = [edge for edge, met in self.edges.items() if edge[1] in ids and not met]
+            settle(world, ended, open_edges(world, ids, sorted(stored)))
+
+    def _hand_off(self, world: World, waiting: Waiting) -> None:
+        profiles = eligible(world, waiting, served_queues(world, waiting))
+        lanes: dict[Lane, list[Task]] = {lane: [] for lane in demand(world, waiting, profiles)}
+        for task in sorted(world.tasks.values(), key=order):
+            lane = Lane(task.namespace, task.queue, task.name)
+            if task.state == READY and lane in lanes:
+                lanes[lane].append(task)
+        hand_off(world, waiting, profiles, Supply(lanes))
+
+    def _store(self, world: World) -> None:
+        self.revision = world.revision
+        self.tasks = world.tasks
+        self.inputs |= world.inputs
+        self.results |= world.results
+        self.attempts |= {(a.task_id, a.attempt): a for a in world.attempts}
+        self.edges |= world.dependencies
+        self.edges |= dict.fromkeys(world.met, True)
+        self.keys |= world.new_keys
+        self.requests |= world.new_requests
+        self.queues = world.queues
+        self.agents = world.agents
+        self.schedules = world.schedules
+        self.log_ends = world.log_ends
+        self.logs += world.logs
+        self.changes += world.changes
+        self._forget(set(world.pruned))
+
+    def _forget(self, pruned: set[int]) -> None:
+        self.attempts = {k: a for k, a in self.attempts.items() if k[0] not in pruned}
+        self.edges = {k: m for k, m in self.edges.items() if k[0] not in pruned}
+        self.keys = {k: v for k, v in self.keys.items() if v[0] not in pruned}
+        self.inputs = {k: v for k, v in self.inputs.items() if k not in pruned}
+        self.results = {k: v for k, v in self.results.items() if k not in pruned}
+        self.log_ends = {k: v for k, v in self.log_ends.items() if k not in pruned}
+
+    def next_wake(self) -> int | None:
+        """The earliest instant at which time alone changes a row."""
+        wakes = [task.wake_at for task in self.tasks.values() if task.wake_at is not None]
+        wakes += [s.next_at for s in self.schedules.values() if s.next_at is not None]
+        return min(wakes, default=None)

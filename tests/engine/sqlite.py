@@ -1,0 +1,110 @@
+"""The SQLite writer behind the surface of `Memory`, without the thread and the loop around it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from quarterdeck_server.engine.changes import Change
+from quarterdeck_server.engine.claim import Waiting
+from quarterdeck_server.engine.commands import Command
+from quarterdeck_server.engine.model import Agent, Attempt, LogRow, Payload, Queue, Task
+from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.store.base import GroupResult
+from quarterdeck_server.store.sqlite.changelog import decode_changes
+from quarterdeck_server.store.sqlite.files import connect
+from quarterdeck_server.store.sqlite.writer import Writer
+
+
+class Sqlite:
+    """All tables of one database file."""
+
+    def __init__(
+        self, path: Path, new_id: Callable[[int], int], new_token: Callable[[], int]
+    ) -> None:
+        self._new_id = new_id
+        self._new_token = new_token
+        self.connection = connect(path)
+        # What is tested with this driver is not durability.
+        self.connection.execute("PRAGMA synchronous = OFF")
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what is in memory only."""
+        self._writer = Writer(self.connection, self._new_id, self._new_token)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.close()
+
+    def run(self, commands: Sequence[Command], waiting: Waiting, now: int) -> GroupResult:
+        """Carry out a group."""
+        return self._writer.run(commands, waiting, now)
+
+    def rows(self, sql: str, *parameters: Any) -> list[Any]:
+        """Rows of a query."""
+        try:
+            return self.connection.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise AssertionError(sql) from error
+
+    @property
+    def tasks(self) -> dict[int, Task]:
+        """By id."""
+        return {row[0]: Task._make(row) for row in self.rows("SELECT * FROM tasks")}
+
+    @property
+    def attempts(self) -> dict[tuple[int, int], Attempt]:
+        """Ended ones, by task and number."""
+        return {row[:2]: Attempt._make(row) for row in self.rows("SELECT * FROM attempts")}
+
+    @property
+    def edges(self) -> dict[tuple[int, int], bool]:
+        """(dependent, dependency), and whether it is met."""
+        return {row[:2]: bool(row[2]) for row in self.rows("SELECT * FROM dependencies")}
+
+    @property
+    def keys(self) -> dict[tuple[str, str], tuple[int, bytes]]:
+        """Idempotency keys."""
+        return {row[:2]: row[2:] for row in self.rows("SELECT * FROM idempotency_keys")}
+
+    @property
+    def queues(self) -> dict[tuple[str, str], Queue]:
+        """With their counts."""
+        counts: dict[tuple[str, str], list[tuple[str, int, int]]] = {}
+        for row in self.rows("SELECT * FROM queue_counts WHERE count <> 0"):
+            counts.setdefault(row[:2], []).append(row[2:])
+        return {
+            row[:2]: Queue._make((*row, tuple(counts.get(row[:2], ()))))
+            for row in self.rows("SELECT * FROM queues")
+        }
+
+    @property
+    def agents(self) -> dict[tuple[str, str], Agent]:
+        """By namespace and id."""
+        return {row[:2]: Agent._make(row) for row in self.rows("SELECT * FROM agents")}
+
+    @property
+    def schedules(self) -> dict[tuple[str, str], Schedule]:
+        """By namespace and id."""
+        return {row[:2]: Schedule._make(row) for row in self.rows("SELECT * FROM schedules")}
+
+    @property
+    def results(self) -> dict[int, Payload]:
+        """By task."""
+        sql = "SELECT task_id, content_type, ifnull(data, (SELECT data FROM blobs WHERE hash = r.hash)) FROM results r"
+        return {row[0]: Payload(*row[1:]) for row in self.rows(sql)}
+
+    @property
+    def logs(self) -> list[LogRow]:
+        """In order."""
+        rows = self.rows("SELECT * FROM logs ORDER BY task_id, sequence")
+        return [LogRow._make(row) for row in rows]
+
+    @property
+    def changes(self) -> list[Change]:
+        """The whole log."""
+        blobs = self.rows("SELECT data FROM changes ORDER BY last_revision")
+        return [change for (data,) in blobs for change in decode_changes(data)]
