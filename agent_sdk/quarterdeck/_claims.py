@@ -1,4 +1,8 @@
-"""Asking for work: one Claim at a time, for all free slots."""
+"""Asking for work: one Claim at a time while work is scarce, two while the queue is full.
+
+While one answer is carried out the server prepares the next: with a single claim server and agent
+would take turns, and the server would idle while handlers run.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +28,7 @@ logger = logging.getLogger("quarterdeck")
 _WAIT_SECONDS = 20.0
 _MARGIN_SECONDS = 10.0
 _MOST_TASKS = 1_000
+_LOOPS = 2
 _SETTLE_SECONDS = 0.2
 _HOPELESS = frozenset({"INVALID_ARGUMENT", "UNIMPLEMENTED", "UNAUTHENTICATED", "PERMISSION_DENIED"})
 
@@ -47,10 +52,14 @@ class Claims:
     ) -> None:
         self._link = link
         self._template = template
+        self._slots = max(1, template.agent.slots)
         self._free = free
         self._accept = accept
         self._slot = asyncio.Event()
-        self._open: ClaimRequest | None = None
+        self._open: dict[int, ClaimRequest] = {}
+        """The request that each loop has under way; repeated with its id until it is answered."""
+        self._plenty = False
+        """The last answer was a full one: there is more where it came from."""
 
     def wake(self) -> None:
         """There may be a free slot."""
@@ -62,14 +71,22 @@ class Claims:
         Raises:
             ApiError: The server will never accept a claim like this.
         """
+        loops = [asyncio.ensure_future(self._loop(place)) for place in range(_LOOPS)]
+        try:
+            await asyncio.gather(*loops)
+        finally:
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+
+    async def _loop(self, place: int) -> None:
         failures = 0
         while True:
-            free = self._free()
-            if free <= 0:
+            request = self._open.get(place) or self._request(place)
+            if request is None:
                 self._slot.clear()
                 await self._slot.wait()
                 continue
-            request = self._open or self._request(free)
             try:
                 response = await self._link.agent_polls.Claim(
                     request, timeout=_WAIT_SECONDS + _MARGIN_SECONDS
@@ -81,7 +98,11 @@ class Claims:
             if failures:
                 logger.info("in contact with %s again", self._link.address)
                 failures = 0
-            self._open = None
+            del self._open[place]
+            plenty = len(response.tasks) == request.max_tasks
+            if plenty and not self._plenty:
+                self._slot.set()
+            self._plenty = plenty
             self._accept(response)
 
     async def settle(self) -> ClaimResponse | None:
@@ -91,21 +112,38 @@ class Claims:
         may take new ones, which the caller gives back. The server waits a moment, because it
         may hear of the cut later than of this call.
         """
-        request, self._open = self._open, None
-        if request is None:
-            return None
-        request.wait.CopyFrom(to_duration(_SETTLE_SECONDS))
-        try:
-            return await self._link.agent_polls.Claim(request, timeout=_SETTLE_SECONDS + 2.0)
-        except aio.AioRpcError:
-            return None
+        open_requests, self._open = list(self._open.values()), {}
+        answer: ClaimResponse | None = None
+        for request in open_requests:
+            request.wait.CopyFrom(to_duration(_SETTLE_SECONDS))
+            try:
+                response = await self._link.agent_polls.Claim(
+                    request, timeout=_SETTLE_SECONDS + 2.0
+                )
+            except aio.AioRpcError:
+                continue
+            if answer is None:
+                answer = response
+            else:
+                answer.tasks.extend(response.tasks)
+        return answer
 
-    def _request(self, free: int) -> ClaimRequest:
+    def _request(self, place: int) -> ClaimRequest | None:
+        """The next claim of a loop; None while it has nothing to ask for."""
+        if place > 0 and not self._plenty:
+            return None
+        asked = sum(request.max_tasks for request in self._open.values())
+        free = self._free() - asked
+        if self._plenty:
+            # Half of the slots each, so that both loops have something to ask for.
+            free = min(free, -(-self._slots // _LOOPS))
+        if free <= 0:
+            return None
         request = ClaimRequest()
         request.CopyFrom(self._template)
         request.max_tasks = min(free, _MOST_TASKS)
         request.request_id = uuid.uuid4().hex
-        self._open = request
+        self._open[place] = request
         return request
 
     async def _pause(self, problem: ApiError, failures: int) -> None:

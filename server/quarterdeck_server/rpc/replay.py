@@ -13,6 +13,9 @@ from quarterdeck_server.rpc.errors import ApiError
 _MAX_AGENTS = 20_000
 """Above what one server is built for; the longest silent are forgotten first."""
 
+_PER_AGENT = 4
+"""Claims of one agent that are remembered: a busy one has two under way at a time."""
+
 
 class Held(NamedTuple):
     """A lease that a claim was given."""
@@ -23,7 +26,7 @@ class Held(NamedTuple):
 
 @dataclass(slots=True)
 class Entry:
-    """The last claim of an agent that had a request id."""
+    """A claim with a request id."""
 
     request_id: str
     body: tuple[object, ...]
@@ -32,14 +35,14 @@ class Entry:
 
 
 class ClaimReplay:
-    """Remembers per agent what its last claim was given.
+    """Remembers per agent what its last claims were given.
 
     In memory: after a restart a repeated claim is a new one, and the leases of the lost answer run
     out.
     """
 
     def __init__(self) -> None:
-        self._entries: OrderedDict[tuple[str, str], Entry] = OrderedDict()
+        self._entries: OrderedDict[tuple[str, str], dict[str, Entry]] = OrderedDict()
 
     def find(
         self, agent: tuple[str, str], request_id: str, body: tuple[object, ...]
@@ -54,8 +57,8 @@ class ClaimReplay:
         Raises:
             ApiError: REQUEST_ID_REUSED, when its body was another.
         """
-        entry = self._entries.get(agent)
-        if entry is None or entry.request_id != request_id:
+        entry = self._entries.get(agent, {}).get(request_id)
+        if entry is None:
             return None
         if entry.body != body:
             message = f"request id {request_id!r} was used before with another claim; use a new one"
@@ -64,9 +67,12 @@ class ClaimReplay:
         return entry
 
     def begin(self, agent: tuple[str, str], request_id: str, body: tuple[object, ...]) -> Entry:
-        """Remember a claim that starts to wait, instead of the agent's last."""
+        """Remember a claim that starts to wait, instead of the agent's oldest."""
         entry = Entry(request_id, body)
-        self._entries[agent] = entry
+        entries = self._entries.setdefault(agent, {})
+        entries[request_id] = entry
+        if len(entries) > _PER_AGENT:
+            del entries[next(iter(entries))]
         self._entries.move_to_end(agent)
         if len(self._entries) > _MAX_AGENTS:
             self._entries.popitem(last=False)
@@ -84,5 +90,8 @@ class ClaimReplay:
         self._entries.pop(agent, None)
 
     def _drop(self, agent: tuple[str, str], entry: Entry) -> None:
-        if self._entries.get(agent) is entry:
-            del self._entries[agent]
+        entries = self._entries.get(agent, {})
+        if entries.get(entry.request_id) is entry:
+            del entries[entry.request_id]
+            if not entries:
+                del self._entries[agent]
