@@ -118,18 +118,8 @@ def run(
     """
     connection = Connection(settings)
     if filter_ is not None:
-        task_ids, more = _matching(connection, act, filter_, limit)
-        which = f"the first {len(task_ids):,}" if more else f"{len(task_ids):,}"
-        if task_ids and ask and sys.stdin.isatty():
-            click.confirm(f"{act.verb} {which} tasks?", abort=True, err=True)
-        elif more:
-            click.echo(f"more match: {act.verb} is for {which}, --max raises it", err=True)
-    results: list[CancelResult | RetryResult] = []
-    with progress_bar(act.verb, len(task_ids) if len(task_ids) > BATCH else 0) as advance:
-        for start in range(0, len(task_ids), BATCH):
-            part = task_ids[start : start + BATCH]
-            results += act.send(connection, part)
-            advance(len(part))
+        task_ids = _select(connection, act, filter_, limit, ask=ask)
+    results = _do(connection, act, task_ids)
     emit(
         settings.output,
         {"task_ids": list(task_ids), "results": [as_dict(result) for result in results]},
@@ -140,6 +130,29 @@ def run(
         done = sum(not result.HasField("error") for result in results)
         click.echo(f"{act.verb}: {done:,} of {len(task_ids):,} tasks", err=True)
     return _exit_code(errors)
+
+
+def _select(connection: Connection, act: Act, filter_: str, limit: int, *, ask: bool) -> list[str]:
+    """The tasks that match, once somebody who is there has agreed."""
+    task_ids, more = _matching(connection, act, filter_, limit)
+    which = f"the first {len(task_ids):,}" if more else f"{len(task_ids):,}"
+    if task_ids and ask and sys.stdin.isatty():
+        click.confirm(f"{act.verb} {which} tasks?", abort=True, err=True)
+    elif more:
+        click.echo(f"more match: {act.verb} is for {which}, --max raises it", err=True)
+    return task_ids
+
+
+def _do(
+    connection: Connection, act: Act, task_ids: Sequence[str]
+) -> list[CancelResult | RetryResult]:
+    results: list[CancelResult | RetryResult] = []
+    with progress_bar(act.verb, len(task_ids) if len(task_ids) > BATCH else 0) as advance:
+        for start in range(0, len(task_ids), BATCH):
+            part = task_ids[start : start + BATCH]
+            results += act.send(connection, part)
+            advance(len(part))
+    return results
 
 
 def _matching(connection: Connection, act: Act, filter_: str, limit: int) -> tuple[list[str], bool]:

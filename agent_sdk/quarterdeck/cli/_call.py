@@ -92,13 +92,17 @@ class Connection:
     @cached_property
     def _channel(self) -> grpc.Channel:
         # The server bounds its own answers; a page of tasks with many labels is over grpc's 4 MiB.
-        return grpc.insecure_channel(
+        channel = grpc.insecure_channel(
             self.address,
             options=[
                 ("grpc.max_receive_message_length", -1),
                 ("grpc.max_reconnect_backoff_ms", 2000),
             ],
         )
+        if context := click.get_current_context(silent=True):
+            # An open channel would keep a stopping server waiting for its clients.
+            context.call_on_close(channel.close)
+        return channel
 
     @cached_property
     def tasks(self) -> TaskServiceStub:

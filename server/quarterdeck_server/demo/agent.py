@@ -75,7 +75,7 @@ def survey(run: quarterdeck.Run, order: SurveyOrder) -> Surveyed:
 @agent.task
 def inspect(run: quarterdeck.Run, order: InspectOrder) -> Inspected:
     """Take one file apart; a file that cannot be read or parsed fails."""
-    folder = Path(order.folder)
+    folder = Path(order.folder).resolve()
     file = (folder / order.file).resolve()
     if not file.is_relative_to(folder):
         raise quarterdeck.Fail(f"{order.path} is outside of the folder", type="OutsideError")

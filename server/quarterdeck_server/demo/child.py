@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -16,11 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from quarterdeck_server.demo.agent import SLOTS
+from quarterdeck_server.demo.guard import MARK
 from quarterdeck_server.demo.work import QUEUE
-from quarterdeck_server.pools import proctable
-
-MARK = "QUARTERDECK_DEMO"
-"""Environment variable by which everything that a demo started is found again."""
 
 LEASE_SECONDS = 10.0
 """Short, so that the tasks of an agent that was killed are soon with another."""
@@ -28,7 +24,6 @@ LEASE_SECONDS = 10.0
 _MOST_DEATHS = 5
 _DEATHS_WINDOW = 30.0
 _STOP_SECONDS = 20.0
-_SWEEP_SECONDS = 5.0
 _TAIL = 2000
 
 
@@ -45,13 +40,16 @@ class LocalServer:
     """
 
     def __init__(self, data: Path, agents: int) -> None:
-        self.address = f"127.0.0.1:{_free_port()}"
+        port = _free_port()
+        self.address = f"127.0.0.1:{port}"
         self.pid = 0
+        self.mark = uuid.uuid4().hex
         self.log = data / "server.log"
         self._data = data
+        self._config = data / f"server-{port}.toml"
         self._agents = agents
-        self._mark = uuid.uuid4().hex
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
         self._failure: ServerDiedError | None = None
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="demo-server", daemon=True)
@@ -59,8 +57,14 @@ class LocalServer:
     def start(self) -> None:
         """Starts it, without waiting for it to answer."""
         self._data.mkdir(parents=True, exist_ok=True)
-        config = self._data / "server.toml"
-        config.write_text(self._settings(), encoding="utf-8")
+        (self._data / ".gitignore").write_text("*\n", encoding="utf-8")
+        self._config.write_text(self._settings(), encoding="utf-8")
+        self._guard = subprocess.Popen(
+            [sys.executable, "-m", "quarterdeck_server.demo.guard", self.mark],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         self._spawn()
         self._keeper.start()
 
@@ -74,7 +78,7 @@ class LocalServer:
             raise self._failure
 
     def stop(self) -> None:
-        """Ends the server and everything that it started."""
+        """Ends the server and everything that it started, what an earlier death of it left included."""
         self._stopping.set()
         process = self._process
         if process is not None and process.poll() is None:
@@ -85,7 +89,9 @@ class LocalServer:
                 process.kill()
         if self._keeper.is_alive():
             self._keeper.join()
-        self._sweep()
+        if self._guard is not None:
+            self._guard.communicate()
+        self._config.unlink(missing_ok=True)
 
     def _settings(self) -> str:
         agent = "quarterdeck_server.demo.agent:agent"
@@ -105,22 +111,21 @@ class LocalServer:
                 "idle_timeout = 10",
                 'launcher = "process"',
                 f"argv = [{', '.join(map(_toml, argv))}]",
-                f"env = {{ {MARK} = {_toml(self._mark)} }}",
+                f"env = {{ {MARK} = {_toml(self.mark)} }}",
                 "",
             ]
         )
 
     def _spawn(self) -> None:
-        command = [sys.executable, "-m", "quarterdeck_server"]
         with self.log.open("ab") as log:
             # A session of its own: Ctrl-C in the terminal is for the demo, which then stops the server.
             self._process = subprocess.Popen(
-                [*command, "--config", str(self._data / "server.toml")],
+                [sys.executable, "-m", "quarterdeck_server", "--config", str(self._config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env=_environment(os.environ) | {MARK: self._mark},
+                env=_environment(os.environ) | {MARK: self.mark},
             )
         self.pid = self._process.pid
 
@@ -136,7 +141,7 @@ class LocalServer:
             deaths = [death for death in deaths if death > now - _DEATHS_WINDOW] + [now]
             if len(deaths) >= _MOST_DEATHS:
                 self._failure = ServerDiedError(
-                    f"the server ended {len(deaths)} times, the last time with {code}:\n{self._tail()}"
+                    f"the server ended {len(deaths)} times, lastly with {code}:\n{self._tail()}"
                 )
                 return
             if self._stopping.wait(0.2 * len(deaths)):
@@ -147,18 +152,6 @@ class LocalServer:
         with contextlib.suppress(OSError):
             return self.log.read_bytes()[-_TAIL:].decode(errors="replace").strip()
         return ""
-
-    def _sweep(self) -> None:
-        """Ends what the server left behind, as one does that was killed."""
-        end = time.monotonic() + _SWEEP_SECONDS
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            while left := proctable.with_variable(MARK, self._mark):
-                for pid in left:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, number)
-                if number == signal.SIGTERM and time.monotonic() > end:
-                    break
-                time.sleep(0.05)
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -85,13 +86,11 @@ def _console() -> Callable[[str], None] | None:
     """What opens the console; None where there is no terminal for it."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return None
-    try:
-        from quarterdeck_console import run
-    except ImportError as error:
-        click.echo(
-            f"no console ({error.name} is missing): pip install 'quarterdeck[console]'", err=True
-        )
+    if find_spec("textual") is None:
+        click.echo("the console needs its extra: pip install 'quarterdeck[console]'", err=True)
         return None
+    from quarterdeck_console.cli import run
+
     return run
 
 

@@ -1,0 +1,133 @@
+"""The command line against a real server and a real agent: a task's whole life."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from quarterdeck.cli._exit import ExitCode
+from quarterdeck.cli._root import root
+from quarterdeck.testing import Server, start_server
+
+AGENT = """
+import quarterdeck
+
+agent = quarterdeck.Agent("tester", slots=2)
+
+@agent.task
+def double(run: quarterdeck.Run, number: int) -> int:
+    run.log.info("doubling %d", number)
+    return 2 * number
+
+@agent.task
+def refuse(run: quarterdeck.Run) -> None:
+    raise quarterdeck.Fail("never")
+"""
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all: no test looks at what another one made."""
+    with start_server(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture
+def run(real: Server) -> Run:
+    """Runs a command line against the server."""
+
+    def invoke(*arguments: str, input: str | None = None) -> Result:
+        return CliRunner().invoke(root, ["--server", real.address, *arguments], input=input)
+
+    return invoke
+
+
+@pytest.fixture
+def agent(real: Server, tmp_path: Path) -> Iterator[None]:
+    """An agent that the command line runs."""
+    (tmp_path / "tester.py").write_text(AGENT)
+    command = [sys.executable, "-m", "quarterdeck.cli", "agent", "run", "tester:agent"]
+    with subprocess.Popen([*command, "--server", real.address], cwd=tmp_path) as process:
+        yield
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+def test_a_task_is_submitted_run_and_looked_at(run: Run, agent: None) -> None:
+    done = run("task", "submit", "double", "--input", "21", "--label", "a=b", "--wait")
+    assert (done.stdout, done.exit_code) == ("42\n", 0), done.output
+    (task,) = json.loads(run("-o", "json", "task", "list", "--filter", "label.a:b").stdout)["tasks"]
+    assert task["state"] == "TASK_STATE_SUCCEEDED"
+    assert "doubling 21" in run("task", "logs", task["id"]).stdout
+    shown = run("task", "get", task["id"]).stdout
+    assert "succeeded" in shown
+    assert "\nresult\n42\n" in shown
+    assert "tester" in run("agent", "list").stdout
+    assert "default" in run("queue", "list").stdout
+
+
+def test_a_failure_is_the_exit_code_and_may_be_retried(run: Run, agent: None) -> None:
+    failed = run("task", "submit", "refuse", "--wait")
+    assert failed.exit_code == ExitCode.TASK_FAILED
+    assert "never" in failed.stderr
+    retried = run("task", "retry", "--filter", "name:refuse", "-o", "json")
+    (task_id,) = json.loads(retried.stdout)["task_ids"]
+    assert run("task", "wait", task_id).exit_code == ExitCode.TASK_FAILED
+
+
+def test_many_tasks_are_submitted_and_cancelled(run: Run) -> None:
+    lines = "".join(json.dumps({"name": "later", "input": n}) + "\n" for n in range(1200))
+    submitted = run("task", "submit", "--file", "-", input=lines)
+    assert len(submitted.stdout.splitlines()) == 1200
+    cancelled = run("task", "cancel", "--filter", "name:later", "--max", "2000", "--yes")
+    assert cancelled.exit_code == 0, cancelled.output
+    assert "1,200 of 1,200" in cancelled.stderr
+    listed = run("task", "list", "--filter", "state:cancelled", "--limit", "0", "-o", "json")
+    assert len(json.loads(listed.stdout)["tasks"]) == 1200
+
+
+def test_a_schedule_lives_its_life(run: Run) -> None:
+    created = run("schedule", "set", "nightly", "clean", "--cron", "30 2 * * *")
+    assert created.exit_code == 0, created.output
+    assert "nightly created" in created.stdout
+    assert run("schedule", "pause", "nightly", "--note", "me").exit_code == 0
+    assert "paused: me" in run("schedule", "list").stdout
+    assert run("schedule", "resume", "nightly").exit_code == 0
+    assert run("schedule", "trigger", "nightly").stdout.startswith("task_")
+    assert len(run("schedule", "preview", "nightly", "--count", "3").stdout.splitlines()) == 3
+    assert run("schedule", "delete", "nightly").exit_code == 0
+    assert run("schedule", "get", "nightly").exit_code == ExitCode.NOT_FOUND
+
+
+def test_a_watch_shows_what_is_there(run: Run) -> None:
+    run("task", "submit", "later", "--queue", "deep")
+    result = run("watch", "task", "--filter", "queue:deep", "--count", "1", "-o", "json")
+    assert json.loads(result.stdout)["task"]["queue"] == "deep"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ("task get task_0000000000001", ExitCode.NOT_FOUND),
+        ("task get nonsense", ExitCode.REFUSED),
+        ("task list --filter state:nonsense", ExitCode.REFUSED),
+        ("task list --page-token nonsense", ExitCode.REFUSED),
+        ("schedule set a b --cron nonsense", ExitCode.REFUSED),
+        ("schedule set a b --cron @daily --zone Mars/Base", ExitCode.REFUSED),
+        ("agent drain nobody", ExitCode.NOT_FOUND),
+        ("watch --resume-token nonsense", ExitCode.REFUSED),
+        ("pool list", ExitCode.OK),
+        ("info", ExitCode.OK),
+    ],
+)
+def test_what_the_server_says_is_the_exit_code(run: Run, arguments: str, code: ExitCode) -> None:
+    result = run(*arguments.split())
+    assert result.exit_code == code, result.output
