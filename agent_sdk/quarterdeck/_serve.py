@@ -23,7 +23,7 @@ from quarterdeck.v1.agent_pb2 import AgentInfo
 
 logger = logging.getLogger("quarterdeck")
 
-_STUCK_SECONDS = 5.0
+_STUCK_SECONDS = 2.0
 
 
 def serve(

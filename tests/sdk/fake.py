@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+import grpc
 from google.protobuf import any_pb2, duration_pb2
 from grpc import aio
 
@@ -23,10 +24,6 @@ from quarterdeck.v1.agent_service_pb2_grpc import (
     add_AgentServiceServicer_to_server,
 )
 from quarterdeck.v1.payload_pb2 import Payload
-from quarterdeck.v1.task_service_pb2_grpc import (
-    TaskServiceServicer,
-    add_TaskServiceServicer_to_server,
-)
 
 Condition = Callable[[], Any]
 
@@ -40,7 +37,7 @@ def refusal(code: int, reason: str, message: str = "", **metadata: str) -> statu
     return status_pb2.Status(code=code, message=message or reason, details=[detail])
 
 
-class FakeServer(AgentServiceServicer, TaskServiceServicer):
+class FakeServer(AgentServiceServicer):
     """Agents claim what `give` was given; what they say is kept."""
 
     def __init__(self, *, lease: float = 30.0, interval: float = 10.0) -> None:
@@ -65,7 +62,15 @@ class FakeServer(AgentServiceServicer, TaskServiceServicer):
     async def start(self, address: str = "127.0.0.1:0") -> None:
         self._server = aio.server(options=[("grpc.so_reuseport", 0)])
         add_AgentServiceServicer_to_server(self, self._server)
-        add_TaskServiceServicer_to_server(self, self._server)
+        submit = grpc.unary_unary_rpc_method_handler(
+            self.Submit,
+            task_service_pb2.SubmitRequest.FromString,
+            task_service_pb2.SubmitResponse.SerializeToString,
+        )
+        tasks = grpc.method_handlers_generic_handler(
+            "quarterdeck.v1.TaskService", {"Submit": submit}
+        )
+        self._server.add_generic_rpc_handlers((tasks,))
         port = self._server.add_insecure_port(address)
         self.address = f"127.0.0.1:{port}"
         await self._server.start()

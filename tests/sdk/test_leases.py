@@ -24,7 +24,7 @@ async def test_heartbeats_go_on_while_a_handler_blocks_the_loop(
     @agent.task
     async def blocks(run: quarterdeck.Run) -> None:
         before = len(fake.beats)
-        time.sleep(0.5)  # noqa: ASYNC251: what is tested
+        time.sleep(0.5)  # noqa: ASYNC251  (what is tested)
         beats.append(len(fake.beats) - before)
 
     fleet(agent)

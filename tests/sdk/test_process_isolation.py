@@ -21,11 +21,18 @@ async def ended(fake: FakeServer, task_id: str) -> pb.AttemptReport:
     return fake.reports[task_id][0]
 
 
+def has_ended(pid: int) -> bool:
+    """True of a zombie too, which its parent has yet to reap."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 async def gone(pid: int) -> None:
-    """Wait until a process has ended; it may still be a zombie of another parent."""
-    stat = Path(f"/proc/{pid}/stat")
+    """Wait until a process has ended. Nobody tells of a stranger's end but the process table."""
     async with asyncio.timeout(10):
-        while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":
+        while not has_ended(pid):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

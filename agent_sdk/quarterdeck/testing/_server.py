@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -10,11 +11,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO, Any
 
+from quarterdeck._agent import Agent
 from quarterdeck._client import Client
+from quarterdeck._serve import serve_async
 
 _STOP_SECONDS = 20.0
 _KEPT_LOG_LINES = 50
@@ -110,6 +114,33 @@ class Server:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    @contextlib.contextmanager
+    def running(self, agent: Agent, *, grace: float = 5.0) -> Iterator[None]:
+        """Run `agent` against this server for the length of a `with` block.
+
+        Its async handlers run on a loop in a thread of their own.
+
+        Args:
+            agent: The agent.
+            grace: Seconds that running handlers have to finish at the end of the block.
+        """
+        started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+        async def work() -> None:
+            stop = asyncio.Event()
+            started.set_result((asyncio.get_running_loop(), stop))
+            await serve_async(agent, self.address, grace=grace, stop=stop)
+
+        with ThreadPoolExecutor(1, "quarterdeck-agent") as thread:
+            done = thread.submit(asyncio.run, work())
+            loop, stop = started.result()
+            try:
+                yield
+            finally:
+                with contextlib.suppress(RuntimeError):  # it has ended already
+                    loop.call_soon_threadsafe(stop.set)
+                done.result()
 
     def _read(self, stream: IO[str], listening: Callable[[str], None]) -> None:
         """Drain the log, so that the server never blocks on it, and find its address."""
