@@ -20,6 +20,7 @@ from quarterdeck_server.engine.commands import (
 )
 from quarterdeck_server.engine.model import Agent, Attempt, LogRow, Payload, Queue, Task
 from quarterdeck_server.engine.schedules import Schedule
+
 from . import make
 from .make import NOW, SECOND
 

@@ -25,7 +25,15 @@ from quarterdeck_server.engine.decide import decide, gather, settle_before
 from quarterdeck_server.engine.dependencies import open_edges, settle
 from quarterdeck_server.engine.model import Agent, Attempt, LogRow, Payload, Queue, Task
 from quarterdeck_server.engine.schedules import Schedule
-from quarterdeck_server.engine.states import CANCELLED, EXPIRED, FAILED, READY, SUCCEEDED
+from quarterdeck_server.engine.states import (
+    BLOCKED,
+    CANCELLED,
+    EXPIRED,
+    FAILED,
+    READY,
+    SUCCEEDED,
+    AgentState,
+)
 from quarterdeck_server.engine.world import World
 
 
@@ -116,6 +124,10 @@ class Memory:
                 before = needs.prune.failed_before if state == FAILED else needs.prune.ended_before
                 for task in self._prunable(state, before):
                     world.prune(task)
+            for agent in self.agents.values():
+                gone = agent.state == AgentState.GONE and not agent.running
+                if gone and agent.last_contact_time < needs.prune.ended_before:
+                    world.delete_agent(agent)
 
     def _load_due(self, world: World) -> None:
         due = [t for t in self.tasks.values() if t.wake_at is not None and t.wake_at <= world.now]
@@ -127,7 +139,8 @@ class Memory:
         ]
 
     def _prunable(self, state: int, before: int) -> list[Task]:
-        held = {b for (a, b) in self.edges if a in self.tasks and self.tasks[a].state == 1}
+        waiting = {task.id for task in self.tasks.values() if task.state == BLOCKED}
+        held = {b for (a, b), met in self.edges.items() if a in waiting and not met}
         return [
             task
             for task in self.tasks.values()

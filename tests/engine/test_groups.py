@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from quarterdeck_server.engine.policy import Policy
 from quarterdeck_server.engine.states import BLOCKED, CANCELLED, FAILED, READY, SUCCEEDED
+
 from . import make
 from .bench import Bench
 

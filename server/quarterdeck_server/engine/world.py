@@ -77,6 +77,8 @@ class World:
         self.dirty_pools: set[tuple[str, str]] = set()
         self.deleted_pools: set[tuple[str, str]] = set()
         self.pruned: list[int] = []
+        self.deleted_agents: set[tuple[str, str]] = set()
+        self.deleted_instances: set[str] = set()
 
         self.claims: list[Claim] = []
         self.claimed: list[int] = []
@@ -195,6 +197,21 @@ class World:
         self._count(task, -1)
         self.revision += 1
         self.record(log.TASK, log.DELETED, task._replace(revision=self.revision), task)
+
+    def delete_agent(self, agent: Agent) -> None:
+        """Remove an agent."""
+        key = (agent.namespace, agent.id)
+        self.agents.pop(key, None)
+        self.deleted_agents.add(key)
+        self.revision += 1
+        self.record(log.AGENT, log.DELETED, agent._replace(revision=self.revision), agent)
+
+    def delete_instance(self, instance: Instance) -> None:
+        """Remove an instance."""
+        self.instances.pop(instance.id, None)
+        self.deleted_instances.add(instance.id)
+        self.revision += 1
+        self.record(log.INSTANCE, log.DELETED, instance._replace(revision=self.revision), instance)
 
     def finish(self) -> None:
         """Fold what the tasks did into their queues and agents, and record one change for each of those.

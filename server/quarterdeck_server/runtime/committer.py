@@ -98,7 +98,8 @@ class Committer:
             timer.cancel()
 
     def _end_wait(self, claim: Claim) -> None:
-        self.line.withdraw(claim, busy=self._busy or bool(self._commands))
+        coming = self.available and (bool(self._commands) or self.line.servable)
+        self.line.withdraw(claim, busy=self._busy or coming)
 
     def _give_back(self, claim: Claim) -> None:
         """Release what was leased to a caller that is gone, so that nobody waits for its lease to run out."""
@@ -144,25 +145,34 @@ class Committer:
             self._fail(batch, error)
             await self._recover(error)
             return
+        except Exception as error:
+            _log_failure("group failed", error)
+            self._fail(batch, error)
+            return
         finally:
             self._busy = False
-        self._published(commands, result)
+        try:
+            self._published(commands, result)
+        except Exception as error:
+            _log_failure("follower failed", error)
         for (command, future), reply in zip(batch, result.replies, strict=True):
             if isinstance(reply, Exception):
-                _log_failure(command, reply)
+                _log_failure("command failed", reply, command=type(command).__name__)
                 if not future.done():
                     future.set_exception(reply)
             elif not future.done():
                 future.set_result(reply)
         for claim in self.line.settle(result.claims, result.inputs, result.ready):
             self._give_back(claim)
+        if isinstance(result.failure, StoreUnavailable):
+            await self._recover(result.failure)
+        elif result.failure is not None:
+            _log_failure("hand-off failed", result.failure)
 
-    def _fail(
-        self, batch: list[tuple[Command, asyncio.Future[Any]]], error: StoreUnavailable
-    ) -> None:
+    def _fail(self, batch: list[tuple[Command, asyncio.Future[Any]]], error: Exception) -> None:
         for _, future in batch:
             if not future.done():
-                future.set_exception(StoreUnavailable(str(error)))
+                future.set_exception(error)
 
     async def _recover(self, error: StoreUnavailable) -> None:
         """Refuse commands until the store takes a durable write again."""
@@ -171,6 +181,7 @@ class Committer:
         self.availability_changed(False)
         delay = 0.1
         while not self._stopping:
+            self.line.release_expired()
             waiting = list(self._commands)
             self._commands.clear()
             self._fail(waiting, error)
@@ -187,11 +198,11 @@ class Committer:
                 return
 
 
-def _log_failure(command: Command, error: Exception) -> None:
+def _log_failure(event: str, error: Exception, **fields: str) -> None:
     try:
         raise error
     except Exception:
-        _log.error("command failed", command=type(command).__name__)
+        _log.error(event, **fields)
 
 
 def _size(command: Command) -> int:

@@ -67,9 +67,9 @@ class Line:
 
         Args:
             claim: A claim whose future may be done already.
-            busy: A group is being carried out.
+            busy: A group is being carried out, or about to be.
         """
-        if busy or self._candidates:
+        if busy:
             self._expired.append(claim)
         else:
             self._answer(claim, [])

@@ -45,6 +45,9 @@ class GroupResult:
     """Of every queue that the group looked at: ready tasks by name, nothing while it is paused."""
     wake_at: int | None
     """The earliest instant at which a changed row wants a Sweep; None when no changed row does."""
+    failure: Exception | None = None
+    """What kept the rest from being done, after what is told here was: the replies of commands that were not carried
+    out are that error, or the claims were not looked at."""
 
 
 class TaskDetail(NamedTuple):

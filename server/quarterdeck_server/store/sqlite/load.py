@@ -146,6 +146,10 @@ class Loader:
             left -= len(rows)
             for row in rows:
                 world.prune(Task._make(row))
+        for row in self.rows("agents_to_prune", prune.ended_before, prune.limit):
+            world.delete_agent(Agent._make(row))
+        for row in self.rows("instances_to_prune", prune.ended_before, prune.limit):
+            world.delete_instance(Instance._make(row))
 
     def load_queues(self, world: World, keys: Iterable[QueueKey]) -> None:
         """Load queues with their counts that are not loaded yet."""
@@ -162,7 +166,8 @@ class Loader:
 
     def load_agents(self, world: World, keys: Iterable[tuple[str, str]]) -> None:
         """Load agents that are not loaded yet."""
-        missing = [key for key in keys if key not in world.agents]
+        known = world.agents.keys() | world.deleted_agents
+        missing = [key for key in keys if key not in known]
         if missing:
             for row in self._by_key("agents_by_key", missing):
                 agent = Agent._make(row)

@@ -145,6 +145,12 @@ INSERT OR REPLACE INTO pools ({columns:PoolStatus}) VALUES {rows}
 -- name: insert_changes
 INSERT INTO changes (last_revision, first_revision, time, data) VALUES {rows}
 
+-- name: delete_agent
+DELETE FROM agents WHERE namespace = ? AND id = ?
+
+-- name: delete_instance
+DELETE FROM instances WHERE id = ?
+
 -- name: delete_schedule
 DELETE FROM schedules WHERE namespace = ? AND id = ?
 
@@ -199,12 +205,14 @@ DELETE FROM requests WHERE (namespace, method, request_id) IN
 -- name: prune_changes
 DELETE FROM changes WHERE last_revision IN
   (SELECT last_revision FROM changes WHERE time < ?1 OR last_revision <= ?2 ORDER BY last_revision LIMIT ?3)
+  -- The newest stays: it is what revisions go on from.
+  AND last_revision < (SELECT max(last_revision) FROM changes)
 
--- name: prune_agents
-DELETE FROM agents WHERE state = 4 AND running = 0 AND last_contact_time < ?
+-- name: agents_to_prune
+SELECT {columns:Agent} FROM agents WHERE state = 4 AND running = 0 AND last_contact_time < ? LIMIT ?
 
--- name: prune_instances
-DELETE FROM instances WHERE state = 4 AND end_time < ?
+-- name: instances_to_prune
+SELECT {columns:Instance} FROM instances WHERE state = 4 AND end_time < ? LIMIT ?
 
 -- name: prune_counts
 DELETE FROM queue_counts WHERE count = 0
@@ -224,8 +232,10 @@ WHERE task_id = ?1 AND sequence > ?2 AND (?3 = 0 OR attempt = ?3)
   AND EXISTS (SELECT 1 FROM tasks WHERE id = ?1 AND namespace = ?5)
 ORDER BY sequence LIMIT ?4
 
--- name: read_log_end
-SELECT max(sequence) FROM log_ends WHERE task_id = ?
+-- name: read_log_tail
+SELECT min(sequence) FROM (
+  SELECT sequence FROM logs WHERE task_id = ?1 AND (?2 = 0 OR attempt = ?2) ORDER BY sequence DESC LIMIT ?3
+)
 
 -- name: count_all
 SELECT state, sum(count) FROM queue_counts WHERE namespace = ? AND count > 0 GROUP BY state
@@ -267,4 +277,5 @@ SELECT ifnull(max(last_revision), 0) FROM changes
 SELECT ifnull(min(first_revision), 0), ifnull(max(last_revision), 0) FROM changes
 
 -- name: changes_after
-SELECT last_revision, first_revision, data FROM changes WHERE last_revision > ? ORDER BY last_revision LIMIT ?
+SELECT last_revision, first_revision, data FROM changes
+WHERE last_revision > ?1 AND last_revision <= ?1 + ?2 + 1000 AND first_revision <= ?1 + ?2 ORDER BY last_revision

@@ -7,6 +7,7 @@ would keep the log file from being reused.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
@@ -91,34 +92,52 @@ class Reader:
     async def _named(self, name: str, *parameters: Any) -> list[Any]:
         return await self._rows(self._queries[name], *parameters)
 
+    @asynccontextmanager
+    async def _snapshot(self) -> AsyncIterator[aiosqlite.Connection]:
+        """Lend a connection on which every statement sees the same state.
+
+        A reader that is cancelled leaves its statement in the connection's line, where the end comes after it: so the
+        beginning is inside too.
+        """
+        async with self._lend() as connection:
+            try:
+                await connection.execute_fetchall("BEGIN")
+                yield connection
+            finally:
+                with contextlib.suppress(sqlite3.OperationalError):
+                    await connection.execute_fetchall("COMMIT")
+
     async def _page(self, sql: str, *parameters: Any) -> tuple[list[Any], int]:
         """Return rows and the last revision, both of one snapshot."""
-        async with self._lend() as connection:
-            await connection.execute_fetchall("BEGIN")
-            try:
-                rows = await connection.execute_fetchall(sql, parameters)
-                last = await connection.execute_fetchall(self._queries["last_revision"])
-            finally:
-                await connection.execute_fetchall("COMMIT")
+        async with self._snapshot() as connection:
+            rows = await connection.execute_fetchall(sql, parameters)
+            last = await connection.execute_fetchall(self._queries["last_revision"])
         return list(rows), next(iter(last))[0]
 
     # Tasks
 
     async def get_task(self, namespace: str, task_id: int) -> TaskDetail | None:
-        rows = await self._named("read_task", task_id, namespace)
-        if not rows:
-            return None
-        wanted = f"[{task_id}]"
-        inputs = await self._named("inputs_by_id", wanted)
-        results = await self._named("results_by_id", wanted)
-        attempts = await self._named("read_attempts", task_id)
-        dependencies = await self._named("read_dependencies", task_id)
+        found: dict[str, list[Any]] = {}
+        async with self._snapshot() as connection:
+            for name, *parameters in (
+                ("read_task", task_id, namespace),
+                ("inputs_by_id", f"[{task_id}]"),
+                ("results_by_id", f"[{task_id}]"),
+                ("read_attempts", task_id),
+                ("read_dependencies", task_id),
+            ):
+                found[name] = list(
+                    await connection.execute_fetchall(self._queries[name], parameters)
+                )
+                if not found["read_task"]:
+                    return None
+        inputs, results = found["inputs_by_id"], found["results_by_id"]
         return TaskDetail(
-            Task._make(rows[0]),
+            Task._make(found["read_task"][0]),
             Payload(*inputs[0][1:]) if inputs else None,
             Payload(*results[0][1:]) if results else None,
-            [Attempt._make(row) for row in attempts],
-            [row[0] for row in dependencies],
+            [Attempt._make(row) for row in found["read_attempts"]],
+            [row[0] for row in found["read_dependencies"]],
         )
 
     async def get_tasks(self, task_ids: Sequence[int]) -> list[Task]:
@@ -165,8 +184,8 @@ class Reader:
         self, namespace: str, task_id: int, after: int, attempt: int, limit: int
     ) -> list[LogRow]:
         if after < 0:
-            end = (await self._named("read_log_end", task_id))[0][0] or 0
-            after = max(0, end + after)
+            first = (await self._named("read_log_tail", task_id, attempt, -after))[0][0]
+            after = (first or 1) - 1
         rows = await self._named("read_logs", task_id, after, attempt, limit, namespace)
         return [LogRow._make(row) for row in rows]
 
@@ -266,16 +285,12 @@ class Reader:
         return int((await self._named("last_revision"))[0][0])
 
     async def change_blobs(self, revision: int, limit: int) -> tuple[int, int, list[Any]]:
-        """Return the first and last kept revision, and rows of the log after `revision`."""
-        async with self._lend() as connection:
-            await connection.execute_fetchall("BEGIN")
-            try:
-                bounds = await connection.execute_fetchall(self._queries["change_bounds"])
-                rows = await connection.execute_fetchall(
-                    self._queries["changes_after"], (revision, limit)
-                )
-            finally:
-                await connection.execute_fetchall("COMMIT")
+        """Return the first and last kept revision, and rows of the log with `limit` changes after `revision`."""
+        async with self._snapshot() as connection:
+            bounds = await connection.execute_fetchall(self._queries["change_bounds"])
+            rows = await connection.execute_fetchall(
+                self._queries["changes_after"], (revision, limit)
+            )
         first, last = next(iter(bounds))
         return first, last, list(rows)
 

@@ -115,7 +115,7 @@ class SqliteStore(Reader):
             raise
 
     async def changes_after(self, revision: int, limit: int) -> list[Change] | None:
-        first, last, rows = await self.change_blobs(revision, 1 + limit // 1000)
+        first, last, rows = await self.change_blobs(revision, limit)
         if revision > last or (revision < last and (not rows or first > revision + 1)):
             return None
         changes = []

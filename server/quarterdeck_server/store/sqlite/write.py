@@ -90,11 +90,16 @@ def _write_logs(connection: sqlite3.Connection, world: World) -> None:
 def _write_fleet(connection: sqlite3.Connection, world: World) -> None:
     write_rows(connection, "put_queues", [world.queues[key][:-1] for key in world.dirty_queues])
     write_rows(connection, "put_counts", _counts(world))
+    queries = load_queries()
+    # Before the puts: who was removed may come back in the same group.
+    for key in world.deleted_agents:
+        connection.execute(queries["delete_agent"], key)
+    for instance_id in world.deleted_instances:
+        connection.execute(queries["delete_instance"], (instance_id,))
     write_rows(connection, "put_agents", [world.agents[key] for key in world.dirty_agents])
     write_rows(connection, "put_schedules", [world.schedules[k] for k in world.dirty_schedules])
     write_rows(connection, "put_instances", [world.instances[i] for i in world.dirty_instances])
     write_rows(connection, "put_pools", [world.pools[key] for key in world.dirty_pools])
-    queries = load_queries()
     for key in world.deleted_schedules:
         connection.execute(queries["delete_schedule"], key)
     for key in world.deleted_pools:
@@ -127,6 +132,4 @@ def prune(connection: sqlite3.Connection, world: World, command: Prune) -> None:
     connection.execute(queries["prune_requests"], (world.now - REQUESTS_KEPT, command.limit))
     oldest = world.revision - command.keep_changes
     connection.execute(queries["prune_changes"], (command.changes_before, oldest, command.limit))
-    connection.execute(queries["prune_agents"], (command.ended_before,))
-    connection.execute(queries["prune_instances"], (command.ended_before,))
     connection.execute(queries["prune_counts"])

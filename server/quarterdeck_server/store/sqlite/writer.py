@@ -76,17 +76,27 @@ class Writer:
         except StoreUnavailable:
             raise
         except Exception as error:
-            if len(commands) <= 1 and not waiting.profiles:
+            if len(commands) == 1 and not waiting.profiles:
                 return GroupResult([error], [], [], {}, {}, None)
         return self._one_by_one(commands, waiting, now)
 
     def _one_by_one(self, commands: Sequence[Command], waiting: Waiting, now: int) -> GroupResult:
         """Find the command that fails by giving each a transaction of its own; the hand-off comes last."""
         whole = GroupResult([], [], [], {}, {}, None)
-        for command in commands:
-            _add(whole, self.run([command], NOBODY, now))
+        for place, command in enumerate(commands):
+            try:
+                _add(whole, self.run([command], NOBODY, now))
+            except StoreUnavailable as error:
+                if not place:
+                    raise
+                whole.replies += [error] * (len(commands) - place)
+                whole.failure = error
+                return whole
         if waiting.profiles:
-            _add(whole, self._transaction([], waiting, now))
+            try:
+                _add(whole, self._transaction([], waiting, now))
+            except Exception as error:
+                whole.failure = error
         return whole
 
     def _transaction(self, commands: Sequence[Command], waiting: Waiting, now: int) -> GroupResult:
