@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import ClassVar
 
 from textual.app import App
 from textual.binding import BindingType
 from textual.command import Provider
+from textual.css.query import NoMatches
 from textual.screen import Screen
 
 from quarterdeck_console import commands, keymap
@@ -120,7 +122,7 @@ class ConsoleApp(App[None]):
         if second:
             self.fleet.sample()
         front = self.front
-        if front is None or not front.is_mounted:
+        if front is None or not front.composed:
             return
         if front is not self._shown:
             before, self._shown = self._shown, front
@@ -132,7 +134,9 @@ class ConsoleApp(App[None]):
             front.draw_bars()
             return
         self.fleet.refresh_totals()
-        front.tick(second)
+        # A screen that is just coming or going lacks widgets; the next tick finds it whole, or gone.
+        with suppress(NoMatches):
+            front.tick(second)
 
     # Going places.
 

@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, Never
 
 import grpc
@@ -79,9 +79,7 @@ async def abort(
 ) -> Never:
     """Ends a call with an error as the server does."""
     error = status(code.value[0], reason, message, **metadata)
-    await context.abort(
-        code, message, (("grpc-status-details-bin", error.SerializeToString()),)
-    )
+    await context.abort(code, message, (("grpc-status-details-bin", error.SerializeToString()),))
     raise AssertionError("abort raises")
 
 
@@ -95,7 +93,15 @@ def parse(text: str) -> list[tuple[str, tuple[str, ...]]]:
     at = 0
     for word in text.split():
         field, colon, values = word.partition(":")
-        if not colon or field not in {"state", "queue", "id", "agent", "name", "schedule", "paused"}:
+        if not colon or field not in {
+            "state",
+            "queue",
+            "id",
+            "agent",
+            "name",
+            "schedule",
+            "paused",
+        }:
             raise FilterError(f"unknown field {field!r}", str(at))
         terms.append((field, tuple(values.split(","))))
         at += len(word) + 1
@@ -149,7 +155,7 @@ class Fleet:
         self.watchers: set[Watcher] = set()
         self.calls: Counter[str] = Counter()
         self.requests: list[Any] = []
-        self.expire_tokens = False
+        self.expire_tokens = 0
         self.log_wake = asyncio.Event()
         self.port = 0
         self._server: grpc.aio.Server | None = None
@@ -240,14 +246,18 @@ class Fleet:
             setattr(item, field, value)
         self.put("task", key, item)
 
-    def agent(self, key: str, name: str = "researcher", state: str = "ACTIVE", **fields: Any) -> None:
+    def agent(
+        self, key: str, name: str = "researcher", state: str = "ACTIVE", **fields: Any
+    ) -> None:
         """Adds or changes an agent."""
         info = agent_pb2.AgentInfo(
             agent_id=key, name=name, hostname=fields.pop("hostname", "host-1"), pid=4711,
             slots=fields.pop("slots", 8), version="1.2.0",
         )  # fmt: skip
         info.labels.update(fields.pop("labels", {}))
-        item = agent_pb2.Agent(info=info, namespace="default", queues=fields.pop("queues", ["default"]))
+        item = agent_pb2.Agent(
+            info=info, namespace="default", queues=fields.pop("queues", ["default"])
+        )
         item.state = agent_pb2.AgentState.Value(f"AGENT_STATE_{state}")
         stamp(item.create_time, time.time() - 3_600)
         stamp(item.last_contact_time, time.time())
@@ -314,7 +324,9 @@ class Fleet:
             self.agent(name, name.split("-")[0], running=2, slots=4, queues=["default", "research"])
         self.agent("crow-0004", "crow", state="LOST", running=2, slots=2, queues=["research"])
         names = ("summarise-pr", "fetch-papers", "digest", "triage", "eval-run")
-        states = ("SUCCEEDED",) * 5 + ("READY",) * 4 + ("RUNNING", "RUNNING", "SCHEDULED", "CANCELLED")
+        states = (
+            ("SUCCEEDED",) * 5 + ("READY",) * 4 + ("RUNNING", "RUNNING", "SCHEDULED", "CANCELLED")
+        )
         for number in range(120):
             state = states[number * 7 % len(states)]
             self.task(
@@ -324,10 +336,25 @@ class Fleet:
             )  # fmt: skip
         failure = task_pb2.Task().failure
         failure.type, failure.message = "TimeoutError", "read timed out after 30s"
-        self.task("fetch-papers", "FAILED", queue="research", failure=failure, agent_id="crow-0004",
-                  created=now - 500, started=now - 90, ended=now - 60, attempt=3)
-        self.task("deploy", "RUNNING", created=now - 60, started=now - 51, agent_id="wren-0001",
-                  progress=task_pb2.Progress(message="page 7 of 12", done=7, total=12))
+        self.task(
+            "fetch-papers",
+            "FAILED",
+            queue="research",
+            failure=failure,
+            agent_id="crow-0004",
+            created=now - 500,
+            started=now - 90,
+            ended=now - 60,
+            attempt=3,
+        )
+        self.task(
+            "deploy",
+            "RUNNING",
+            created=now - 60,
+            started=now - 51,
+            agent_id="wren-0001",
+            progress=task_pb2.Progress(message="page 7 of 12", done=7, total=12),
+        )
         for queue in ("default", "research"):
             self.queue(queue)
         self.queue("gpu", paused=True, pause_note="driver update", counts={3: 12})
@@ -347,7 +374,7 @@ def stamp(field: Any, seconds: float) -> None:
     field.FromMicroseconds(int(seconds * 1_000_000))
 
 
-_ORDERS = {
+_ORDERS: dict[str, Callable[[Any], tuple[Any, str]]] = {
     "create_time": lambda task: (task.create_time.ToMicroseconds(), task.id),
     "run_time": lambda task: (task.run_time.ToMicroseconds(), task.id),
     "end_time": lambda task: (task.end_time.ToMicroseconds(), task.id),
@@ -378,8 +405,14 @@ class _Services(
             return parse(text)
         except FilterError as error:
             why, position = error.args
-            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FILTER", why,
-                        position=position, field="filter")
+            await abort(
+                context,
+                grpc.StatusCode.INVALID_ARGUMENT,
+                "INVALID_FILTER",
+                why,
+                position=position,
+                field="filter",
+            )
 
     async def GetServerInfo(self, request: Any, context: Any) -> Any:
         self._note("GetServerInfo", request)
@@ -398,11 +431,10 @@ class _Services(
         if request.page_token:
             after = self._fleet.items["task"][request.page_token]
             edge = key(after)
-            for start, task in enumerate(rows):
-                if (key(task) < edge) if direction == "desc" else (key(task) > edge):
-                    break
-            else:
-                start = len(rows)
+            passed = [key(task) <= edge for task in rows]
+            if direction == "desc":
+                passed = [key(task) >= edge for task in rows]
+            start = sum(passed)
         size = request.page_size or 100
         page = rows[start : start + size]
         more = start + size < len(rows)
@@ -423,8 +455,13 @@ class _Services(
         fleet = self._fleet
         task = fleet.items["task"].get(request.task_id)
         if task is None:
-            await abort(context, grpc.StatusCode.NOT_FOUND, "TASK_NOT_FOUND", "there is no such task",
-                        task_id=request.task_id)
+            await abort(
+                context,
+                grpc.StatusCode.NOT_FOUND,
+                "TASK_NOT_FOUND",
+                "there is no such task",
+                task_id=request.task_id,
+            )
         answer = task_service_pb2.GetTaskResponse(task=task)
         answer.input.content_type = "application/json"
         answer.input.data = fleet.inputs.get(task.id, b'{"source": "arxiv", "page": 7}')
@@ -436,7 +473,11 @@ class _Services(
             attempt.start_time.CopyFrom(task.start_time)
             if task.state in _ENDED:
                 attempt.end_time.CopyFrom(task.end_time)
-                attempt.outcome = 1 if task.state == task_pb2.TASK_STATE_SUCCEEDED else 2
+                attempt.outcome = (
+                    task_pb2.ATTEMPT_OUTCOME_SUCCEEDED
+                    if task.state == task_pb2.TASK_STATE_SUCCEEDED
+                    else task_pb2.ATTEMPT_OUTCOME_FAILED
+                )
             if task.HasField("failure"):
                 attempt.failure.CopyFrom(task.failure)
                 attempt.failure.stack_trace = 'Traceback:\n  File "fetch.py", line 7\n' + (
@@ -450,7 +491,7 @@ class _Services(
         while True:
             lines = fleet.logs.get(request.task_id, [])
             after = request.after_sequence
-            found = lines[after:] if after >= 0 else lines[after:]
+            found = lines[after:]
             task = fleet.items["task"].get(request.task_id)
             ended = task is not None and task.state in _ENDED
             if found or ended or not request.wait.seconds:
@@ -580,7 +621,7 @@ class _Services(
         kinds = [kind for kind, number in _KINDS.items() if number in watcher.kinds]
         if request.resume_token:
             if fleet.expire_tokens:
-                fleet.expire_tokens = False
+                fleet.expire_tokens -= 1
                 await abort(context, grpc.StatusCode.OUT_OF_RANGE, "WATCH_TOKEN_EXPIRED", "too old")
             since = int(request.resume_token[1:])
             for key, revision in fleet.changed_at.items():

@@ -38,7 +38,7 @@ def paragraph(text: str, cells: int, tone: Tone = Tone.PLAIN, most: int = 10_000
     """Sanitised text of many lines, wrapped; at most so many lines are given."""
     lines: list[Line] = []
     for source in text.split("\n"):
-        for piece in wrap(source, max(8, cells)):
+        for piece in wrap(source, max(8, cells), most - len(lines)):
             lines.append((Cell(piece, tone),))
             if len(lines) >= most:
                 return lines

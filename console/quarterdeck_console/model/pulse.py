@@ -5,7 +5,7 @@ from __future__ import annotations
 from quarterdeck_console.model import words
 from quarterdeck_console.model.columns import Cell
 from quarterdeck_console.model.fleet import Fleet, Series
-from quarterdeck_console.model.format import bar, count, rate, spark
+from quarterdeck_console.model.format import bar, count, rate, short_count, spark
 from quarterdeck_console.model.lines import Line, line
 from quarterdeck_console.model.words import Tone
 
@@ -27,6 +27,7 @@ def activity(fleet: Fleet, cells: int) -> list[Line]:
         row("failed", fleet.failed, rate(_mean(fleet.failed)), Tone.BAD),
         row("running", fleet.running, count(totals.of(words.RUNNING)), Tone.RUN),
         row("ready", fleet.ready, count(totals.of(words.READY)), Tone.ACCENT),
+        row("changes", fleet.events, rate(fleet.events.last()), Tone.DIM),
     ]
 
 
@@ -87,7 +88,7 @@ def by_name(fleet: Fleet, cells: int) -> list[Line]:
                 into[state] = into.get(state, 0) + number
     if not sums:
         return [line("no tasks yet: submit one with n", Tone.DIM)]
-    room = max(8, cells - 52)
+    room = max(8, cells - 48)
     lines: list[Line] = []
     for name, counts in sorted(sums.items(), key=lambda pair: -sum(pair[1].values())):
         whole = sum(counts.values())
@@ -98,8 +99,8 @@ def by_name(fleet: Fleet, cells: int) -> list[Line]:
                 Cell(f"{name[:18]:<18} "),
                 Cell(bar(ended, whole, room), Tone.OK),
                 Cell(f" {ended / whole if whole else 0:4.0%}"),
-                Cell(f" {count(ended):>8} of {count(whole):<8}", Tone.DIM),
-                Cell(f"{count(failed):>5} failed" if failed else "", Tone.BAD),
+                Cell(f" {f'{short_count(ended)}/{short_count(whole)}':>11}", Tone.DIM),
+                Cell(f"{short_count(failed):>5} failed" if failed else "", Tone.BAD),
             )
         )
     return lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
 
@@ -43,6 +43,11 @@ class Store(Generic[R]):
 
     def __contains__(self, row_id: object) -> bool:
         return row_id in self._rows
+
+    @property
+    def rows(self) -> Mapping[str, R]:
+        """All rows by id; a live view."""
+        return self._rows
 
     def get(self, row_id: str) -> R | None:
         """The row, or None."""

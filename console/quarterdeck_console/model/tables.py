@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from quarterdeck_console.model import words
 from quarterdeck_console.model.columns import Cell, Column, Context
 from quarterdeck_console.model.format import age, bar, duration, rate, short_count, soon, spark
@@ -101,6 +103,13 @@ TASK_COLUMNS: tuple[Column[TaskRow], ...] = (
     Column("age", "AGE", 4, _age, rank=2, align="right", live=True, order="create_time"),
     Column("priority", "PRI", 3, _priority, rank=8, align="right", order="priority"),
     Column("note", "NOTE", 16, lambda task, _: note(task), rank=7, flex=5),
+)
+
+
+BRIEF_TASK_COLUMNS: tuple[Column[TaskRow], ...] = tuple(
+    replace(column, rank=0) if column.key == "note" else column
+    for column in TASK_COLUMNS
+    if column.key in {"name", "agent", "time", "note"}
 )
 
 

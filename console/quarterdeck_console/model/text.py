@@ -74,13 +74,13 @@ def sanitize(text: str, limit: int = MAX_LABEL, *, lines: bool = False) -> str:
         limit: Characters kept; a cut shows as an ellipsis.
         lines: Keep line breaks (as ``\\n``) and tabs (as spaces). Otherwise both become one space.
     """
-    cut = len(text) > limit
-    if cut:
-        text = text[:limit]
+    # Marks and escapes that are dropped do not count, but a megabyte of them is not read either.
+    cut = len(text) > limit * 4
+    text = text[: limit * 4]
     if not (text.isascii() and text.isprintable()):
         text = _keep(_LINE_BREAK.sub("\n", _ESCAPE.sub("", text)))
         text = text.replace("\t", "    ") if lines else text.replace("\n", " ").replace("\t", " ")
-    return text + "…" if cut else text
+    return text[:limit] + "…" if cut or len(text) > limit else text
 
 
 def width(text: str) -> int:
@@ -100,29 +100,36 @@ def fit(text: str, cells: int, align: Align = "left") -> str:
     return pad + text if align == "right" else text + pad
 
 
-def wrap(text: str, cells: int) -> list[str]:
-    """Breaks one sanitised line into pieces of at most so many cells, at spaces where possible."""
-    if width(text) <= cells:
-        return [text]
+def wrap(text: str, cells: int, most: int = 10_000) -> list[str]:
+    """Breaks one sanitised line into pieces of at most so many cells, at spaces where possible.
+
+    Args:
+        text: The line; reading stops after ``most`` pieces, so its length costs nothing more.
+        cells: The room there is; a character that is wider than it stands alone.
+        most: Pieces at most.
+    """
     pieces: list[str] = []
-    while width(text) > cells:
-        end = _cut(text, cells)
-        space = text.rfind(" ", max(1, end // 2), end + 1)
-        end = space if space > 0 else end
-        pieces.append(text[:end].rstrip())
-        text = text[end:].lstrip()
-    if text:
-        pieces.append(text)
-    return pieces
+    start = 0
+    while start < len(text) and len(pieces) < most:
+        end = _reach(text, start, cells)
+        if end < len(text):
+            space = text.rfind(" ", start + (end - start) // 2, end + 1)
+            end = space if space > start else end
+        pieces.append(text[start:end].rstrip())
+        start = end
+        while start < len(text) and text[start] == " ":
+            start += 1
+    return pieces or [""]
 
 
-def _cut(text: str, cells: int) -> int:
-    """The longest prefix, in characters, that takes at most so many cells; at least one."""
-    if text.isascii():
-        return cells
+def _reach(text: str, start: int, cells: int) -> int:
+    """Where a piece from ``start`` ends that takes at most so many cells; never empty."""
+    reach = text[start : start + cells + 1]
+    if reach.isascii():
+        return min(len(text), start + cells)
     size = 0
-    for index, char in enumerate(text):
-        size += cell_len(char)
+    for at in range(start, len(text)):
+        size += cell_len(text[at])
         if size > cells:
-            return max(1, index)
+            return max(start + 1, at)
     return len(text)

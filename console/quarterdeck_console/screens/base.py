@@ -36,6 +36,14 @@ class FleetScreen(Screen[None]):
     view = ""
     """Its name in the registry of actions, and its tab."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.composed = False
+
+    def on_mount(self) -> None:
+        """All its widgets are there from now on."""
+        self.composed = True
+
     def compose(self) -> ComposeResult:
         """Bars around a body."""
         yield Bar(id="status")

@@ -17,16 +17,14 @@ from textual.widgets.option_list import Option
 from quarterdeck.v1 import task_pb2
 from quarterdeck_console.model.newtask import FieldError, task_spec
 
-
-class _Dialog:
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "cancel", show=False),
-        Binding("right", "app.focus_next", "next", show=False),
-        Binding("left", "app.focus_previous", "previous", show=False),
-    ]
+_KEYS: list[BindingType] = [
+    Binding("escape", "dismiss(None)", "cancel", show=False),
+    Binding("right", "app.focus_next", "next", show=False),
+    Binding("left", "app.focus_previous", "previous", show=False),
+]
 
 
-class Confirm(_Dialog, ModalScreen[str | None]):
+class Confirm(ModalScreen[str | None]):
     """Asks before an act that destroys. Cancel has the focus; the answer is the reason, or None.
 
     Args:
@@ -35,6 +33,8 @@ class Confirm(_Dialog, ModalScreen[str | None]):
         act: The word on the button that does it.
         ask_reason: Whether there is a line for a reason.
     """
+
+    BINDINGS: ClassVar[list[BindingType]] = _KEYS
 
     def __init__(
         self, question: str, facts: Sequence[str], act: str, *, ask_reason: bool = False
@@ -81,8 +81,10 @@ class Confirm(_Dialog, ModalScreen[str | None]):
         self.query_one("#no").focus()
 
 
-class Choose(_Dialog, ModalScreen[str | None]):
+class Choose(ModalScreen[str | None]):
     """A short list to choose from; the answer is the key of the chosen one, or None."""
+
+    BINDINGS: ClassVar[list[BindingType]] = _KEYS
 
     def __init__(self, title: str, options: Sequence[tuple[str, str]], chosen: str = "") -> None:
         super().__init__()
@@ -118,8 +120,10 @@ class Choose(_Dialog, ModalScreen[str | None]):
         self.dismiss(event.option.id)
 
 
-class NewTask(_Dialog, ModalScreen[task_pb2.TaskSpec | None]):
+class NewTask(ModalScreen[task_pb2.TaskSpec | None]):
     """A form for one task; the answer is its spec, or None."""
+
+    BINDINGS: ClassVar[list[BindingType]] = _KEYS
 
     _FIELDS = (
         ("name", "name", "what is to be done, such as `summarise`", ""),

@@ -13,16 +13,20 @@ from quarterdeck_console.model import pulse
 from quarterdeck_console.model.attention import ATTENTION_COLUMNS, AttentionRow, matters
 from quarterdeck_console.model.columns import Cell
 from quarterdeck_console.model.lines import Line
-from quarterdeck_console.model.rows import QueueRow
-from quarterdeck_console.model.tables import BRIEF_QUEUE_COLUMNS, QUEUE_COLUMNS
+from quarterdeck_console.model.rows import QueueRow, TaskRow
+from quarterdeck_console.model.tables import BRIEF_QUEUE_COLUMNS, BRIEF_TASK_COLUMNS, QUEUE_COLUMNS
 from quarterdeck_console.model.window import Order
 from quarterdeck_console.model.words import Tone
 from quarterdeck_console.screens.acts import NewTaskAct
-from quarterdeck_console.screens.base import WIDE
+from quarterdeck_console.screens.base import TALL, WIDE
 from quarterdeck_console.stream.task_feed import TaskFeed
 from quarterdeck_console.widgets.livetable import LiveTable
 from quarterdeck_console.widgets.pane import Pane
 
+_LISTS = {
+    "failed": ("state:failed", Order("end_time", True)),
+    "running": ("state:running", Order("run_time", True)),
+}
 FAILURES = 50
 """Failed tasks named on the overview; the task list has them all."""
 
@@ -35,7 +39,7 @@ class OverviewScreen(NewTaskAct):
 
     def __init__(self) -> None:
         super().__init__()
-        self._failed: TaskFeed | None = None
+        self._feeds: dict[str, TaskFeed] = {}
         self._queues_shown: tuple[object, ...] = ()
         self._matters_shown: tuple[object, ...] = ()
 
@@ -50,10 +54,18 @@ class OverviewScreen(NewTaskAct):
                     BRIEF_QUEUE_COLUMNS, self.context, empty="No queues yet", id="queues"
                 )
             yield self._box(Pane(id="names"), "tasks by name")
-        with Vertical(id="matters-box"):
-            yield LiveTable(
-                ATTENTION_COLUMNS, self.context, empty="All quiet: nothing needs you", id="matters"
-            )
+        with Horizontal(id="bottom"):
+            with Vertical(id="matters-box"):
+                yield LiveTable(
+                    ATTENTION_COLUMNS,
+                    self.context,
+                    empty="All quiet: nothing needs you",
+                    id="matters",
+                )
+            with Vertical(id="running-box"):
+                yield LiveTable(
+                    BRIEF_TASK_COLUMNS, self.context, empty="Nothing is running", id="running"
+                )
 
     @staticmethod
     def _box(pane: Pane, title: str) -> Pane:
@@ -65,6 +77,7 @@ class OverviewScreen(NewTaskAct):
         """The keys go to the matters."""
         self.query_one("#queues-box").border_title = "queues"
         self.query_one("#matters-box").border_title = "needs attention"
+        self.query_one("#running-box").border_title = "running now"
         self.matters.focus()
 
     @property
@@ -78,36 +91,51 @@ class OverviewScreen(NewTaskAct):
         return self.query_one("#queues", LiveTable)
 
     @property
-    def failed(self) -> TaskFeed:
-        """The newest failures."""
-        if self._failed is None:
-            self._failed = TaskFeed(self.console_app.link, "state:failed", Order("end_time", True))
-        return self._failed
+    def running(self) -> LiveTable[TaskRow]:
+        """What runs, where there is room for it."""
+        return self.query_one("#running", LiveTable)
+
+    @property
+    def roomy(self) -> bool:
+        """True when there is room for what runs."""
+        return self.size.width >= WIDE and self.size.height >= TALL
+
+    def _feed(self, name: str) -> TaskFeed:
+        if name not in self._feeds:
+            state, order = _LISTS[name]
+            self._feeds[name] = TaskFeed(self.console_app.link, state, order)
+        return self._feeds[name]
 
     def wake(self) -> None:
-        """Failures are watched while it is shown."""
-        self.failed.start()
+        """Failures, and what runs, are watched while it is shown."""
+        self._feed("failed").start()
+        if self.roomy:
+            self._feed("running").start()
 
     async def rest(self) -> None:
         """Hidden, it costs nothing."""
-        if self._failed is not None:
-            await self._failed.stop()
+        for feed in self._feeds.values():
+            await feed.stop()
 
     def resync(self) -> None:
-        """Lists failures anew."""
-        old, self._failed = self._failed, None
-        if old is not None:
-            self.run_worker(old.stop())
-        self.failed.start()
+        """Lists them anew."""
+        old, self._feeds = self._feeds, {}
+        for feed in old.values():
+            self.run_worker(feed.stop())
+        self.wake()
 
     def tick(self, second: bool) -> None:
         """Tables at once, charts once a second."""
         fleet = self.console_app.fleet
         stale = not fleet.connection.live
-        for table in (self.queues, self.matters):
+        for table in (self.queues, self.matters, self.running):
             table.set_stale(stale)
         self._draw_queues()
         self._draw_matters()
+        if self.roomy:
+            window = self._feed("running").window
+            window.arrange()
+            self.running.show(window.ids, window.rows)
         activity, agents, names = (
             self.query_one(f"#{name}", Pane) for name in ("activity", "fleet", "names")
         )
@@ -115,6 +143,7 @@ class OverviewScreen(NewTaskAct):
             activity.show(pulse.activity(fleet, activity.room))
             self.queues.draw_changes()
             self.matters.draw_changes()
+            self.running.draw_changes()
         agents.show(pulse.agents(fleet, agents.room))
         if names.display:
             names.show(pulse.by_name(fleet, names.room))
@@ -129,10 +158,10 @@ class OverviewScreen(NewTaskAct):
         rows = sorted(fleet.queues, key=lambda queue: queue.id)
         table = self.queues
         ids = [row.id for row in rows]
-        table.show(table.ids if ids == table.ids else ids, {row.id: row for row in rows})
+        table.show(table.ids if ids == table.ids else ids, fleet.queues.rows)
 
     def _draw_matters(self) -> None:
-        fleet, window = self.console_app.fleet, self.failed.window
+        fleet, window = self.console_app.fleet, self._feed("failed").window
         about = (fleet.version, window.version)
         if about == self._matters_shown:
             return
@@ -153,11 +182,16 @@ class OverviewScreen(NewTaskAct):
     def on_resize(self) -> None:
         """More columns of the queues where there is room."""
         self.queues.show_columns(QUEUE_COLUMNS if self.size.width >= WIDE else BRIEF_QUEUE_COLUMNS)
+        if self._feeds:
+            self.wake()
 
     def on_live_table_opened(self, event: LiveTable.Opened) -> None:
         """Enter jumps."""
         if event.table.id == "queues":
             self.console_app.show_tasks(f"queue:{event.row_id}")
+            return
+        if event.table.id == "running":
+            self.console_app.open_task(event.row_id)
             return
         row = self.matters.row(event.row_id)
         if row is None:

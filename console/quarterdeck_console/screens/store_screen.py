@@ -82,7 +82,7 @@ class StoreScreen(TableScreen[R], Generic[R]):
         table = self.table
         narrowed = self.filter_text or self.problems_only
         table.empty = "Nothing matches; esc clears" if narrowed else type(self).empty
-        table.show(ids if ids != table.ids else table.ids, {row.id: row for row in rows})
+        table.show(table.ids if ids == table.ids else ids, store.rows)
 
     def order_changed(self) -> None:
         """Sorted at the next tick."""

@@ -19,6 +19,7 @@ from quarterdeck_console.model.describe import (
     task_facts,
     timeline,
 )
+from quarterdeck_console.model.detail import TaskDetail
 from quarterdeck_console.model.format import count
 from quarterdeck_console.model.lines import Line, join, line, wrapped_fact
 from quarterdeck_console.model.rows import TaskRow
@@ -30,6 +31,9 @@ from quarterdeck_console.stream.detail_feed import DetailFeed
 from quarterdeck_console.widgets.bar import Bar
 from quarterdeck_console.widgets.logview import LogView
 from quarterdeck_console.widgets.pane import Pane
+
+LONG = 5_000
+"""Lines shown of one payload."""
 
 SECTIONS = ("timeline", "logs", "input/result", "error", "facts")
 
@@ -45,7 +49,10 @@ class TaskScreen(TaskActs):
         self.task_id = task_id
         self._section = 1 if logs else 0
         self._feed: DetailFeed | None = None
-        self._logs_first = logs
+        self._drawn_of: tuple[int, ...] = ()
+        self._made_of: tuple[TaskDetail, int] | None = None
+        self._payloads: list[list[Line]] = []
+        self._error: list[Line] = []
 
     def compose_body(self) -> ComposeResult:
         """Facts, the sections' names, the sections."""
@@ -154,16 +161,22 @@ class TaskScreen(TaskActs):
                     Cell(f"{task.queue} "),
                 ),
             )
-            pane = self.query_one("#timeline", Pane)
-            if pane.display:
-                pane.show(self._course(pane.room))
-            about = self.query_one("#about", Pane)
-            if about.display:
-                about.show(self._about(about.room))
+            self._draw_sections(second)
         self.query_one("#sections", Bar).show(self._section_names(), self._log_state())
         if self.log_view.display:
             self.log_view.feed(self.feed.logs)
         self.draw_bars()
+
+    def _draw_sections(self, second: bool) -> None:
+        course, about = self.query_one("#timeline", Pane), self.query_one("#about", Pane)
+        shape = (self.feed.version, self._section, course.room, about.room)
+        if shape == self._drawn_of and not second:
+            return
+        self._drawn_of = shape
+        if course.display:
+            course.show(self._course(course.room))
+        if about.display:
+            about.show(self._about(about.room))
 
     def _course(self, cells: int) -> list[Line]:
         detail, context = self.feed.detail, self.context()
@@ -186,11 +199,7 @@ class TaskScreen(TaskActs):
         if detail is None:
             return []
         section = SECTIONS[self._section]
-        payloads = [
-            payload_lines("result", detail.result, cells, 5_000),
-            payload_lines("input", detail.input, cells, 5_000),
-        ]
-        error = failure_lines(detail, cells, trace=True)
+        payloads, error = self._texts(detail, cells)
         facts = [
             task_facts(detail.task, context, cells),
             wrapped_fact("after", "  ".join(map(short_id, detail.depends_on[:200])), cells)
@@ -208,6 +217,18 @@ class TaskScreen(TaskActs):
         else:
             groups = [*facts[:3], error, facts[3], *payloads]
         return join(groups)
+
+    def _texts(self, detail: TaskDetail, cells: int) -> tuple[list[list[Line]], list[Line]]:
+        """Payloads and error, which can be long: made once for each width."""
+        about = (detail, cells)
+        if self._made_of != about:
+            self._made_of = about
+            self._payloads = [
+                payload_lines("result", detail.result, cells, LONG),
+                payload_lines("input", detail.input, cells, LONG),
+            ]
+            self._error = failure_lines(detail, cells, trace=True)
+        return self._payloads, self._error
 
     def _section_names(self) -> Line:
         pieces: list[Cell] = []

@@ -47,6 +47,7 @@ class TaskFeed:
         self._counting: asyncio.Task[None] | None = None
         self._by_creation = self.order.field == "create_time"
         self._relist = True
+        self._token = ""
         self._fresh = asyncio.Event()
 
     def start(self) -> None:
@@ -65,22 +66,25 @@ class TaskFeed:
 
     async def begin(self, link: Link, token: str) -> str:
         """Lists the first page unless the watch can go on where it ended."""
+        token = token or self._token
         if token and not self._relist:
             return token
         answer = await self._page("", PAGE)
         self.window.restart([TaskRow.of(task) for task in answer.tasks], answer.next_page_token)
         self._relist = False
+        self._token = answer.watch_token
         self.loaded = True
         self.problem = None
-        self._mark_count()
-        return answer.watch_token
+        self._fresh.set()
+        return self._token
 
     def take(self, answer: watch_pb.WatchResponse) -> None:
         """Takes a batch of changes; those outside of the window cost next to nothing."""
         self.problem = None
+        self._token = answer.resume_token or self._token
         self._link.connection.changes += len(answer.changes)
         if answer.changes:
-            self._mark_count()
+            self._fresh.set()
         for change in answer.changes:
             task = change.task
             if change.type in (watch_pb.CHANGE_TYPE_LEFT, watch_pb.CHANGE_TYPE_DELETED):
@@ -155,9 +159,6 @@ class TaskFeed:
             ),
             timeout=CALL_TIMEOUT,
         )
-
-    def _mark_count(self) -> None:
-        self._fresh.set()
 
     async def _count(self) -> None:
         """Counts after changes, at most every few seconds."""

@@ -29,6 +29,7 @@ class LogView(Pane, can_focus=True, inherit_bindings=False):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self.empty = "No log lines yet"
         self.following = True
         self.newer = 0
         self._buffer = LogBuffer()
@@ -46,7 +47,8 @@ class LogView(Pane, can_focus=True, inherit_bindings=False):
         if shape == self._shape and buffer.version == self._seen:
             return
         fresh = list(buffer.lines)
-        if shape != self._shape or buffer.dropped:
+        anew = shape != self._shape or bool(buffer.dropped)
+        if anew:
             self._made, self._last = [], None
         elif self._last is not None:
             last = self._last.sequence
@@ -57,7 +59,7 @@ class LogView(Pane, can_focus=True, inherit_bindings=False):
             self._made.extend(self._lines_of(entry))
         if fresh:
             self._last = fresh[-1]
-        if not self.following:
+        if not self.following and not anew:
             self.newer += len(self._made) - before
         self.show(list(self._made))
         if self.following:

@@ -12,18 +12,25 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from quarterdeck_console.actions import TEXT, bindings
+from quarterdeck_console.model.columns import Cell
 from quarterdeck_console.model.lines import Line, length
+from quarterdeck_console.model.words import Tone
 from quarterdeck_console.widgets.tones import Toned
 
 
 class Pane(Toned, ScrollView, can_focus=True, inherit_bindings=False):
-    """Lines made by the model."""
+    """Lines made by the model.
+
+    Attributes:
+        empty: What stands there while there are no lines.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(TEXT)
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self.lines: Sequence[Line] = ()
+        self.empty = ""
 
     @property
     def room(self) -> int:
@@ -48,6 +55,8 @@ class Pane(Toned, ScrollView, can_focus=True, inherit_bindings=False):
         room = self.scrollable_content_region.width
         at = self.scroll_offset.y + y
         if at >= len(self.lines):
+            if not self.lines and y == 0 and self.empty:
+                return self.strip_of((Cell(self.empty, Tone.DIM),), room)
             return Strip.blank(room, self.rich_style)
         left = self.scroll_offset.x
         return self.strip_of(self.lines[at]).crop_extend(left, left + room, self.rich_style)
