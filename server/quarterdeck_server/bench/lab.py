@@ -107,6 +107,7 @@ class Lab:
         """Submit tasks in bulk."""
         process = await self.load("submit_bulk", tasks=tasks, limit=600.0, parallel=2)
         await process.run()
+        await process.stop()
 
     async def all_done(self, tasks: int, within: float) -> float:
         """Wait until agents have handled so many tasks and the server has their reports.
@@ -134,11 +135,22 @@ class Lab:
 
     @contextlib.asynccontextmanager
     async def metered(self, figures: Figures) -> AsyncIterator[None]:
-        """Add to `figures` what the server costs meanwhile; nothing for a given server."""
-        pid = None if self._server is None else self._server.pid
-        before = None if pid is None else usage.sample(pid)
+        """Add to `figures` what the server costs meanwhile; nothing for a given server.
+
+        When they then have a number of `tasks`, also what one of them costs the server and the load processes.
+        """
+        loads = [process.pid for process in self._loads if process.running]
+        pids = loads if self._server is None else [self._server.pid, *loads]
+        before = [usage.sample(pid) for pid in pids]
         yield
-        figures |= usage.used(before, None if pid is None else usage.sample(pid))
+        after = [usage.sample(pid) for pid in pids]
+        if self._server is None:
+            return
+        tasks = figures.get("tasks")
+        figures |= usage.used(before[0], after[0])
+        if tasks:
+            figures |= usage.per_task("server", before[:1], after[:1], tasks)
+            figures |= usage.per_task("load", before[1:], after[1:], tasks)
 
     async def stop(self) -> None:
         """End everything that was started here."""

@@ -234,7 +234,7 @@ ROLES: dict[str, Callable[[Job], Awaitable[Figures]]] = {
 
 
 def main(role: str, job: Job) -> None:
-    """Run a role to its end."""
+    """Run a role to its end, and stay until the bench has looked at what it cost."""
     if role in AGENTS:
         say(AGENTS[role](job))
         return
@@ -243,6 +243,7 @@ def main(role: str, job: Job) -> None:
         say(await ROLES[role](job))
 
     asyncio.run(run())
+    sys.stdin.buffer.read()
 
 
 if __name__ == "__main__":

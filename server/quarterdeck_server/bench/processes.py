@@ -110,6 +110,17 @@ class LoadProcess:
         self._log = log
         self._process: Process | None = None
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """It has not ended."""
+        return self._process is not None and self._process.returncode is None
+
     async def start(self) -> None:
         """Start it, and return when it is ready."""
         with self._log.open("ab") as log:

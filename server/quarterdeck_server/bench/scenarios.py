@@ -23,10 +23,10 @@ async def _submit(lab: Lab, role: str, tasks: int, parallel: int) -> Figures:
         limit=lab.options.seconds(_SUBMIT_SECONDS),
         parallel=parallel,
     )
-    costs: Figures = {}
-    async with lab.metered(costs):
-        figures = await producer.run()
-    return figures | costs
+    figures: Figures = {}
+    async with lab.metered(figures):
+        figures |= await producer.run()
+    return figures
 
 
 async def submit_sequential(lab: Lab) -> Figures:
@@ -61,12 +61,13 @@ async def _drain(lab: Lab, agents: int) -> Figures:
     await lab.fill(tasks)
     await lab.client.pause_queue(lab.queue)
     await lab.agents(agents)
-    costs: Figures = {}
-    async with lab.metered(costs):
+    figures: Figures = {}
+    async with lab.metered(figures):
         start = time.monotonic()
         await lab.client.resume_queue(lab.queue)
         end = await lab.all_done(tasks, _DONE_SECONDS)
-    return rate(tasks, end - start) | costs
+        figures |= rate(tasks, end - start)
+    return figures
 
 
 async def pipeline(lab: Lab) -> Figures:
@@ -75,13 +76,14 @@ async def pipeline(lab: Lab) -> Figures:
     await lab.start()
     await lab.agents(1)
     producer = await lab.load("submit_bulk", tasks=tasks, limit=_DONE_SECONDS, parallel=2)
-    costs: Figures = {}
-    async with lab.metered(costs):
+    figures: Figures = {}
+    async with lab.metered(figures):
         start = time.monotonic()
         producer.go()
         end = await lab.all_done(tasks, _DONE_SECONDS)
+        figures |= rate(tasks, end - start)
     await producer.answer()
-    return rate(tasks, end - start) | costs
+    return figures
 
 
 async def latency(lab: Lab) -> Figures:
@@ -90,11 +92,11 @@ async def latency(lab: Lab) -> Figures:
     await lab.start()
     (agent,) = await lab.agents(1, "agent_timing", slots=8)
     producer = await lab.load("submit_paced", tasks=tasks, interval=0.02)
-    costs: Figures = {}
-    async with lab.metered(costs):
+    figures: Figures = {}
+    async with lab.metered(figures):
         await producer.run()
         await lab.all_done(tasks, _DONE_SECONDS)
-    return {"tasks": tasks} | await agent.finish() | costs
+    return figures | {"tasks": tasks} | await agent.finish()
 
 
 async def watch_latency(lab: Lab) -> Figures:
@@ -103,12 +105,12 @@ async def watch_latency(lab: Lab) -> Figures:
     await lab.start()
     watcher = await lab.load("watch", tasks=tasks)
     producer = await lab.load("submit_paced", tasks=tasks, interval=0.02)
-    costs: Figures = {}
-    async with lab.metered(costs):
+    figures: Figures = {"changes": tasks}
+    async with lab.metered(figures):
         watcher.go()
         await producer.run()
-        figures = await watcher.answer()
-    return {"changes": tasks} | figures | costs
+        figures |= await watcher.answer()
+    return figures
 
 
 async def agents_10000(lab: Lab) -> Figures:
@@ -120,12 +122,12 @@ async def agents_10000(lab: Lab) -> Figures:
         "swarm", agents=agents, connections=min(100, agents), beat=10.0, limit=seconds
     )
     producer = await lab.load("submit_paced", tasks=int(seconds / 0.02), interval=0.02)
-    costs: Figures = {}
-    async with lab.metered(costs):
+    figures: Figures = {"agents": agents}
+    async with lab.metered(figures):
         swarm.go()
         await producer.run()
-        figures = await swarm.answer()
-    return {"agents": agents} | figures | costs
+        figures |= await swarm.answer()
+    return figures
 
 
 SCENARIOS: dict[str, Scenario] = {

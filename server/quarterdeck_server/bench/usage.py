@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ class Sample(NamedTuple):
     """Seconds of processor time since its start, user and system."""
     rss: int
     """Bytes of resident memory."""
+    peak: int
+    """The most that it ever was."""
 
 
 def sample(pid: int) -> Sample | None:
@@ -32,8 +35,13 @@ def sample(pid: int) -> Sample | None:
         return None
     fields = stat.rpartition(")")[2].split()
     ticks = int(fields[11]) + int(fields[12])
-    rss = next((line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")), "0")
-    return Sample(time.monotonic(), ticks / os.sysconf("SC_CLK_TCK"), int(rss) * 1024)
+    memory = {
+        name: int(rest.split()[0]) * 1024
+        for name, _, rest in (line.partition(":") for line in status.splitlines())
+        if name in ("VmRSS", "VmHWM")
+    }
+    seconds = ticks / os.sysconf("SC_CLK_TCK")
+    return Sample(time.monotonic(), seconds, memory.get("VmRSS", 0), memory.get("VmHWM", 0))
 
 
 def used(before: Sample | None, after: Sample | None) -> Figures:
@@ -41,4 +49,22 @@ def used(before: Sample | None, after: Sample | None) -> Figures:
     if before is None or after is None:
         return {}
     share = (after.cpu - before.cpu) / max(after.time - before.time, 1e-9)
-    return {"cpu_pct": round(share * 100, 1), "rss_mb": round(after.rss / 2**20, 1)}
+    return {
+        "cpu_pct": round(share * 100, 1),
+        "rss_mb": round(after.rss / 2**20, 1),
+        "peak_rss_mb": round(after.peak / 2**20, 1),
+    }
+
+
+def per_task(
+    name: str, before: Sequence[Sample | None], after: Sequence[Sample | None], tasks: float
+) -> Figures:
+    """The processor time that `tasks` took in some processes, as `NAME_us_per_task`.
+
+    Hardly changes with what else the machine does, unlike a rate.
+    """
+    pairs = [(a, b) for a, b in zip(before, after, strict=True) if a is not None and b is not None]
+    if not pairs:
+        return {}
+    seconds = sum(b.cpu - a.cpu for a, b in pairs)
+    return {f"{name}_us_per_task": round(seconds / tasks * 1e6, 1)}
