@@ -31,6 +31,7 @@ class TaskHandler:
         is_async: True of a coroutine function.
         takes_input: True when it wants a second argument.
         decode: Turns the input's bytes into that argument.
+        default: What stands for an input that was not given; `...` when there is nothing.
     """
 
     name: str
@@ -39,6 +40,7 @@ class TaskHandler:
     is_async: bool
     takes_input: bool
     decode: Callable[[bytes], Any]
+    default: Any = ...
 
     def arguments(self, run: Run, data: bytes) -> tuple[Any, ...]:
         """The handler's arguments, decoded; sets `run.input`.
@@ -46,6 +48,9 @@ class TaskHandler:
         Raises:
             InputError: The input does not fit the handler's annotation.
         """
+        if not data and self.default is not ...:
+            run.input = self.default
+            return (run, run.input)
         try:
             run.input = self.decode(data)
         except PayloadError as error:
@@ -177,18 +182,18 @@ def read_handler(
         raise DefinitionError(f"{label}: a handler returns its result, it cannot yield")
     kind: Kind = isolation or ("async" if is_async else "thread")
     scope = scope or {}
-    takes_input, annotation = _read_signature(function, label, scope)
+    takes_input, annotation, default = _read_signature(function, label, scope)
     try:
         decode = decoder(annotation, scope)
     except DefinitionError as error:
         raise DefinitionError(f"{label}: {error}") from None
-    return TaskHandler(task_name, function, kind, is_async, takes_input, decode)
+    return TaskHandler(task_name, function, kind, is_async, takes_input, decode, default)
 
 
 def _read_signature(
     function: Callable[..., Any], label: str, scope: Mapping[str, Any]
-) -> tuple[bool, Any]:
-    """Whether the handler takes an input, and of which type."""
+) -> tuple[bool, Any, Any]:
+    """Whether the handler takes an input, of which type, and its default."""
     try:
         signature = inspect.signature(function, eval_str=True, locals=scope)
     except (NameError, AttributeError, SyntaxError) as error:
@@ -205,9 +210,14 @@ def _read_signature(
     if first is not inspect.Parameter.empty and not _is_run(first):
         raise DefinitionError(f"{label}: the first parameter is a quarterdeck.Run, not {first!r}")
     if len(positional) == 1:
-        return False, Any
-    annotation = positional[1].annotation
-    return True, Any if annotation is inspect.Parameter.empty else annotation
+        return False, Any, ...
+    annotation, default = positional[1].annotation, positional[1].default
+    empty = inspect.Parameter.empty
+    return (
+        True,
+        Any if annotation is empty else annotation,
+        ... if default is empty else default,
+    )
 
 
 def _must_be_given(parameter: inspect.Parameter) -> bool:

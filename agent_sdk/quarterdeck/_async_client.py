@@ -16,6 +16,7 @@ from quarterdeck._calls import Call, Page
 from quarterdeck._client import _one
 from quarterdeck._convert import from_message
 from quarterdeck._core import POLL_SECONDS, Core, Submitted, result_of, task_of
+from quarterdeck._link import MAX_BATCH_BYTES
 from quarterdeck._models import (
     AgentStatus,
     LogLine,
@@ -40,12 +41,18 @@ _PAGE = 500
 class _Batch:
     """Tasks that were submitted in one turn of a loop, and the futures of their ids."""
 
-    __slots__ = ("futures", "loop", "specs")
+    __slots__ = ("futures", "loop", "size", "specs")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.specs: list[TaskSpec] = []
         self.futures: list[asyncio.Future[str]] = []
+        self.size = 0
+
+    def has_room(self, spec: TaskSpec) -> bool:
+        """Whether `spec` still goes into one call with the others; it is counted then."""
+        self.size += len(spec.input.data)
+        return len(self.specs) < MOST_SPECS and self.size <= MAX_BATCH_BYTES
 
     def deliver(self, results: Sequence[SubmitResult] | BaseException) -> None:
         """Take the results, on the control thread."""
@@ -122,8 +129,9 @@ class AsyncClient:
         spec = task_spec(name, input, options)
         batch = self._batch
         loop = asyncio.get_running_loop()
-        if batch is None or batch.loop is not loop or len(batch.specs) >= MOST_SPECS:
+        if batch is None or batch.loop is not loop or not batch.has_room(spec):
             batch = self._batch = _Batch(loop)
+            batch.has_room(spec)
             loop.call_soon(self._flush, batch)
         future: asyncio.Future[str] = loop.create_future()
         batch.specs.append(spec)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
-from quarterdeck.testing import Server, start_server
+if TYPE_CHECKING:
+    from quarterdeck.testing import Server
 
 
 @pytest.fixture
@@ -15,5 +17,8 @@ def quarterdeck_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
 
     It has `address` and `client`. Needs the extra `quarterdeck[server]`.
     """
+    # Here, so that a test session without agents does not import grpc.
+    from quarterdeck.testing import start_server
+
     with start_server(tmp_path_factory.mktemp("quarterdeck")) as server:
         yield server

@@ -1,0 +1,146 @@
+"""Values to bytes and back, and what is said of bytes that do not fit."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, Optional, Union
+
+import pydantic
+import pytest
+
+from quarterdeck import DefinitionError, PayloadError
+from quarterdeck._codec import decoder, encode
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+@dataclass
+class Leaf:
+    name: str
+    weight: float = 1.0
+
+
+@dataclass
+class Tree:
+    leaves: list[Leaf]
+    parent: Tree | None = None
+    by_name: dict[str, Leaf] = field(default_factory=dict)
+    pair: tuple[int, str] | None = None
+    colour: Colour = Colour.RED
+
+
+class Model(pydantic.BaseModel):
+    url: str
+    size: int = 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (None, None),
+        (bool, True),
+        (int, 9_007_199_254_740_993),
+        (float, 0.1),
+        (str, "zwölf \U0001f40c \u2028"),
+        (list[int], [1, 2]),
+        (dict[str, list[bool]], {"a": [True]}),
+        (tuple[int, str], (1, "a")),
+        (tuple[int, ...], (1, 2, 3)),
+        (set[str], {"a"}),
+        (Sequence[int], [1]),
+        (Mapping[str, int], {"a": 1}),
+        (Optional[int], None),  # noqa: UP045
+        (Union[int, str], "a"),  # noqa: UP007
+        (Literal["a", 1], 1),
+        (Annotated[int, "documented"], 4),
+        (Any, {"deep": [{"er": None}]}),
+        (object, [1]),
+        (Colour, Colour.BLUE),
+        (Tree, Tree([Leaf("a")], Tree([]), {"b": Leaf("b", 2.5)}, (1, "x"), Colour.BLUE)),
+        (Model, Model(url="u", size=3)),
+        (list[Model], [Model(url="u")]),
+        (dict[str, Any], {"model": 1}),
+    ],
+)
+def test_value_survives_the_round_trip(kind: Any, value: object) -> None:
+    assert decoder(kind)(encode(value)) == value
+
+
+def test_none_is_no_bytes() -> None:
+    assert encode(None) == b""
+
+
+def test_whole_number_is_a_float_where_a_float_is_wanted() -> None:
+    value = decoder(float)(b"3")
+    assert value == 3.0
+    assert isinstance(value, float)
+
+
+def test_fields_that_a_dataclass_does_not_know_are_left_out() -> None:
+    assert decoder(Leaf)(b'{"name": "a", "added_later": 1}') == Leaf("a")
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "message"),
+    [
+        (int, b"true", "expected a whole number, got true"),
+        (int, b"1.5", "expected a whole number, got 1.5"),
+        (str, b"", "expected a string, got null"),
+        (str, b"{", "is not JSON: "),
+        (str, b"\xff", "is not JSON: "),
+        (int, b"[" * 100_000, "is not JSON: "),
+        (Leaf, b"[]", "expected an object with the fields of Leaf, got []"),
+        (Leaf, b"{}", "name: is missing"),
+        (Tree, b'{"leaves": [{"name": "a"}, {"name": 1}]}', "leaves[1].name: expected a string"),
+        (Tree, b'{"leaves": [], "parent": {"leaves": 1}}', "parent.leaves: expected an array"),
+        (Tree, b'{"leaves": [], "colour": "no"}', "colour: expected a value of Colour"),
+        (Tree, b'{"leaves": [], "pair": [1]}', "pair: expected an array of 2, got [1]"),
+        (dict[str, int], b'{"a": "b"}', "a: expected a whole number"),
+        (Literal["a"], b'"b"', "expected one of 'a', got \"b\""),
+        (Model, b'{"size": "x"}', "url: Field required"),
+        (list[Model], b'[{"url": 1}]', "[0].url: "),
+        (int | str, b"[]", "expected int | str, got []"),
+    ],
+)
+def test_bytes_that_do_not_fit_name_the_field(kind: Any, data: bytes, message: str) -> None:
+    with pytest.raises(PayloadError) as caught:
+        decoder(kind)(data)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("kind", [complex, bytes, dict[int, str], list[memoryview], type, "x"])
+def test_type_without_json_form_is_refused_when_it_is_read(kind: Any) -> None:
+    with pytest.raises(DefinitionError):
+        decoder(kind)
+
+
+@pytest.mark.parametrize("value", [object(), math.nan, b"bytes", {"a": {1, object()}}, "\ud800"])
+def test_value_without_json_form_is_refused(value: object) -> None:
+    with pytest.raises(PayloadError, match="cannot be encoded"):
+        encode(value)
+
+
+def test_endless_value_is_refused() -> None:
+    loop: list[object] = []
+    loop.append(loop)
+    with pytest.raises(PayloadError, match="cannot be encoded"):
+        encode(loop)
+
+
+def test_dataclass_that_refuses_its_values_says_why() -> None:
+    @dataclass
+    class Positive:
+        number: int
+
+        def __post_init__(self) -> None:
+            if self.number < 1:
+                raise ValueError("number must be positive")
+
+    with pytest.raises(PayloadError, match="Positive refuses it: number must be positive"):
+        decoder(Positive)(b'{"number": 0}')

@@ -1,0 +1,115 @@
+"""`quarterdeck.testing`, and the examples that use it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import quarterdeck
+from quarterdeck.testing import FakeRun, LoggedLine, Reported, Server, run_task
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@dataclass
+class Point:
+    x: int
+    y: int
+
+
+agent = quarterdeck.Agent("points")
+
+
+@agent.task
+async def mirror(run: quarterdeck.Run, point: Point) -> Point:
+    run.log.info("mirroring %s", point)
+    run.progress("done", 1, 1)
+    return Point(point.y, point.x)
+
+
+@agent.task
+def patient(run: quarterdeck.Run) -> str:
+    return "stopped" if run.cancelled.is_set() else "went on"
+
+
+async def test_run_task_goes_through_encoding() -> None:
+    done = await run_task(agent, "mirror", {"x": 1, "y": 2})
+    assert done.result == {"x": 2, "y": 1}
+    assert done.lines == [LoggedLine("info", "mirroring Point(x=1, y=2)")]
+    assert done.progress == [Reported("done", 1, 1)]
+    assert (await run_task(agent, "mirror", Point(1, 2), type=Point)).result == Point(2, 1)
+
+
+async def test_run_task_refuses_an_input_that_the_agent_would_refuse() -> None:
+    with pytest.raises(quarterdeck.PayloadError, match=r"input\.x: expected a whole number"):
+        await run_task(agent, "mirror", {"x": "1", "y": 2})
+
+
+async def test_cancelled_run_can_be_handed_in() -> None:
+    run = FakeRun(labels={"a": "b"}, attempt=2)
+    run.cancel("enough")
+    assert (await run_task(agent, "patient", run=run)).result == "stopped"
+    assert run.cancelled.reason == "enough"
+
+
+async def test_waiting_for_a_cancel_ends_with_it() -> None:
+    run = FakeRun()
+    waiting = asyncio.create_task(run.cancelled.wait())
+    sleeping = asyncio.create_task(asyncio.to_thread(run.cancelled.sleep, 60))
+    await asyncio.sleep(0)
+    run.cancel()
+    await waiting
+    assert await sleeping
+    with pytest.raises(asyncio.CancelledError):
+        run.cancelled.raise_if_set()
+
+
+def test_records_of_logging_can_be_shipped() -> None:
+    import logging
+
+    run = FakeRun()
+    logger = logging.getLogger("test_records")
+    logger.addHandler(run.log.handler())
+    logger.error("broken: %s", "pipe")
+    assert run.lines == [LoggedLine("error", "broken: pipe")]
+
+
+def test_fixture_gives_a_server_of_its_own(quarterdeck_server: Server) -> None:
+    assert quarterdeck_server.client.count() == {}
+    with quarterdeck_server.running(agent):
+        task_id = quarterdeck_server.client.submit("mirror", Point(1, 2))
+        assert quarterdeck_server.client.result(task_id, Point, timeout=20) == Point(2, 1)
+
+
+def test_example_project_passes_its_own_tests() -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "default"],
+        cwd=EXAMPLES / "ci_project",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "3 passed" in run.stdout
+
+
+def test_first_agent_greets(quarterdeck_server: Server) -> None:
+    client = quarterdeck_server.client
+    process = subprocess.Popen(
+        [sys.executable, str(EXAMPLES / "first_agent.py")],
+        env={**os.environ, "QUARTERDECK_SERVER": quarterdeck_server.address},
+    )
+    try:
+        task_id = client.submit("greet", {"name": "Ada"})
+        assert client.result(task_id, str, timeout=20) == "Hello, Ada!"
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
