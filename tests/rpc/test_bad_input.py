@@ -8,12 +8,6 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from quarterdeck.v1 import (
-    agents_pb,
-    fleet_pb,
-    schedules_pb,
-    watch_pb,
-)
 from quarterdeck_server.engine.commands import Command
 from quarterdeck_server.rpc.tokens import watch_token
 from quarterdeck_server.store.base import StoreUnavailable

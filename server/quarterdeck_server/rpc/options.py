@@ -37,6 +37,8 @@ def server_options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_metadata_size", 16_384),
         ("grpc.keepalive_time_ms", 60 * _SECOND),
         ("grpc.keepalive_timeout_ms", 20 * _SECOND),
+        # What really bounds an unanswered ping in grpcio 1.78: without it that is a minute.
+        ("grpc.http2.ping_timeout_ms", 20 * _SECOND),
         ("grpc.keepalive_permit_without_calls", 1),
         # Clients ping every 30 s; the least that is allowed must be well below.
         ("grpc.http2.min_ping_interval_without_data_ms", 10 * _SECOND),

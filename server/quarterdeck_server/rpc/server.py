@@ -24,6 +24,7 @@ from quarterdeck_server.rpc.backend import Core
 from quarterdeck_server.rpc.fleet import FleetService
 from quarterdeck_server.rpc.methods import service_handler
 from quarterdeck_server.rpc.options import server_options
+from quarterdeck_server.rpc.reflection import reflection_pool
 from quarterdeck_server.rpc.schedules import ScheduleService
 from quarterdeck_server.rpc.system import SystemService
 from quarterdeck_server.rpc.tasks import TaskService
@@ -37,6 +38,7 @@ _SERVICES: Final[tuple[tuple[FileDescriptor, type[Any]], ...]] = (
     (task_service_pb2.DESCRIPTOR, TaskService),
     (watch_service_pb2.DESCRIPTOR, WatchService),
 )
+_HEALTH: Final[Any] = health_pb2.DESCRIPTOR
 
 
 class BindError(Exception):
@@ -99,7 +101,10 @@ async def start_rpc(core: Core, listen: str) -> tuple[RpcServer, str]:
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, generated)
     names = (*service_names(), health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, generated)
+    described: list[FileDescriptor] = [file for file, _ in _SERVICES]
+    reflection.enable_server_reflection(
+        names, generated, pool=reflection_pool([*described, _HEALTH])
+    )
     host = listen.rpartition(":")[0]
     try:
         port = server.add_insecure_port(listen)
