@@ -153,7 +153,7 @@ def test_a_server_that_cannot_start_is_given_up_with_its_log(tmp_path: Path) -> 
         local.stop()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
 def test_however_the_demo_ends_nothing_of_it_goes_on(
     filled: Workspace, tmp_path: Path, number: signal.Signals
 ) -> None:

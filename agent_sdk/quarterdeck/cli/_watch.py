@@ -25,6 +25,8 @@ from quarterdeck.v1.watch_service_pb2 import (
     WatchResponse,
 )
 
+_AGAIN_SECONDS = 0.2
+
 
 @dataclass(frozen=True)
 class Options:
@@ -79,8 +81,10 @@ def _responses(connection: Connection, request: WatchRequest) -> Iterator[WatchR
             for response in stream:
                 retry.succeeded()
                 yield response
-                # A token in the middle of the current state has no meaning after a restart.
+                # Only now, when it was printed: an interrupted watch continues without a gap.
                 request.resume_token = response.resume_token or request.resume_token
+            # The server ended it, as it does before it stops.
+            connection.sleep(_AGAIN_SECONDS)
         except grpc.RpcError as error:
             retry.pause(connection.decode(error))
         finally:

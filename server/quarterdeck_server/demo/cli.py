@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import sys
 import time
@@ -64,8 +65,11 @@ def demo(
     report = report or data / f"report-{time.strftime('%Y%m%d-%H%M%S')}.md"
     console = None if headless or as_json else _console()
     server = LocalServer(data, agents)
-    with _signals_as_exceptions():
-        drive = Drive(server, repository, report)
+    drive = Drive(server, repository, report)
+    with _unwound_by_signals(), contextlib.ExitStack() as at_end:
+        at_end.callback(server.stop)
+        at_end.callback(drive.close)
+        at_end.callback(_ignore_signals)
         try:
             server.start()
             drive.begin()
@@ -76,10 +80,6 @@ def demo(
                 _farewell(drive)
         except (DemoError, ServerDiedError, QuarterdeckError) as error:
             raise click.ClickException(f"{error}\nthe server's log: {server.log}") from error
-        finally:
-            _ignore_signals()
-            drive.close()
-            server.stop()
 
 
 def _console() -> Callable[[str], None] | None:
@@ -145,10 +145,12 @@ def _lines() -> Callable[[int, int], None]:
 
 
 @contextlib.contextmanager
-def _signals_as_exceptions() -> Iterator[None]:
-    """SIGTERM and SIGHUP unwind as Ctrl-C does, so that what was started is ended."""
+def _unwound_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP unwind as Ctrl-C does, so that what was started is ended; then they kill."""
+    received: list[int] = []
 
     def on_signal(number: int, frame: FrameType | None) -> NoReturn:
+        received.append(number)
         raise SystemExit(128 + number)
 
     numbers = (signal.SIGTERM, signal.SIGHUP)
@@ -159,6 +161,10 @@ def _signals_as_exceptions() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if received:
+            # As the sender meant it, and past threads of the console that read a terminal which is gone.
+            signal.signal(received[0], signal.SIG_DFL)
+            os.kill(os.getpid(), received[0])
 
 
 def _ignore_signals() -> None:
