@@ -44,6 +44,7 @@ class Heart:
         leases: The leases held, by their key.
         interrupt: Stops a lease's handler for a cause, with a reason.
         drain: Takes the server's wish that the agent drains, or not any more.
+        ack_heard: Takes a lease whose acknowledgement has reached the server.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Heart:
         leases: Mapping[Key, Lease],
         interrupt: Callable[[Lease, Cause, str], None],
         drain: Callable[[bool], None],
+        ack_heard: Callable[[Lease], None],
     ) -> None:
         self._link = link
         self._namespace = namespace
@@ -61,6 +63,7 @@ class Heart:
         self._leases = leases
         self._interrupt = interrupt
         self._drain = drain
+        self._ack_heard = ack_heard
         self._loop = asyncio.get_running_loop()
         self._interval: float | None = None
         self.lease_seconds = 0.0
@@ -152,6 +155,10 @@ class Heart:
                 if lease.new_progress is None and beat.HasField("progress"):
                     lease.new_progress = beat.progress
             return None
+        for lease, beat in zip(leases, request.leases, strict=True):
+            if beat.cancel_acknowledged and not lease.ack_heard:
+                lease.ack_heard = True
+                self._ack_heard(lease)
         return self._digest(leases, response, sent)
 
     def _digest(self, leases: Iterable[Lease], response: HeartbeatResponse, sent: float) -> bool:

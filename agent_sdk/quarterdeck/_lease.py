@@ -39,6 +39,7 @@ class Lease:
     """
 
     __slots__ = (
+        "ack_heard",
         "acknowledged",
         "cancelled",
         "cause",
@@ -79,6 +80,9 @@ class Lease:
         self.cancelled = Cancelled()
         self.cause: Cause | None = None
         self.acknowledged = False
+        """The handler was told of the cancel."""
+        self.ack_heard = False
+        """The server knows that."""
         self.started = False
         self.finished = False
         self.task: asyncio.Task[None] | None = None

@@ -70,6 +70,8 @@ class Session:
         self._grace = grace
         self._leases: dict[Key, Lease] = {}
         self._running = 0
+        self._unheard: set[Lease] = set()
+        """Cancelled and ended; their reports wait until the acknowledgement was heard."""
         self._draining = False
         self._stopping = False
         self._stop = asyncio.Event()
@@ -78,7 +80,9 @@ class Session:
         self._quiet.set()
         template = claim_template(namespace, info, queues, list(agent.handlers))
         self._claims = Claims(link, template, self._free, self._accept)
-        self._heart = Heart(link, namespace, info, self._leases, self._interrupt, self._drain)
+        self._heart = Heart(
+            link, namespace, info, self._leases, self._interrupt, self._drain, self._ack_heard
+        )
         self._logs = LogShipper(control, link, namespace, info.agent_id, self._flushed)
         self._reports = Reports(link, namespace, info.agent_id, self._settled)
         self._on_loop = LoopRunner(loop, info.agent_id, self.finished)
@@ -172,6 +176,7 @@ class Session:
         lease.cause = cause
         lease.cancelled._fire(reason)
         if cause is Cause.LOST:
+            self._unheard.discard(lease)
             self._forget(lease)
         if lease.finished:
             return
@@ -195,6 +200,8 @@ class Session:
                 lease.timer.cancel()
             if self._leases.get(lease.key) is not lease:
                 logger.info("%s attempt %d ended after its lease", *lease.key)
+            elif lease.acknowledged and not lease.ack_heard and lease.cause is Cause.CANCEL:
+                self._unheard.add(lease)
             elif lease.lines:
                 self._logs.flush(lease)
             else:
@@ -203,6 +210,11 @@ class Session:
             self._reports.add(due)
         self._claims.wake()
         self._check_quiet()
+
+    def _ack_heard(self, lease: Lease) -> None:
+        if lease in self._unheard:
+            self._unheard.discard(lease)
+            self._logs.flush(lease)
 
     def _flushed(self, lease: Lease) -> None:
         self._reports.add([lease])
