@@ -138,7 +138,7 @@ def _lease(task_id: str, lease_token: bytes, out: Violations) -> tuple[int, int]
     except ValueError as error:
         out.append(Violation("task_id", str(error)))
         return None
-    return None if proof is None else (number, proof.token)
+    return None if proof is None else (number, proof[0])
 
 
 def _report_item(report: pb.AttemptReport, limit: int, out: Violations) -> ReportItem | None:

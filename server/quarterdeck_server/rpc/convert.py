@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import struct
 from collections import defaultdict
-from typing import NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -27,6 +26,7 @@ from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.states import RUNNING
 
 _TOKEN = struct.Struct(">qI")
+_unpack_token = _TOKEN.unpack
 _MILLION = 1_000_000
 
 
@@ -121,22 +121,17 @@ def _cancellation(out: task_pb2.Cancellation, row: model.Task) -> None:
     set_time(out.escalate_time, cancel.escalate_time)
 
 
-class LeaseProof(NamedTuple):
-    """What the opaque bytes of a lease token say."""
-
-    token: int
-    attempt: int
-    """Unproven; for telling an agent which of its attempts a lost lease was."""
-
-
 def lease_token(token: int, attempt: int) -> bytes:
     """A fencing token as agents carry it."""
     return _TOKEN.pack(token, attempt)
 
 
-def read_lease_token(data: bytes) -> LeaseProof | None:
-    """The content of a lease token; None when the server cannot have made it."""
-    return LeaseProof(*_TOKEN.unpack(data)) if len(data) == _TOKEN.size else None
+def read_lease_token(data: bytes) -> tuple[int, int] | None:
+    """The token and the attempt of a lease token; None when the server cannot have made it.
+
+    The attempt is unproven: it tells an agent which of its attempts a lost lease was, and nothing else.
+    """
+    return _unpack_token(data) if len(data) == _TOKEN.size else None
 
 
 def claimed_task(

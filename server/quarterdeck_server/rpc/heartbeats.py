@@ -72,9 +72,9 @@ class Heartbeats:
         recorded: list[Beat] = []
         for beat in beats:
             proof = convert.read_lease_token(beat.lease_token)
-            lease = None if proof is None else self._find(beat.task_id, proof.token)
+            lease = None if proof is None else self._find(beat.task_id, proof[0])
             if lease is None:
-                lost.append(_lost_directive(beat.task_id, 0 if proof is None else proof.attempt))
+                lost.append(_lost_directive(beat.task_id, 0 if proof is None else proof[1]))
                 continue
             acknowledged = beat.cancel_acknowledged
             progress = _progress(beat.progress, now) if beat.HasField("progress") else None

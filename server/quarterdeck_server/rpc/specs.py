@@ -7,8 +7,6 @@ import math
 from functools import lru_cache
 from typing import Final
 
-from google.protobuf.duration_pb2 import Duration
-
 from quarterdeck.v1 import schedule_pb2, task_pb2
 from quarterdeck_server.engine.commands import Spec
 from quarterdeck_server.engine.ids import decode_task_id
@@ -52,7 +50,9 @@ def task_spec(spec: task_pb2.TaskSpec, index: int, limit: int, out: Violations) 
         _priority(spec, out) if spec.HasField("priority") else _DEFAULT_PRIORITY,
         _run_time(spec, out) if spec.HasField("run_time") else None,
         validate.span(spec.delay, "delay", out) if spec.HasField("delay") else 0,
-        _policy(spec, out),
+        _policy(spec, out)
+        if spec.HasField("retry") or spec.HasField("timeouts") or spec.dependency_policy
+        else None,
         validate.labels(spec.labels, "labels", out),
         _parent(parent, out) if parent else None,
         validate.text(key, "idempotency_key", 256, out) if key else None,
@@ -108,8 +108,6 @@ def _policy(spec: task_pb2.TaskSpec, out: Violations) -> str | None:
     retry = spec.retry.SerializeToString() if spec.HasField("retry") else b""
     timeouts = spec.timeouts.SerializeToString() if spec.HasField("timeouts") else b""
     all_ended = spec.dependency_policy == _ALL_ENDED
-    if not retry and not timeouts and not all_ended:
-        return None
     text, violations = _policy_text(retry, timeouts, all_ended)
     out.extend(violations)
     return text
@@ -139,8 +137,8 @@ def _retry(retry: task_pb2.RetryPolicy, out: Violations) -> Policy:
         out.append(Violation("retry.non_retryable_types", f"expected at most 32, got {len(types)}"))
     for place, kind in enumerate(types[:32]):
         validate.text(kind, f"retry.non_retryable_types[{place}]", 256, out)
-    initial = _optional(retry.initial_backoff, "retry.initial_backoff", out)
-    maximum = _optional(retry.max_backoff, "retry.max_backoff", out)
+    initial = validate.span(retry.initial_backoff, "retry.initial_backoff", out)
+    maximum = validate.span(retry.max_backoff, "retry.max_backoff", out)
     return default._replace(
         max_attempts=validate.number(
             retry.max_attempts, "retry.max_attempts", 1, _MAX_ATTEMPTS, out, default.max_attempts
@@ -154,10 +152,6 @@ def _retry(retry: task_pb2.RetryPolicy, out: Violations) -> Policy:
         jitter=jitter,
         non_retryable_types=types,
     )
-
-
-def _optional(value: Duration, field: str, out: Violations) -> int:
-    return validate.span(value, field, out)
 
 
 def _timeouts(timeouts: task_pb2.Timeouts, policy: Policy, out: Violations) -> Policy:
