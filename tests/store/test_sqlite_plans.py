@@ -1,0 +1,82 @@
+"""What is asked often is found by an index, never by looking at every task."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from quarterdeck_server.engine.filters import TASK_FIELDS, parse
+from quarterdeck_server.engine.model import Task
+from quarterdeck_server.store.sqlite.files import connect
+from quarterdeck_server.store.sqlite.queries import load_queries
+from quarterdeck_server.store.sqlite.reads import _where
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """A database with the newest schema."""
+    opened = connect(tmp_path / "quarterdeck.db")
+    yield opened
+    opened.close()
+
+
+def _plan(connection: sqlite3.Connection, sql: str, count: int) -> list[str]:
+    rows = connection.execute(f"EXPLAIN QUERY PLAN {sql}", [None] * count).fetchall()
+    return [row[3].replace("COVERING INDEX", "INDEX") for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "expected"),
+    [
+        ("ready_of_lane", 4, "SEARCH tasks USING INDEX tasks_ready"),
+        ("tasks_due", 2, "SEARCH tasks USING INDEX tasks_wake"),
+        ("schedules_due", 2, "SEARCH schedules USING INDEX schedules_due"),
+        ("schedule_instants", 3, "SEARCH tasks USING INDEX tasks_instant"),
+        ("running_tasks", 0, "SEARCH tasks USING INDEX tasks_state"),
+        ("tasks_to_prune", 3, "SEARCH tasks USING INDEX tasks_ended"),
+        ("dependents", 1, "SEARCH dependencies USING INDEX dependencies_on"),
+        ("changes_after", 2, "SEARCH changes USING INTEGER PRIMARY KEY"),
+        ("read_instances", 1, "SCAN instances USING INDEX instances_live"),
+        ("prune_requests", 2, "SEARCH requests USING INDEX requests_time"),
+        ("prune_keys", 1, "SEARCH idempotency_keys USING INDEX idempotency_keys_task"),
+        ("children", 1, "SEARCH tasks USING INDEX tasks_parent"),
+        ("attempts_by_token", 1, "SEARCH attempts USING PRIMARY KEY"),
+        ("keys", 1, "SEARCH k USING PRIMARY KEY"),
+        ("requests", 1, "SEARCH r USING PRIMARY KEY"),
+    ],
+)
+def test_a_query_of_the_writer_uses_its_index(
+    connection: sqlite3.Connection, name: str, count: int, expected: str
+) -> None:
+    plan = _plan(connection, load_queries()[name], count)
+    assert any(line.startswith(expected) for line in plan), plan
+    assert not any(line.startswith("SCAN tasks") for line in plan), plan
+
+
+@pytest.mark.parametrize("name", ["ready_of_lane", "tasks_due", "tasks_to_prune"])
+def test_the_index_gives_the_order_too(connection: sqlite3.Connection, name: str) -> None:
+    count = {"ready_of_lane": 4, "tasks_due": 2, "tasks_to_prune": 3}[name]
+    plan = _plan(connection, load_queries()[name], count)
+    assert not any("TEMP B-TREE" in line for line in plan), plan
+
+
+@pytest.mark.parametrize(
+    "states", ["state:running", "state:failed", "state:blocked,scheduled", "state:waiting"]
+)
+def test_a_list_of_rare_states_uses_their_index(
+    connection: sqlite3.Connection, states: str
+) -> None:
+    where, parameters = _where("default", parse(states, TASK_FIELDS), 0)
+    sql = f"SELECT {', '.join(Task._fields)} FROM tasks WHERE {where} ORDER BY id LIMIT 50"
+    plan = _plan(connection, sql, len(parameters))
+    assert any("USING INDEX tasks_state" in line for line in plan), plan
+
+
+def test_a_page_of_all_tasks_follows_the_key(connection: sqlite3.Connection) -> None:
+    where, parameters = _where("default", None, 0)
+    sql = f"SELECT id FROM tasks WHERE {where} AND (id) > (?) ORDER BY id LIMIT 50"
+    plan = _plan(connection, sql, len(parameters) + 1)
+    assert plan == ["SEARCH tasks USING INTEGER PRIMARY KEY (rowid>?)"]
