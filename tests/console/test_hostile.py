@@ -11,6 +11,8 @@ from tests.console.driving import Driver
 from tests.console.fleet import Fleet
 
 from quarterdeck.v1 import payload_pb2, task_pb2
+from quarterdeck_console.model.format import bar
+from quarterdeck_console.model.rows import TaskRow
 from quarterdeck_console.model.text import MAX_LABEL, fit, sanitize, width, wrap
 
 EVIL = {
@@ -135,6 +137,18 @@ async def test_every_section_of_a_task_survives_hostile_text(
                 await driver.ticked()
                 assert_clean(driver, size)
             await driver.press("escape")
+
+
+@pytest.mark.parametrize(
+    ("done", "total"),
+    [(float("nan"), 1.0), (float("inf"), float("inf")), (-5.0, 1.0), (1e308, 1e-308), (5.0, 2.0)],
+)
+def test_an_agents_figures_cannot_break_a_bar(done: float, total: float) -> None:
+    task = task_pb2.Task(id="task_1", state=task_pb2.TASK_STATE_RUNNING)
+    task.progress.done, task.progress.total = done, total
+    row = TaskRow.of(task)
+    assert row.progress_share == -1.0 or 0.0 <= row.progress_share <= 1.0
+    assert len(bar(row.progress_share, 1.0, 20)) == 20
 
 
 async def test_markup_in_a_name_is_shown_and_never_obeyed(console: Open, fleet: Fleet) -> None:

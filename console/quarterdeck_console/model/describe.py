@@ -82,7 +82,7 @@ def progress_lines(task: TaskRow, cells: int) -> list[Line]:
         return []
     if task.progress_share < 0:
         return wrapped_fact("progress", task.progress, cells)
-    share = min(task.progress_share, 1.0)
+    share = task.progress_share
     drawn = fact("progress", Cell(bar(share, 1.0, 20), Tone.RUN), Cell(f" {share:4.0%}"))
     return [drawn, *(wrapped_fact("", task.progress, cells, Tone.DIM) if task.progress else [])]
 
@@ -315,9 +315,10 @@ def timeline(detail: TaskDetail, now: float, cells: int) -> list[Line]:
     whole = max(end - start, 0.001)
 
     def place(since: float, until: float, mark: str) -> tuple[str, str, str]:
-        left = min(room - 1, int((since - start) / whole * room))
-        size_ = max(1, min(room - left, round((until - since) / whole * room)))
-        return " " * left, mark * size_, " " * (room - left - size_)
+        # Clamped: an instant may be unset, or of another clock.
+        left = max(0, min(room - 1, int((since - start) / whole * room)))
+        long = max(1, min(room - left, round((until - since) / whole * room)))
+        return " " * left, mark * long, " " * (room - left - long)
 
     lines: list[Line] = [
         heading(f"timeline  {clock(start)} to {clock(end)}, {duration(whole)}", cells)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -72,6 +73,13 @@ class CancelRow:
         )
 
 
+def _share(done: float, total: float) -> float:
+    """How much is done, 0 to 1; -1.0 when an agent's figures do not say."""
+    if not (math.isfinite(done) and math.isfinite(total)) or total <= 0:
+        return -1.0
+    return max(0.0, min(1.0, done / total))
+
+
 @dataclass(frozen=True, slots=True)
 class TaskRow:
     """One task. Instants are seconds since the epoch, 0.0 when unset."""
@@ -128,7 +136,7 @@ class TaskRow:
             schedule_id=sanitize(task.schedule_id),
             pending=task.pending_dependencies,
             progress=sanitize(progress.message),
-            progress_share=progress.done / progress.total if progress.total > 0 else -1.0,
+            progress_share=_share(progress.done, progress.total),
             failure=FailureRow.of(task.failure) if task.HasField("failure") else None,
             cancel=CancelRow.of(task.cancellation) if task.HasField("cancellation") else None,
             late_reports=task.late_reports,

@@ -83,7 +83,7 @@ def note(task: TaskRow) -> Cell:
             return Cell(task.progress, Tone.DIM)
         return Cell(text, Tone.BAD if task.state == words.FAILED else Tone.DIM)
     if task.state == words.RUNNING and task.progress_share >= 0:
-        share = f"{min(task.progress_share, 1.0):4.0%} "
+        share = f"{task.progress_share:4.0%} "
         return Cell(share + task.progress, Tone.DIM)
     if task.state == words.BLOCKED:
         return Cell(f"waits for {task.pending} tasks", Tone.DIM)
