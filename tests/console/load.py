@@ -17,11 +17,12 @@ import sys
 import time
 from typing import Any
 
+from tests.console.driving import Driver
+from tests.console.fleet import FRAME, Fleet, task_id
+
 from quarterdeck.v1 import task_pb2
 from quarterdeck_console.app import ConsoleApp
 from quarterdeck_console.widgets.livetable import LiveTable
-from tests.console.driving import Driver
-from tests.console.fleet import FRAME, Fleet, task_id
 
 LIMITS = {"cpu_pct": 25.0, "loop_lag_p95_ms": 15.0, "change_on_screen_p95_ms": 200.0}
 PROBE = task_id(1 << 60)
@@ -33,7 +34,9 @@ async def busy_fleet(tasks: int, rate: int) -> None:
     fleet = Fleet()
     now = time.time()
     keys = [
-        fleet.task(random.choice(("digest", "triage", "fetch")), "READY", created=now - number * 0.01)
+        fleet.task(
+            random.choice(("digest", "triage", "fetch")), "READY", created=now - number * 0.01
+        )
         for number in range(tasks)
     ]
     fleet.task("probe", "RUNNING", id=PROBE, created=now + 1_000)
