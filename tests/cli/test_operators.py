@@ -79,7 +79,7 @@ def test_interval_and_once_schedules_are_set(server: ScriptedServer, run: Run) -
     run(*["schedule", "set", "b", "t", "--once", "2026-05-01T08:00:00+02:00"])
     every, once = (request.spec for request in server.asked(ScheduleRequest))
     assert every.interval.seconds == 15
-    assert every.start_time.ToDatetime() == dt.datetime(2026, 1, 1)  # noqa: DTZ001
+    assert every.start_time.ToDatetime(dt.UTC) == dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     assert once.once.ToDatetime(dt.UTC) == dt.datetime(2026, 5, 1, 6, tzinfo=dt.UTC)
 
 

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import grpc
 import pytest
@@ -130,3 +135,31 @@ def test_patience_ends(server: ScriptedServer) -> None:
     assert refused.value.code == ExitCode.UNREACHABLE
     assert 60 <= sum(slept) < 66
     assert slept == sorted(slept)
+
+
+def stderr_of(server: ScriptedServer, folder: Path, *, terminal: bool) -> bytes:
+    """What bulk work writes to stderr: a terminal's, or a pipe's."""
+    file = folder / "tasks.jsonl"
+    file.write_text(lines(*({"name": str(n)} for n in range(3000))))
+    server.on("TaskService/Submit", accept)
+    ours, theirs = os.openpty() if terminal else os.pipe()
+    command = [sys.executable, "-m", "quarterdeck.cli", "task", "submit", "--file", str(file)]
+    with subprocess.Popen(
+        [*command, "--server", server.address], stdout=subprocess.DEVNULL, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        written = b""
+        # A terminal whose other end has closed is an error to read, a pipe is at its end.
+        with contextlib.suppress(OSError):
+            while chunk := os.read(ours, 4096):
+                written += chunk
+        os.close(ours)
+        assert process.wait(30) == 0
+    return written
+
+
+def test_long_work_shows_a_bar_on_a_terminal_and_none_elsewhere(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    assert b"submitting  [####" in stderr_of(server, tmp_path, terminal=True)
+    assert stderr_of(server, tmp_path, terminal=False) == b"3,000 submitted\n"

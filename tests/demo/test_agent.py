@@ -5,14 +5,21 @@ from pathlib import Path
 import pytest
 
 from quarterdeck import Fail
-from quarterdeck.testing import run_task
+from quarterdeck.testing import FakeRun, Server, run_task
+from quarterdeck_server.demo import agent as agent_module
 from quarterdeck_server.demo.agent import agent
 from quarterdeck_server.demo.analysis import UnreadableError
 from quarterdeck_server.demo.repository import History
 from quarterdeck_server.demo.work import (
+    GATHER,
     INSPECT,
+    REPORT,
+    RUN_LABEL,
+    SURVEY,
     Inspected,
     InspectOrder,
+    Surveyed,
+    SurveyOrder,
     inspect_key,
     inspect_order,
 )
@@ -74,3 +81,22 @@ def test_the_key_of_an_inspection_goes_by_path_and_content() -> None:
     keys = {inspect_key("r", path, data) for path in ("a", "b") for data in (b"1", b"2")}
     assert len(keys) == 4
     assert inspect_key("r", "a", b"1") in keys
+
+
+async def test_a_survey_that_is_run_again_submits_nothing_twice(
+    workspace: Workspace, quarterdeck_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUARTERDECK_SERVER", quarterdeck_server.address)
+    monkeypatch.setattr(agent_module, "MOST_DEPENDENCIES", 2)
+    for name in ("a.py", "b.py", "c.py"):
+        workspace.write(name, f"name = {name!r}\n")
+    order = SurveyOrder("r1", str(workspace.folder), "report.md")
+    parent = FakeRun(id=quarterdeck_server.client.submit("nothing"))
+    first = (await run_task(agent, SURVEY, order, type=Surveyed, run=parent)).result
+    # A commit between the two attempts: the files' history, and so the orders, are others now.
+    workspace.commit()
+    again = (await run_task(agent, SURVEY, order, type=Surveyed, run=parent)).result
+    assert first.files == again.files == 3
+    assert first.report == again.report
+    names = [task.name for task in quarterdeck_server.client.list(f"label.{RUN_LABEL}:r1")]
+    assert sorted(names) == [GATHER, GATHER, INSPECT, INSPECT, INSPECT, REPORT]

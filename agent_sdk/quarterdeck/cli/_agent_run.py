@@ -29,13 +29,13 @@ def load(target: str) -> Agent:
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
-        found = importlib.import_module(module_name)
+        found: object = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise
         raise CommandError(f"there is no module {error.name}", ExitCode.USAGE) from error
     for part in name.split("."):
-        found = getattr(found, part, None)  # type: ignore[assignment]
+        found = getattr(found, part, None)
     if not isinstance(found, Agent):
         raise CommandError(f"{target} is no quarterdeck.Agent", ExitCode.USAGE)
     return found

@@ -28,7 +28,16 @@ from quarterdeck.v1.queue_pb2 import Queue
 from quarterdeck.v1.system_service_pb2 import GetServerInfoRequest, GetServerInfoResponse
 
 _PAGE = 1000
-_STATES = ("ready", "running", "scheduled", "blocked", "waiting", "succeeded", "failed")
+_STATES = (
+    "ready",
+    "running",
+    "scheduled",
+    "blocked",
+    "waiting",
+    "succeeded",
+    "failed",
+    "cancelled",
+)
 
 _AGENT_COLUMNS = (
     Column("id", flexible=True),

@@ -65,7 +65,7 @@ def survey(run: quarterdeck.Run, order: SurveyOrder) -> Surveyed:
                 _inspection(order.run, repository, path, language, history.get(path), run.id)
                 for path, language in part
             ]
-            ids += _accepted(client.submit_many(specs))
+            ids += [task_id for task_id, _ in _submit(client, specs)]
             run.progress("submitting inspections", len(ids), len(sources))
         skipped = len(tracked) - len(sources)
         report_id = _submit_report(client, order, skipped, ids, run.id)
@@ -141,9 +141,7 @@ def reinspect(run: quarterdeck.Run, order: ReinspectOrder) -> Reinspected:
         _inspection(order.run, repository, path, language, None, "") for path, language in changed
     ]
     with quarterdeck.Client(timeout=_CALL_TIMEOUT) as client:
-        submitted = client.submit_many(specs) if specs else []
-        _accepted(submitted)
-    new = sum(not item.existed for item in submitted)
+        new = sum(is_new for _, is_new in _submit(client, specs))
     run.log.info(
         "%d files differ from the start, %d of them are inspected again", len(changed), new
     )
@@ -169,39 +167,46 @@ def _inspection(
 def _submit_report(
     client: quarterdeck.Client, order: SurveyOrder, skipped: int, ids: Sequence[str], parent: str
 ) -> str:
-    labels = {RUN_LABEL: order.run}
-    waits_for = list(ids)
-    if len(waits_for) > MOST_DEPENDENCIES:
+    def spec(name: str, given: object, waits_for: Sequence[str], key: str) -> quarterdeck.Spec:
+        options = quarterdeck.TaskOptions(
+            queue=QUEUE,
+            depends_on=waits_for,
+            when_dependencies="ended",
+            labels={RUN_LABEL: order.run},
+            parent=parent,
+            idempotency_key=f"{name}:{order.run}:{key}",
+        )
+        return quarterdeck.Spec(name, given, options)
+
+    if len(ids) > MOST_DEPENDENCIES:
         parts = [ids[n : n + MOST_DEPENDENCIES] for n in range(0, len(ids), MOST_DEPENDENCIES)]
-        waits_for = [
-            client.submit(
-                GATHER, len(part), queue=QUEUE, depends_on=part, when_dependencies="ended",
-                labels=labels, parent=parent, idempotency_key=f"{GATHER}:{order.run}:{number}",
-            )
-            for number, part in enumerate(parts)
-        ]  # fmt: skip
-    return client.submit(
-        REPORT,
-        ReportOrder(order.run, order.folder, order.report, skipped),
-        queue=QUEUE,
-        depends_on=waits_for,
-        when_dependencies="ended",
-        labels=labels,
-        parent=parent,
-        idempotency_key=f"{REPORT}:{order.run}",
-    )
+        gathers = [spec(GATHER, len(part), part, str(n)) for n, part in enumerate(parts)]
+        ids = [task_id for task_id, _ in _submit(client, gathers)]
+    report_order = ReportOrder(order.run, order.folder, order.report, skipped)
+    ((report_id, _),) = _submit(client, [spec(REPORT, report_order, ids, "")])
+    return report_id
 
 
-def _accepted(items: Sequence[quarterdeck.Submitted]) -> list[str]:
-    """The ids of what was submitted.
+def _submit(
+    client: quarterdeck.Client, specs: Sequence[quarterdeck.Spec]
+) -> list[tuple[str, bool]]:
+    """The ids of the tasks, and whether each is new.
+
+    A key that is taken is no error, even by a task with other details: the survey that is run again, or the
+    schedule, has met the same content of the same file.
 
     Raises:
-        ApiError: the first refusal.
+        ApiError: the first other refusal.
     """
-    for item in items:
-        if item.error is not None:
+    found: list[tuple[str, bool]] = []
+    for item in client.submit_many(specs) if specs else ():
+        if item.error is None:
+            found.append((item.task_id, not item.existed))
+        elif item.error.reason == "IDEMPOTENCY_KEY_REUSED":
+            found.append((item.error.metadata["task_id"], False))
+        else:
             raise item.error
-    return [item.task_id for item in items]
+    return found
 
 
 def _latest(tasks: Iterator[quarterdeck.Task]) -> list[quarterdeck.Task]:

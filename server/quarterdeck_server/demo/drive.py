@@ -69,7 +69,7 @@ class Drive:
     """
 
     def __init__(self, server: LocalServer, repository: Repository, report: Path) -> None:
-        self.run = f"{dt.datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"  # noqa: DTZ005
+        self.run = f"{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
         self.report = report.resolve()
         self._server = server
         self._repository = repository
