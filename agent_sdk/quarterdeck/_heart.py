@@ -26,6 +26,7 @@ logger = logging.getLogger("quarterdeck")
 _FIRST_INTERVAL_SECONDS = 5.0
 _LONGEST_WAIT_SECONDS = 30.0
 _MARGIN_SECONDS = 5.0
+_DRAINING_SECONDS = 1.0
 _PROGRESS_SECONDS = 0.5
 _MOST_LEASES = 10_000
 
@@ -66,6 +67,7 @@ class Heart:
         self._ack_heard = ack_heard
         self._loop = asyncio.get_running_loop()
         self._interval: float | None = None
+        self._draining = False
         self.lease_seconds = 0.0
         """How long leases last, as the server said last; 0 before it did."""
         self._news = asyncio.Event()
@@ -110,6 +112,9 @@ class Heart:
             if wait and not news:
                 # Held back by the server as a rule; this is for one that answers at once.
                 interval = self._interval or _FIRST_INTERVAL_SECONDS
+                if self._draining:
+                    # Then it answers all at once, and a cancel must not wait for long.
+                    interval = min(interval, _DRAINING_SECONDS)
                 await asyncio.sleep(max(0.0, started + interval - self._loop.time()))
 
     def _wait(self) -> float:
@@ -167,6 +172,7 @@ class Heart:
         expires = sent + self.lease_seconds
         for lease in leases:
             lease.expires = max(lease.expires, expires)
+        self._draining = response.drain
         self._drain(response.drain)
         return sum(map(self._obey, response.directives)) > 0
 

@@ -30,7 +30,8 @@ _OPTIONS: list[tuple[str, int]] = [
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.min_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 10_000),
+    # Well below a lease: an agent whose network is back must say so in time.
+    ("grpc.max_reconnect_backoff_ms", 3_000),
     ("grpc.max_receive_message_length", 16 << 20),
     ("grpc.max_send_message_length", 16 << 20),
     # Without it both channels would share one connection, and a limit on its streams.

@@ -14,7 +14,7 @@ from grpc import aio
 from quarterdeck._control import Control
 from quarterdeck._lease import Cause, Lease
 from quarterdeck._link import MAX_BATCH_BYTES, Link, backoff
-from quarterdeck._status import error_from_rpc, error_from_status
+from quarterdeck._status import error_from_rpc, error_from_status, is_final
 from quarterdeck.v1.agent_service_pb2 import AppendLogsRequest, LogChunk
 
 logger = logging.getLogger("quarterdeck")
@@ -24,7 +24,6 @@ _CALL_SECONDS = 10.0
 _MOST_CHUNKS = 1_000
 _MOST_LINES = 1_000
 _LINE_OVERHEAD = 40
-_HOPELESS = frozenset({"INVALID_ARGUMENT", "UNIMPLEMENTED", "RESOURCE_EXHAUSTED"})
 
 
 class LogShipper:
@@ -143,7 +142,7 @@ class LogShipper:
                     for _ in chunk.lines:
                         lease.lines.popleft()
                 return
-            if problem.code in _HOPELESS:
+            if is_final(problem):
                 logger.error("log lines of %d tasks were refused: %s", len(leases), problem)
                 for lease in leases:
                     lease.lines.clear()

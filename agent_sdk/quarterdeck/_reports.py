@@ -13,7 +13,7 @@ from quarterdeck import _outcome
 from quarterdeck._errors import ApiError
 from quarterdeck._lease import Cause, Lease
 from quarterdeck._link import MAX_BATCH_BYTES, Link, backoff
-from quarterdeck._status import error_from_rpc, error_from_status
+from quarterdeck._status import error_from_rpc, error_from_status, is_final
 from quarterdeck.v1.agent_service_pb2 import ReportRequest
 from quarterdeck.v1.payload_pb2 import Failure
 
@@ -22,7 +22,6 @@ logger = logging.getLogger("quarterdeck")
 _CALL_SECONDS = 10.0
 _MOST_REPORTS = 1_000
 _IN_FLIGHT = 2
-_REFUSED_WHOLE = frozenset({"INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "OUT_OF_RANGE"})
 
 
 class Reports:
@@ -93,7 +92,7 @@ class Reports:
             problem = await self._try(batch)
             if problem is None:
                 return
-            if problem.code in _REFUSED_WHOLE:
+            if is_final(problem):
                 self._split(batch, problem)
                 return
             failures += 1
@@ -140,7 +139,7 @@ class Reports:
         lost = problem.reason in ("LEASE_LOST", "TASK_NOT_FOUND")
         kind = problem.reason or problem.code
         plain = report is not None and report.failed.failure.type == kind
-        if lost or plain or problem.code not in _REFUSED_WHOLE:
+        if lost or plain or not is_final(problem):
             logger.warning("report of %s attempt %d was refused: %s", task_id, attempt, problem)
             return False
         logger.error("report of %s attempt %d: %s", task_id, attempt, problem)

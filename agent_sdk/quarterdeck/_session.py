@@ -34,8 +34,8 @@ from quarterdeck.v1.agent_service_pb2 import ClaimResponse
 
 logger = logging.getLogger("quarterdeck")
 
-_UNWIND_SECONDS = 5.0
-_KILLED_SECONDS = 1.0
+_UNWIND_SECONDS = 3.0
+_KILLED_SECONDS = 0.5
 _FLUSH_SECONDS = 5.0
 
 

@@ -77,3 +77,14 @@ def error_from_rpc(error: aio.AioRpcError) -> ApiError:
     if code == "UNAVAILABLE":
         text = f"the server cannot be reached: {text}"
     return _CLASSES.get(code, ApiError)(text, code=code)
+
+
+def is_final(error: ApiError) -> bool:
+    """True when the same call would be refused again.
+
+    RESOURCE_EXHAUSTED without a reason is gRPC's own: a message over its size limit. With one
+    it is the server's wish that the caller slows down.
+    """
+    if error.code == "RESOURCE_EXHAUSTED":
+        return not error.reason
+    return error.code in ("INVALID_ARGUMENT", "OUT_OF_RANGE", "UNIMPLEMENTED")

@@ -54,6 +54,7 @@ class FakeServer(AgentServiceServicer):
         self.directives: list[pb.LeaseDirective] = []
         self.drain = False
         self.failures: dict[str, list[tuple[Any, str]]] = {}
+        self.abort_with: dict[str, list[status_pb2.Status]] = {}
         self._ready: list[pb.ClaimedTask] = []
         self._changed = asyncio.Event()
         self._numbers = itertools.count(1)
@@ -127,6 +128,11 @@ class FakeServer(AgentServiceServicer):
             code, message = self.failures[method].pop(0)
             self._touch()
             await context.abort(code, message)
+        if self.abort_with.get(method):
+            status = self.abort_with[method].pop(0)
+            [code] = [known for known in grpc.StatusCode if known.value[0] == status.code]
+            details = ("grpc-status-details-bin", status.SerializeToString())
+            await context.abort(code, status.message, (details,))
 
     async def Claim(self, request: pb.ClaimRequest, context: Any) -> pb.ClaimResponse:
         self.claims.append(request)

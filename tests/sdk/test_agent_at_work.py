@@ -334,6 +334,22 @@ async def test_report_that_is_too_large_becomes_a_failure_and_spares_its_neighbo
     assert (await report_of(fake, small)).HasField("succeeded")
 
 
+async def test_report_is_kept_when_the_server_asks_to_slow_down(
+    fake: FakeServer, fleet: Fleet
+) -> None:
+    agent = quarterdeck.Agent("a")
+
+    @agent.task
+    async def quick(run: quarterdeck.Run) -> int:
+        return 1
+
+    fake.abort_with["Report"] = [refusal(8, "LIMIT_EXCEEDED")]
+    fleet(agent)
+    report = await report_of(fake, fake.give("quick"))
+    assert report.succeeded.result.data == b"1"
+    assert fake.abort_with["Report"] == []
+
+
 async def test_report_of_a_lost_lease_is_dropped(
     fake: FakeServer, fleet: Fleet, caplog: pytest.LogCaptureFixture
 ) -> None:

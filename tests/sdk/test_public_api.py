@@ -55,6 +55,17 @@ def test_run_has_at_most_ten_public_members() -> None:
     assert len(members) <= 10
 
 
+def test_it_works_without_uvloop() -> None:
+    code = (
+        "import sys; sys.modules['uvloop'] = None\n"
+        "import quarterdeck\n"
+        "try: quarterdeck.Client('127.0.0.1:9', timeout=0.1).count()\n"
+        "except quarterdeck.UnavailableError: print('unavailable')"
+    )
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert (run.stdout, run.stderr) == ("unavailable\n", "")
+
+
 def test_import_opens_nothing_and_needs_the_base_dependencies_only() -> None:
     code = (
         "import sys, threading, quarterdeck, quarterdeck.testing;"

@@ -214,7 +214,9 @@ async def test_network_loss_shorter_than_the_lease_loses_nothing(
     await serving
 
 
-async def test_server_restart_in_the_middle_loses_nothing(server: Server) -> None:
+async def test_server_restart_in_the_middle_loses_nothing(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    await asyncio.to_thread(server.start)
     agent = quarterdeck.Agent("patient", slots=2)
     started, finish = asyncio.Event(), asyncio.Event()
 
@@ -239,3 +241,4 @@ async def test_server_restart_in_the_middle_loses_nothing(server: Server) -> Non
         assert await client.count() == {"succeeded": 2}
     stop.set()
     await serving
+    assert await asyncio.to_thread(server.stop) == 0
