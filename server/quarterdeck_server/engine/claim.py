@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from operator import itemgetter
@@ -146,12 +146,20 @@ class Supply:
         return taken
 
 
+def _places(
+    claims: Sequence[Claim], lanes: Sequence[Lane]
+) -> Iterator[tuple[int, Claim, Sequence[Lane]]]:
+    """Give claims with their places one by one: of thousands that wait a group serves a few."""
+    for claim in claims:
+        yield claim.place, claim, lanes
+
+
 def hand_off(
     world: World, waiting: Waiting, profiles: Mapping[Profile, list[Lane]], supply: Supply
 ) -> None:
     """Lease ready tasks to the claims, the longest waiting first, each up to its `max_tasks`."""
     lines = [
-        [(claim.place, claim, lanes) for claim in list(waiting.profiles.get(profile, ()))]
+        _places(list(waiting.profiles.get(profile, ())), lanes)
         for profile, lanes in profiles.items()
     ]
     line = lines[0] if len(lines) == 1 else merge(*lines, key=itemgetter(0))
