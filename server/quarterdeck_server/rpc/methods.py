@@ -7,8 +7,10 @@ generic ones only; the registered path costs 5-15 % more per call.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
 import grpc
@@ -35,10 +37,40 @@ _CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")
 _log: Final = Log(__name__)
 
 
-def service_handler(file: FileDescriptor, servicer: object) -> grpc.GenericRpcHandler:
+class InFlight:
+    """Counts the calls that are being answered."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @contextlib.contextmanager
+    def call(self) -> Iterator[None]:
+        """Count one call for as long as it is being answered."""
+        self._count += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._count -= 1
+            if not self._count:
+                self._idle.set()
+
+    async def wait_idle(self, seconds: float) -> None:
+        """Return once nothing is being answered, or after `seconds`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+
+
+def service_handler(
+    file: FileDescriptor, servicer: object, in_flight: InFlight
+) -> grpc.GenericRpcHandler:
     """Handlers for the one service that a .proto file defines.
 
     Args:
+        in_flight: Counts their calls.
         file: Its descriptor.
         servicer: An object with a coroutine method for every RPC, such as `list_tasks` for
             ListTasks. One that answers with a stream writes encoded messages itself.
@@ -48,30 +80,36 @@ def service_handler(file: FileDescriptor, servicer: object) -> grpc.GenericRpcHa
     for method in service.methods:
         implementation = getattr(servicer, _CAPITAL.sub("_", method.name).lower())
         wrap = _stream if method.server_streaming else _unary
-        handlers[method.name] = wrap(method, implementation)
+        handlers[method.name] = wrap(method, implementation, in_flight)
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
-def _unary(method: MethodDescriptor, implementation: Unary) -> grpc.RpcMethodHandler[Any, Any]:
+def _unary(
+    method: MethodDescriptor, implementation: Unary, in_flight: InFlight
+) -> grpc.RpcMethodHandler[Any, Any]:
     parse = message_factory.GetMessageClass(method.input_type).FromString
 
     async def call(raw: bytes, context: Context) -> bytes:
-        try:
-            return (await implementation(parse(raw), context)).SerializeToString()
-        except Exception as error:
-            return await _refuse(error, method, raw, context)
+        with in_flight.call():
+            try:
+                return (await implementation(parse(raw), context)).SerializeToString()
+            except Exception as error:
+                return await _refuse(error, method, raw, context)
 
     return grpc.unary_unary_rpc_method_handler(call)
 
 
-def _stream(method: MethodDescriptor, implementation: Stream) -> grpc.RpcMethodHandler[Any, Any]:
+def _stream(
+    method: MethodDescriptor, implementation: Stream, in_flight: InFlight
+) -> grpc.RpcMethodHandler[Any, Any]:
     parse = message_factory.GetMessageClass(method.input_type).FromString
 
     async def call(raw: bytes, context: Context) -> None:
-        try:
-            await implementation(parse(raw), context)
-        except Exception as error:
-            await _refuse(error, method, raw, context)
+        with in_flight.call():
+            try:
+                await implementation(parse(raw), context)
+            except Exception as error:
+                await _refuse(error, method, raw, context)
 
     return grpc.unary_stream_rpc_method_handler(call)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 from typing import Any, Final
@@ -22,7 +23,7 @@ from quarterdeck.v1 import (
 from quarterdeck_server.rpc.agents import AgentService
 from quarterdeck_server.rpc.backend import Core
 from quarterdeck_server.rpc.fleet import FleetService
-from quarterdeck_server.rpc.methods import service_handler
+from quarterdeck_server.rpc.methods import InFlight, service_handler
 from quarterdeck_server.rpc.options import server_options
 from quarterdeck_server.rpc.reflection import reflection_pool
 from quarterdeck_server.rpc.schedules import ScheduleService
@@ -41,6 +42,10 @@ _SERVICES: Final[tuple[tuple[FileDescriptor, type[Any]], ...]] = (
 _HEALTH: Final[Any] = health_pb2.DESCRIPTOR
 
 
+_FLUSH: Final = 0.1
+"""Seconds for gRPC to put answers on the wire that handlers have returned."""
+
+
 class BindError(Exception):
     """The address cannot be listened on; the message says why and what to do."""
 
@@ -48,9 +53,15 @@ class BindError(Exception):
 class RpcServer:
     """A running server."""
 
-    def __init__(self, server: grpc.aio.Server, health_servicer: health.aio.HealthServicer) -> None:
+    def __init__(
+        self,
+        server: grpc.aio.Server,
+        health_servicer: health.aio.HealthServicer,
+        in_flight: InFlight,
+    ) -> None:
         self._server = server
         self._health = health_servicer
+        self._in_flight = in_flight
 
     async def set_serving(self, serving: bool) -> None:
         """Say by grpc.health.v1, for the server and for each service, whether calls can succeed."""
@@ -65,7 +76,12 @@ class RpcServer:
     async def stop(self, grace: float) -> None:
         """Take no more calls, let the running ones end for `grace` seconds, then cancel them."""
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(grace)
+        stopping = asyncio.ensure_future(self._server.stop(grace))
+        # gRPC waits for idle connections too, up to 5 s for each client that does not hang up.
+        await self._in_flight.wait_idle(grace)
+        await asyncio.sleep(_FLUSH)
+        await self._server.stop(None)
+        await stopping
 
 
 class _GenericOnly:
@@ -94,8 +110,9 @@ async def start_rpc(core: Core, listen: str) -> tuple[RpcServer, str]:
         BindError: the address is taken or not usable.
     """
     server = grpc.aio.server(options=server_options(core.settings), compression=None)
+    in_flight = InFlight()
     server.add_generic_rpc_handlers(
-        tuple(service_handler(file, service(core)) for file, service in _SERVICES)
+        tuple(service_handler(file, service(core), in_flight) for file, service in _SERVICES)
     )
     generated: Any = _GenericOnly(server)
     health_servicer = health.aio.HealthServicer()
@@ -114,7 +131,7 @@ async def start_rpc(core: Core, listen: str) -> tuple[RpcServer, str]:
         await server.stop(None)
         raise BindError(_why_not(listen))
     await server.start()
-    running = RpcServer(server, health_servicer)
+    running = RpcServer(server, health_servicer, in_flight)
     await running.set_serving(True)
     return running, f"{host}:{port}"
 
