@@ -132,11 +132,8 @@ class Memory:
     def _load_due(self, world: World) -> None:
         due = [t for t in self.tasks.values() if t.wake_at is not None and t.wake_at <= world.now]
         world.due_tasks = [task.id for task in sorted(due, key=lambda t: (t.wake_at, t.id))]
-        world.due_schedules = [
-            key
-            for key, schedule in self.schedules.items()
-            if schedule.next_at is not None and schedule.next_at <= world.now
-        ]
+        rules = [(rule.next_at, key) for key, rule in self.schedules.items() if rule.next_at]
+        world.due_schedules = [key for at, key in sorted(rules) if at <= world.now]
 
     def _prunable(self, state: int, before: int) -> list[Task]:
         waiting = {task.id for task in self.tasks.values() if task.state == BLOCKED}

@@ -1,0 +1,326 @@
+"""A state machine that does to an engine whatever clients, agents, operators and time may do, in groups."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
+
+from quarterdeck_server.engine import commands as c
+from quarterdeck_server.engine.model import Progress, Task
+from quarterdeck_server.engine.policy import Policy
+from quarterdeck_server.engine.states import CANCELLED, ENDED, RUNNING, AgentState
+
+from . import make
+from .bench import Driver
+from .checker import Checker
+from .make import NOW, SECOND
+
+QUEUES = ("default", "other")
+PROFILES = (
+    make.DEFAULT,
+    c.Profile("default", QUEUES, None),
+    c.Profile("default", QUEUES, frozenset({"a"})),
+)
+POLICIES = (
+    None,
+    Policy(max_attempts=1),
+    Policy(max_attempts=2, all_ended=True, initial_backoff=5 * SECOND),
+    Policy(schedule_to_start=20 * SECOND, task_timeout=60 * SECOND),
+    Policy(attempt_timeout=10 * SECOND, stall_timeout=4 * SECOND, max_crashes=1),
+    Policy(non_retryable_types=("Fatal",), cancel_grace=3 * SECOND),
+)
+OUTCOMES = st.sampled_from(
+    [
+        make.succeed(),
+        make.succeed(b"result"),
+        make.fail(),
+        make.fail("Fatal"),
+        make.fail(final=True),
+        make.fail(retry_delay=0),
+        c.StopCancelled(""),
+        c.Release(""),
+    ]
+)
+AGENTS = st.sampled_from(["a1", "a2"])
+
+
+class EngineMachine(RuleBasedStateMachine):
+    """The rules; `make_driver` says what carries them out."""
+
+    tasks: Bundle[int] = Bundle("tasks")
+    leases: Bundle[tuple[int, int]] = Bundle("leases")
+
+    def make_driver(self) -> Driver:
+        """Make an empty engine."""
+        raise NotImplementedError
+
+    @initialize()
+    def begin(self) -> None:
+        """Start empty, with one of two agents known."""
+        self.ids, self.tokens, self.requests = count(1), count(1001), count(1)
+        self.driver = self.make_driver()
+        self.checker = Checker()
+        self.now = NOW
+        self.group: list[c.Command] = []
+        self.keys: dict[str, int] = {}
+        self.run([c.PutAgents([make.agent("a1")])])
+
+    def run(self, commands: list[c.Command], claims: list[c.Claim] | None = None) -> Any:
+        """Carry out a group and hold what became of it against the rules."""
+        group, self.group = [*self.group, *commands], []
+        self.checker.revived = {i for x in group if isinstance(x, c.Retry) for i in x.task_ids}
+        line = make.waiting(claims or [])
+        did = self.driver.run(group, line, self.now)
+        for command, reply in zip(group, did.replies, strict=True):
+            self.check_reply(command, reply)
+        self.checker.follow(did.changes)
+        self.checker.compare(self.driver)
+        return did
+
+    def check_reply(self, command: c.Command, reply: Any) -> None:
+        """What a reply promises."""
+        if isinstance(command, c.Submit):
+            if any(spec.policy == "broken" for spec in command.specs):
+                assert isinstance(reply, ValueError)
+                return
+            for spec, item in zip(command.specs, reply, strict=True):
+                self.check_submitted(spec, item, reply)
+        elif isinstance(command, c.PutSchedule):
+            assert (reply[0].next_at is None) == bool(reply[0].paused)
+        else:
+            assert not isinstance(reply, Exception), reply
+
+    def check_submitted(self, spec: c.Spec, item: c.Submitted, siblings: Any) -> None:
+        """One task for one key, and dependencies as they were asked for."""
+        if item.refusal is not None:
+            return
+        if spec.idempotency_key is not None:
+            held = self.keys.setdefault(spec.idempotency_key, item.task_id)
+            assert held == item.task_id or held not in self.checker.tasks
+            self.keys[spec.idempotency_key] = item.task_id
+        if not item.existed:
+            found = {siblings[-i - 1].task_id if i < 0 else i for i in spec.depends_on}
+            self.checker.depends_on.setdefault(item.task_id, tuple(found))
+
+    @rule(
+        target=tasks,
+        names=st.lists(st.sampled_from("ab"), min_size=1, max_size=4),
+        queue=st.sampled_from(QUEUES),
+        priority=st.integers(4, 6),
+        delay=st.sampled_from([0, 0, 0, 3 * SECOND]),
+        policy=st.sampled_from(POLICIES),
+        data=st.sampled_from([None, b"x", b"y" * 20_000]),
+    )
+    def submit(
+        self,
+        names: list[str],
+        queue: str,
+        priority: int,
+        delay: int,
+        policy: Policy | None,
+        data: bytes | None,
+    ) -> Any:
+        """Submit some tasks now."""
+        specs = [
+            make.spec(
+                queue=queue, name=name, priority=priority, delay=delay, policy=policy, data=data
+            )
+            for name in names
+        ]
+        did = self.run([make.submit(*specs)])
+        return multiple(*(item.task_id for item in did.replies[-1]))
+
+    @rule(
+        target=tasks,
+        parents=st.lists(tasks, min_size=1, max_size=3),
+        policy=st.sampled_from(POLICIES[:3]),
+        chained=st.booleans(),
+    )
+    def submit_dependents(self, parents: list[int], policy: Policy | None, chained: bool) -> Any:
+        """Submit a task that waits, and perhaps one that waits for that."""
+        specs = [make.spec(policy=policy, depends_on=parents, parent_id=parents[0])]
+        if chained:
+            specs.append(make.spec(depends_on=(-1, *parents)))
+        did = self.run([make.submit(*specs)])
+        return multiple(*(item.task_id for item in did.replies[-1] if item.task_id))
+
+    @rule(key=st.sampled_from(["k1", "k2"]), content=st.sampled_from([b"1", b"2"]))
+    def submit_with_key(self, key: str, content: bytes) -> None:
+        """Submit a task that may exist, and one that depends on it."""
+        pair = (make.spec(key=key, content=content), make.spec(depends_on=(-1,)))
+        self.group.append(make.submit(*pair))
+
+    @rule()
+    def submit_twice(self) -> None:
+        """Repeat a request."""
+        request = make.request(f"r{next(self.requests)}")
+        once = make.submit(request=request)
+        did = self.run([once, once])
+        again = self.run([once])
+        assert did.replies[-1] == did.replies[-2] == again.replies[-1]
+
+    @rule()
+    def submit_broken(self) -> None:
+        """A command that fails unexpectedly must fail alone."""
+        self.group.append(make.submit(make.spec()._replace(policy="broken")))
+
+    @rule(
+        target=leases,
+        agents=st.lists(AGENTS, min_size=1, max_size=3),
+        profile=st.sampled_from(PROFILES),
+        size=st.integers(1, 3),
+    )
+    def claim(self, agents: list[str], profile: c.Profile, size: int) -> Any:
+        """Let claims wait, and check that nobody waits beside work that is his."""
+        claims = [make.claim(a, size, profile, place) for place, a in enumerate(agents)]
+        self.run([c.PutAgents([make.agent(a) for a in dict.fromkeys(agents)])], claims)
+        taken = [task for one in claims for task in one.taken]
+        for one in claims:
+            if len(one.taken) < size:
+                self.check_nothing_left(profile)
+        assert taken == sorted(taken, key=lambda t: (-t.priority, t.run_at, t.id))
+        return multiple(*((task.id, task.lease_token or 0) for task in taken))
+
+    def check_nothing_left(self, profile: c.Profile) -> None:
+        """A claim that was not filled has left nothing that it could have had."""
+        for queue in profile.queues:
+            stored = self.driver.queues.get(("default", queue))
+            if stored is not None and not stored.paused:
+                names = {task.name for task in self.checker.ready(queue)}
+                assert not (names if profile.names is None else names & profile.names)
+
+    @rule(lease=leases, outcome=OUTCOMES, now=st.booleans())
+    def report(self, lease: tuple[int, int], outcome: Any, now: bool) -> None:
+        """Report an attempt: the running one, or one that ended long ago."""
+        command = make.report(*lease, outcome)
+        if not now:
+            self.group.append(command)
+            return
+        if self.group:
+            self.run([])
+        before = self.checker.tasks.get(lease[0])
+        ((result,),) = self.run([command]).replies
+        self.check_report(lease[1], before, result)
+
+    def check_report(self, token: int, before: Task | None, result: c.ItemResult) -> None:
+        """A report is accepted with the lease, and without it changes nothing but a counter."""
+        if before is None:
+            assert result.refusal is not None and result.refusal.reason == "TASK_NOT_FOUND"
+            return
+        after = self.checker.tasks[before.id]
+        if before.lease_token == token:
+            assert result.refusal is None and after.state == result.state != RUNNING
+            assert before.cancel is None or after.state in ENDED
+        else:
+            same = before._replace(late_reports=after.late_reports, revision=after.revision)
+            assert after == same, "a stale report changes nothing"
+            late = after.late_reports > before.late_reports
+            assert (result.refusal is not None) or not late
+
+    @rule(lease=leases, delivered=st.booleans(), done=st.floats(0, 1))
+    def beat(self, lease: tuple[int, int], delivered: bool, done: float) -> None:
+        """Say that an attempt goes on, and perhaps that it heard of its cancel."""
+        progress = Progress("on it", done, 1.0, self.now)
+        self.group.append(
+            c.RecordBeats(
+                [c.Beat(*lease, progress, delivered=delivered, acknowledged=not delivered)]
+            )
+        )
+
+    @rule(lease=leases, offset=st.integers(0, 3))
+    def append_logs(self, lease: tuple[int, int], offset: int) -> None:
+        """Send lines, some of them again."""
+        lines = [c.Line(None, "info", "log", str(offset + i)) for i in range(2)]
+        self.group.append(c.AppendLogs("default", [c.LogItem(*lease, offset, lines)]))
+
+    @rule(lease=leases)
+    def lose(self, lease: tuple[int, int]) -> None:
+        """Nobody renewed a lease."""
+        self.group.append(c.Expire([lease]))
+
+    @rule(task_id=tasks, keep=st.booleans())
+    def cancel(self, task_id: int, keep: bool) -> None:
+        """Cancel; the answer says which of cancel and completion won."""
+        (*_, (result,)) = self.run([make.cancel(task_id, keep_children=keep)]).replies
+        task = self.checker.tasks.get(task_id)
+        if task is None:
+            assert result.refusal.reason == "TASK_NOT_FOUND"
+        elif result.refusal is not None:
+            assert result.refusal.reason == "WRONG_STATE" and task.state in ENDED - {CANCELLED}
+        elif task.state not in ENDED:
+            assert task.state == RUNNING and task.cancel is not None
+        elif task.state != CANCELLED:
+            assert not keep, (
+                "a completion that won is not answered with OK, unless for its children"
+            )
+
+    @rule(task_id=tasks)
+    def retry(self, task_id: int) -> None:
+        """Retry, whatever the state."""
+        self.group.append(make.retry(task_id))
+
+    @rule(seconds=st.sampled_from([0.5, 2, 5, 30, 90]))
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass; after the sweep nothing is overdue."""
+        self.run([])
+        self.now += round(seconds * SECOND)
+        reply = self.run([c.Sweep()]).replies[-1]
+        assert reply is None or reply > self.now
+        assert all(t.wake_at is None or t.wake_at > self.now for t in self.checker.tasks.values())
+
+    @rule(queue=st.sampled_from(QUEUES), paused=st.booleans())
+    def pause(self, queue: str, paused: bool) -> None:
+        """Pause or resume a queue."""
+        self.group.append(c.UpdateQueue("default", queue, paused, ""))
+
+    @rule(schedule=st.sampled_from(["s1", "s2"]), seconds=st.integers(2, 9))
+    def schedule(self, schedule: str, seconds: int) -> None:
+        """Create or change a schedule."""
+        self.group.append(c.PutSchedule(make.interval(schedule, seconds)))
+
+    @rule(schedule=st.sampled_from(["s1", "s2"]), act=st.sampled_from("pdt"))
+    def act_on_schedule(self, schedule: str, act: str) -> None:
+        """Pause, delete or trigger a schedule that may exist."""
+        commands: dict[str, c.Command] = {
+            "p": c.PauseSchedule("default", schedule, True),
+            "d": c.DeleteSchedule("default", schedule),
+            "t": c.TriggerSchedule("default", schedule),
+        }
+        self.group.append(commands[act])
+
+    @rule(agent_id=AGENTS, state=st.sampled_from(list(AgentState)))
+    def agent(self, agent_id: str, state: AgentState) -> None:
+        """An agent comes, or its state changes."""
+        self.group.append(c.PutAgents([make.agent(agent_id)]))
+        self.group.append(c.SetAgentState("default", [agent_id], int(state)))
+
+    @rule(age=st.sampled_from([0, 10]))
+    def prune(self, age: int) -> None:
+        """Remove what ended a while ago."""
+        before = self.now - age * SECOND
+        self.group.append(c.Prune(before, before, 0, 1_000_000, 500))
+
+    @precondition(lambda self: len(self.group) > 3)
+    @rule()
+    def flush(self) -> None:
+        """Carry out what was gathered."""
+        self.run([])
+
+    @invariant()
+    def instants_are_unique(self) -> None:
+        """A schedule's instant has one task."""
+        fired = [
+            (t.schedule_id, t.schedule_time) for t in self.checker.tasks.values() if t.schedule_id
+        ]
+        assert len(fired) == len(set(fired))

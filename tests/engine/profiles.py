@@ -1,0 +1,19 @@
+"""How long the state machines run: HYPOTHESIS_PROFILE=nightly for long."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, Phase, settings
+
+_QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+
+_PHASES = [Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink]
+
+_COMMON = settings(deadline=None, suppress_health_check=_QUIET, phases=_PHASES)
+
+SETTINGS = (
+    settings(_COMMON, max_examples=2000, stateful_step_count=50)
+    if os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
+    else settings(_COMMON, max_examples=200, stateful_step_count=40)
+)

@@ -1,0 +1,82 @@
+"""The state machine of the engine, on SQLite, and side by side with the engine on dicts: what differs was not loaded,
+or not written.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis.stateful import rule
+
+from quarterdeck_server.engine.claim import Waiting
+from quarterdeck_server.engine.commands import Claim, Command
+from quarterdeck_server.engine.model import Queue
+from quarterdeck_server.store.base import GroupResult
+
+from ..engine import make
+from ..engine.bench import Driver
+from ..engine.machine import EngineMachine
+from ..engine.memory import Memory
+from ..engine.profiles import SETTINGS
+from ..engine.sqlite import Sqlite
+
+
+def _text(reply: object) -> str:
+    """A reply to compare; counts have no order."""
+    if isinstance(reply, Queue):
+        reply = reply._replace(counts=tuple(sorted(reply.counts)))
+    return str(reply)
+
+
+class Pair(Sqlite):
+    """SQLite, with the same done to dicts."""
+
+    def __init__(self, path: Path) -> None:
+        ids, tokens = count(1), count(1001)
+        super().__init__(path, lambda now: next(ids), lambda: next(tokens))
+        other_ids, other_tokens = count(1), count(1001)
+        self._twin = Memory(lambda now: next(other_ids), lambda: next(other_tokens))
+
+    def run(self, commands: Sequence[Command], waiting: Waiting, now: int) -> GroupResult:
+        """Carry out a group on both."""
+        claims = [claim for line in waiting.profiles.values() for claim in line]
+        twins = [Claim(x.profile, x.agent_id, x.max_tasks, x.place) for x in claims]
+        did = super().run(commands, waiting, now)
+        same = self._twin.run(commands, make.waiting(twins), now)
+        assert [_text(x) for x in did.replies] == [_text(x) for x in same.replies]
+        assert [x.taken for x in claims] == [x.taken for x in twins]
+        assert self.edges == self._twin.edges
+        assert self.keys == self._twin.keys
+        assert self.attempts == self._twin.attempts
+        assert self.results == self._twin.results
+        assert self.logs == sorted(x for x in self._twin.logs if x.task_id in self._twin.tasks)
+        return did
+
+
+class SqliteMachine(EngineMachine):
+    """The engine on one SQLite file."""
+
+    def make_driver(self) -> Driver:
+        """Make an empty database."""
+        self.folder = tempfile.TemporaryDirectory()
+        self.pair = Pair(Path(self.folder.name) / "quarterdeck.db")
+        return self.pair
+
+    @rule()
+    def restart(self) -> None:
+        """What is in memory only is lost, and not missed."""
+        self.pair.restart()
+
+    def teardown(self) -> None:
+        """Remove the file."""
+        if hasattr(self, "pair"):
+            self.pair.close()
+            self.folder.cleanup()
+
+
+SqliteMachine.TestCase.settings = SETTINGS
+TestSqliteMachine = pytest.mark.timeout(3600)(SqliteMachine.TestCase)
