@@ -1,4 +1,5 @@
 """`python -m quarterdeck_server`: the server alone."""
+
 from __future__ import annotations
 
 from quarterdeck_server.cli import server
