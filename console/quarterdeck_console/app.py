@@ -51,6 +51,7 @@ class ConsoleApp(App[None]):
         link: The channel; made when the loop runs.
         acts: What can be done to the fleet.
         frozen: True while nothing is drawn.
+        second: The instant that all ages on the screen are counted to; it moves once a second.
     """
 
     TITLE = "quarterdeck"
@@ -77,6 +78,7 @@ class ConsoleApp(App[None]):
         self.address_label = sanitize(address, 48)
         self.fleet = Fleet()
         self.frozen = False
+        self.second = 0.0
         self.link: Link
         self.acts: Acts
         self._keys = keys or {}
@@ -89,6 +91,7 @@ class ConsoleApp(App[None]):
         """Opens the channel in this loop, and starts to watch and to draw."""
         self.set_keymap(self._keys)
         self.link = Link(self.address, self.fleet.connection)
+        self.second = self.now()
         self.acts = Acts(self.link)
         self._watch = asyncio.create_task(follow(self.link, FleetFeed(self.fleet, self.now)))
         self.set_interval(TICK, self._tick)
@@ -120,9 +123,14 @@ class ConsoleApp(App[None]):
         self._ticks += 1
         second = self._ticks % TICKS_A_SECOND == 0
         if second:
+            self.second = self.now()
             self.fleet.sample()
+        await self.draw(second)
+
+    async def draw(self, second: bool = True) -> None:
+        """Draws what changed on the screen in front; wakes it, and lets the one before rest."""
         front = self.front
-        if front is None or not front.composed:
+        if self._watch is None or front is None or not front.composed:
             return
         if front is not self._shown:
             before, self._shown = self._shown, front

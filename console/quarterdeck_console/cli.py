@@ -6,7 +6,7 @@ import os
 
 import click
 
-DEFAULT_SERVER = "127.0.0.1:7400"
+from quarterdeck.cli._options import connection_options, settings
 
 
 def run(address: str) -> None:
@@ -18,8 +18,6 @@ def run(address: str) -> None:
     Raises:
         click.ClickException: The extra `console` is not installed, or the keymap file is wrong.
     """
-    # Textual draws at 60 frames a second otherwise; the console's own tick is 10.
-    os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
     # Forked children must not inherit gRPC's threads, and nothing here forks.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     try:
@@ -38,15 +36,12 @@ def run(address: str) -> None:
 
 
 @click.command()
-@click.option(
-    "--server",
-    "address",
-    envvar="QUARTERDECK_SERVER",
-    default=DEFAULT_SERVER,
-    show_default=True,
-    metavar="ADDR",
-    help="Where the server listens, as host:port.",
-)
-def console(address: str) -> None:
-    """Show the fleet, live, and act on it."""
-    run(address)
+@connection_options
+@click.pass_context
+def console(ctx: click.Context) -> None:
+    """Show the fleet, live, and act on it.
+
+    Keys: ? lists them, : takes commands, q leaves. Keys of your own stand in
+    ~/.config/quarterdeck/keymap.toml, by the ids that the palette shows.
+    """
+    run(settings(ctx).server)

@@ -85,7 +85,7 @@ class Probe:
                 self.delays.append(time.time() - float(row.progress))
             return strip
 
-        LiveTable.render_line = watched  # type: ignore[method-assign]
+        LiveTable.render_line = watched  # type: ignore[method-assign, assignment]
 
 
 async def loop_lag(lags: list[float]) -> None:

@@ -81,7 +81,7 @@ def test_wide_keeps_every_column() -> None:
 
 def test_column_keys_are_unique() -> None:
     for columns in (TASK_COLUMNS, AGENT_COLUMNS, QUEUE_COLUMNS, SCHEDULE_COLUMNS):
-        keys = [column.key for column in columns]  # type: ignore[attr-defined]
+        keys = [column.key for column in columns]
         assert len(keys) == len(set(keys))
 
 

@@ -41,8 +41,9 @@ class FleetScreen(Screen[None]):
         self.composed = False
 
     def on_mount(self) -> None:
-        """All its widgets are there from now on."""
+        """All its widgets are there from now on; it need not stay empty until the next tick."""
         self.composed = True
+        self.call_after_refresh(self.console_app.draw)
 
     def compose(self) -> ComposeResult:
         """Bars around a body."""
@@ -66,7 +67,7 @@ class FleetScreen(Screen[None]):
 
     def context(self) -> Context:
         """What cells are made from."""
-        return Context(self.console_app.fleet, self.console_app.now())
+        return Context(self.console_app.fleet, self.console_app.second)
 
     @property
     def tab(self) -> str:
