@@ -83,32 +83,40 @@ class Stream:
             if self._call is None:
                 link = await self._core.link()
                 self._call = link.watch.Watch(self._request)
-            try:
-                response = await self._call.read()
-            except aio.AioRpcError as error:
-                await self._pause(error)
-                continue
-            except asyncio.CancelledError:
-                # Cutting a read ends its call.
-                self._call = None
-                if not self._closed:
-                    raise
-                return None
-            if not isinstance(response, WatchResponse):
-                # A normal end without `closing`: go on where it stopped.
-                self._call = None
-                await asyncio.sleep(backoff(1))
-                continue
-            self._failures = 0
-            if response.resume_token:
-                self._request.resume_token = response.resume_token
-            if response.closing:
-                self._call.cancel()
-                self._call = None
-            self._sent += 1
-            self._last = response
-            return response
+            response = await self._read(self._call)
+            if response is not None:
+                self._sent += 1
+                self._last = response
+                return response
         return None
+
+    async def _read(
+        self, call: aio.UnaryStreamCall[WatchRequest, WatchResponse]
+    ) -> WatchResponse | None:
+        """One response of a call; None when the call has ended and another is to be made."""
+        try:
+            response = await call.read()
+        except aio.AioRpcError as error:
+            await self._pause(error)
+            return None
+        except asyncio.CancelledError:
+            # Cutting a read ends its call.
+            self._call = None
+            if not self._closed:
+                raise
+            return None
+        if not isinstance(response, WatchResponse):
+            # A normal end without `closing`: go on where it stopped.
+            self._call = None
+            await asyncio.sleep(backoff(1))
+            return None
+        self._failures = 0
+        if response.resume_token:
+            self._request.resume_token = response.resume_token
+        if response.closing:
+            call.cancel()
+            self._call = None
+        return response
 
     async def close(self) -> None:
         """End the watch."""

@@ -53,6 +53,8 @@ class FakeServer(AgentServiceServicer):
         self.refuse: dict[str, status_pb2.Status] = {}
         self.directives: list[pb.LeaseDirective] = []
         self.drain = False
+        self.hold_first = False
+        """Ready tasks go to repeated claims only, as if the answers to the first ones were lost."""
         self.failures: dict[str, list[tuple[Any, str]]] = {}
         self.abort_with: dict[str, list[status_pb2.Status]] = {}
         self._ready: list[pb.ClaimedTask] = []
@@ -135,20 +137,19 @@ class FakeServer(AgentServiceServicer):
             await context.abort(code, status.message, (details,))
 
     async def Claim(self, request: pb.ClaimRequest, context: Any) -> pb.ClaimResponse:
+        repeated = request.request_id in {claim.request_id for claim in self.claims}
         self.claims.append(request)
         self._touch()
         await self._fail("Claim", context)
         end = asyncio.get_running_loop().time() + request.wait.ToTimedelta().total_seconds()
-        while not self._ready and not self.drain:
+        while not self.drain and not (self._ready and (repeated or not self.hold_first)):
             try:
                 async with asyncio.timeout_at(end):
                     await self._changed.wait()
             except TimeoutError:
                 break
-        tasks, self._ready = (
-            self._ready[: request.max_tasks],
-            self._ready[request.max_tasks :],
-        )
+        most = 0 if self.hold_first and not repeated else request.max_tasks
+        tasks, self._ready = self._ready[:most], self._ready[most:]
         response = pb.ClaimResponse(tasks=tasks, drain=self.drain)
         response.lease_duration.FromMicroseconds(int(self.lease * 1e6))
         for task in response.tasks:
