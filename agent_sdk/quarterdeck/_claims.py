@@ -28,6 +28,7 @@ logger = logging.getLogger("quarterdeck")
 _WAIT_SECONDS = 20.0
 _MARGIN_SECONDS = 10.0
 _MOST_TASKS = 1_000
+MOST_NAMES = 1_000
 _LOOPS = 2
 _SETTLE_SECONDS = 0.2
 _HOPELESS = frozenset({"INVALID_ARGUMENT", "UNIMPLEMENTED", "UNAUTHENTICATED", "PERMISSION_DENIED"})
@@ -162,6 +163,6 @@ def claim_template(
         namespace=namespace,
         agent=info,
         queues=queues,
-        names=names[:_MOST_TASKS],
+        names=names,
         wait=to_duration(_WAIT_SECONDS),
     )

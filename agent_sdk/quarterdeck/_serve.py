@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from quarterdeck._agent import Agent
+from quarterdeck._claims import MOST_NAMES
 from quarterdeck._control import control
 from quarterdeck._environment import Post, post_of, resolve_address, resolve_namespace
 from quarterdeck._errors import DefinitionError
@@ -96,6 +97,8 @@ class _Service:
     ) -> None:
         if not agent.handlers:
             raise DefinitionError(f"{agent.name}: the agent has no handler to serve")
+        if len(agent.handlers) > MOST_NAMES:
+            raise DefinitionError(f"{agent.name}: expected at most {MOST_NAMES} handlers")
         self._agent = agent
         self._address = resolve_address(address)
         self._namespace = resolve_namespace(namespace)

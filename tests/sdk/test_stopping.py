@@ -178,6 +178,23 @@ def test_agent_without_handlers_is_refused() -> None:
         quarterdeck.serve(quarterdeck.Agent("idle"))
 
 
+def test_agent_with_more_handlers_than_a_claim_can_name_is_refused() -> None:
+    agent = quarterdeck.Agent("many")
+    for number in range(1_001):
+        agent.task(name=f"task{number}")(lambda run: None)
+    with pytest.raises(quarterdeck.DefinitionError, match="at most 1000 handlers"):
+        quarterdeck.serve(agent)
+
+
+def test_slots_of_a_pool_that_are_no_number_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUARTERDECK_INSTANCE_ID", "inst_1")
+    monkeypatch.setenv("QUARTERDECK_SLOTS", "many")
+    agent = quarterdeck.Agent("a")
+    agent.task(name="x")(lambda run: None)
+    with pytest.raises(quarterdeck.DefinitionError, match="QUARTERDECK_SLOTS: expected a number"):
+        quarterdeck.serve(agent)
+
+
 async def test_cancelled_directive_does_not_outlive_its_attempt(
     fake: FakeServer, fleet: Fleet
 ) -> None:
