@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from quarterdeck_server.engine.changes import AGENT, DELETED, Change
-from quarterdeck_server.engine.commands import Command, PutAgents, SetAgentState
+from quarterdeck_server.engine.commands import Command, PutAgents, Refusal, SetAgentState
 from quarterdeck_server.engine.model import Agent
 from quarterdeck_server.engine.states import AgentState
 from quarterdeck_server.runtime.clock import Clock
@@ -46,6 +46,7 @@ class AgentRegistry:
         self._execute = execute
         self._wake = wake
         self._pool_of = pool_of
+        self._checked = clock.monotonic()
         self._entries: dict[AgentKey, _Entry] = {}
         self._dirty: dict[AgentKey, Agent] = {}
 
@@ -140,12 +141,24 @@ class AgentRegistry:
 
     async def goodbye(self, namespace: str, agent_id: str) -> None:
         """Note that an agent stops."""
-        self._dirty.pop((namespace, agent_id), None)
-        await self._execute(SetAgentState(namespace, [agent_id], int(AgentState.GONE)))
+        key = (namespace, agent_id)
+        entry = self._entries.get(key)
+        self._dirty.pop(key, None)
+        (result,) = await self._execute(SetAgentState(namespace, [agent_id], int(AgentState.GONE)))
+        if isinstance(result, Refusal) and self._entries.get(key) is entry:
+            # It was never written, so no change will tell that it is gone.
+            self._entries.pop(key, None)
 
     def silent(self) -> list[SetAgentState]:
-        """Return the commands for agents that were not heard of for too long."""
+        """Return the commands for agents that were not heard of for too long.
+
+        As with leases, time in which the server itself was held up does not count.
+        """
         now = self._clock.monotonic()
+        gap, self._checked = now - self._checked, now
+        if gap > self._lost_after / 2:
+            for entry in self._entries.values():
+                entry.contacted += gap
         lost: dict[tuple[str, int], list[str]] = {}
         for (namespace, agent_id), entry in self._entries.items():
             silence = now - entry.contacted

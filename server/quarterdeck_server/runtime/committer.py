@@ -97,6 +97,11 @@ class Committer:
         finally:
             timer.cancel()
 
+    def dismiss(self, namespace: str, agent_id: str) -> None:
+        """Answer an agent's waiting claims with nothing, or with what a running group is giving them."""
+        for claim in self.line.of_agent(namespace, agent_id):
+            self.line.withdraw(claim, busy=self._busy)
+
     def _end_wait(self, claim: Claim) -> None:
         coming = self.available and (bool(self._commands) or self.line.servable)
         self.line.withdraw(claim, busy=self._busy or coming)

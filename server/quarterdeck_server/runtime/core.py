@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from quarterdeck_server.runtime.hub import Hub
 from quarterdeck_server.runtime.leases import LeaseTable
 from quarterdeck_server.runtime.services import LeaseExpirer, Pruner, Recorder, Timers
 from quarterdeck_server.runtime.signals import Signals, wait_for
-from quarterdeck_server.store.base import GroupResult, Store
+from quarterdeck_server.store.base import GroupResult, Store, StoreUnavailable
 
 
 class Core:
@@ -39,7 +40,7 @@ class Core:
             clock,
             settings.lease_duration,
             self.execute,
-            self.leases.wake,
+            self._drained,
             self._pool_of_instance.get,
         )
         self._ends = Signals()
@@ -85,10 +86,15 @@ class Core:
         """Commit the last group and close the store."""
         for service in self._services:
             await service.stop()
-        if self.committer.available:
+        with contextlib.suppress(StoreUnavailable):
             await self._recorder.round()
         await self.committer.stop()
         await self.store.close()
+
+    def _drained(self, namespace: str, agent_id: str) -> None:
+        """Let an agent that is to drain hear of it, and give its waiting claims nothing more."""
+        self.leases.wake(namespace, agent_id)
+        self.committer.dismiss(namespace, agent_id)
 
     def _published(self, commands: Sequence[Command], result: GroupResult) -> None:
         changes = result.changes

@@ -62,6 +62,16 @@ class Line:
             return False
         return profile.names is None or not profile.names.isdisjoint(names)
 
+    def of_agent(self, namespace: str, agent_id: str) -> list[Claim]:
+        """Return an agent's waiting claims."""
+        return [
+            claim
+            for profile, claims in self._profiles.items()
+            if profile.namespace == namespace
+            for claim in claims
+            if claim.agent_id == agent_id
+        ]
+
     def withdraw(self, claim: Claim, *, busy: bool) -> None:
         """End a claim's wait: at once, or after the group that may be giving it something.
 

@@ -148,10 +148,20 @@ class Recorder(Service):
     async def round(self) -> float:
         """Write what was gathered."""
         if self._agents.dirty:
-            await self._execute(self._agents.take_dirty())
+            agents = self._agents.take_dirty()
+            try:
+                await self._execute(agents)
+            except StoreUnavailable:
+                self._agents.give_back(agents)
+                raise
         if self._beats:
-            beats, self._beats = self._beats, {}
-            await self._execute(RecordBeats(list(beats.values())))
+            taken, self._beats = self._beats, {}
+            try:
+                await self._execute(RecordBeats(list(taken.values())))
+            except StoreUnavailable:
+                newer, self._beats = self._beats, taken
+                self.beats(list(newer.values()))
+                raise
         return self._LINGER
 
 
