@@ -197,6 +197,14 @@ class TestSchedules:
         one, two = bench.group(now, now)
         assert one.task_id and two.task_id and one.task_id != two.task_id
 
+    def test_a_trigger_is_never_answered_without_its_task(self, bench: Bench) -> None:
+        trigger = c.TriggerSchedule("default", "tick")
+        put, delete = c.PutSchedule(make.interval()), c.DeleteSchedule("default", "tick")
+        replies = bench.group(put, trigger, delete, put, trigger)
+        replies += bench.group(delete, put, trigger)
+        ids = [reply.task_id for reply in replies if isinstance(reply, c.Submitted)]
+        assert len(set(ids)) == 3 and set(ids) == set(bench.driver.tasks)
+
     def test_a_schedule_that_is_not_there_is_refused(self, bench: Bench) -> None:
         missing: list[c.Command] = [
             c.PauseSchedule("default", "x", True),

@@ -30,6 +30,8 @@ class Needs:
     queues: set[tuple[str, str]] = field(default_factory=set)
     agents: set[tuple[str, str]] = field(default_factory=set)
     schedules: set[tuple[str, str]] = field(default_factory=set)
+    instants: set[tuple[str, str]] = field(default_factory=set)
+    """Schedules of which the instants from now on that have their task are needed."""
     instances: set[str] = field(default_factory=set)
     pools: bool = False
     sweep: int = 0
@@ -82,6 +84,11 @@ def _gather_pools(needs: Needs, command: c.PutPools) -> None:
     needs.pools = True
 
 
+def _gather_trigger(needs: Needs, command: c.TriggerSchedule) -> None:
+    needs.schedules.add((command.namespace, command.schedule_id))
+    needs.instants.add((command.namespace, command.schedule_id))
+
+
 def _gather_sweep(needs: Needs, command: c.Sweep) -> None:
     needs.sweep = max(needs.sweep, command.limit)
 
@@ -113,9 +120,7 @@ _GATHER: dict[type, Callable[[Needs, Any], None]] = {
     c.PauseSchedule: lambda needs, command: needs.schedules.add(
         (command.namespace, command.schedule_id)
     ),
-    c.TriggerSchedule: lambda needs, command: needs.schedules.add(
-        (command.namespace, command.schedule_id)
-    ),
+    c.TriggerSchedule: _gather_trigger,
     c.DeleteSchedule: lambda needs, command: needs.schedules.add(
         (command.namespace, command.schedule_id)
     ),

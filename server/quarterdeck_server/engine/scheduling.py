@@ -107,7 +107,13 @@ def trigger_schedule(world: World, command: TriggerSchedule) -> Submitted:
     schedule = world.schedules.get((command.namespace, command.schedule_id))
     if schedule is None:
         return Submitted(0, refusal=schedule_not_found(command.schedule_id))
-    return Submitted(_create_tasks(world, schedules.trigger(schedule, world.now)))
+    firing = schedules.trigger(schedule, world.now)
+    (instant,) = firing.instants
+    # A schedule of this id that was deleted may have used it.
+    while (schedule.namespace, schedule.id, instant) in world.instants:
+        instant += 1
+    moved = firing.schedule._replace(last_at=instant)
+    return Submitted(_create_tasks(world, Firing(moved, (instant,))))
 
 
 def delete_schedule(world: World, command: DeleteSchedule) -> Refusal | None:

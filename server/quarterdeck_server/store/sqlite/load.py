@@ -68,6 +68,8 @@ class Loader:
             for row in self._by_key("schedules_by_key", needs.schedules):
                 schedule = Schedule._make(row)
                 world.schedules[schedule.namespace, schedule.id] = schedule
+        for namespace, schedule_id in needs.instants:
+            world.instants.update(self.rows("schedule_instants", namespace, schedule_id, world.now))
         if needs.instances:
             for row in self._by_key("instances_by_id", needs.instances):
                 world.instances[row[0]] = Instance._make(row)
