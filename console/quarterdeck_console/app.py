@@ -45,6 +45,7 @@ class ConsoleApp(App[None]):
     Args:
         address: `host:port` of the server. It need not be there yet.
         keys: Keys by action id, over the registry's own.
+        namespace: The tenant that is shown.
 
     Attributes:
         fleet: Everything but tasks, as last heard of.
@@ -69,13 +70,17 @@ class ConsoleApp(App[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012 - Textual's own shape
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012 - Textual's own shape
 
-    def __init__(self, address: str, keys: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, address: str, keys: dict[str, str] | None = None, namespace: str = "default"
+    ) -> None:
         super().__init__()
         self.register_theme(QUARTERDECK)
         self.theme = NAME
         self.animation_level = "none"
         self.address = address
-        self.address_label = sanitize(address, 48)
+        self.namespace = namespace
+        place = address if namespace == "default" else f"{address}/{namespace}"
+        self.address_label = sanitize(place, 48)
         self.fleet = Fleet()
         self.frozen = False
         self.second = 0.0
@@ -90,7 +95,7 @@ class ConsoleApp(App[None]):
     async def on_mount(self) -> None:
         """Opens the channel in this loop, and starts to watch and to draw."""
         self.set_keymap(self._keys)
-        self.link = Link(self.address, self.fleet.connection)
+        self.link = Link(self.address, self.fleet.connection, self.namespace)
         self.second = self.now()
         self.acts = Acts(self.link)
         self._watch = asyncio.create_task(follow(self.link, FleetFeed(self.fleet, self.now)))
@@ -288,13 +293,14 @@ class ConsoleApp(App[None]):
                 return
 
 
-def start(address: str) -> None:
+def start(address: str, namespace: str = "default") -> None:
     """Runs the console until the operator leaves.
 
     Args:
         address: `host:port` of the server; it need not be there yet.
+        namespace: The tenant that is shown.
 
     Raises:
         keymap.KeymapError: The operator's keymap file is wrong.
     """
-    ConsoleApp(address, keymap.load(keymap.default_path())).run()
+    ConsoleApp(address, keymap.load(keymap.default_path()), namespace).run()

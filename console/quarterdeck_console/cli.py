@@ -9,11 +9,12 @@ import click
 from quarterdeck.cli._options import connection_options, settings
 
 
-def run(address: str) -> None:
+def run(address: str, namespace: str = "default") -> None:
     """Runs the console in this terminal until the operator leaves.
 
     Args:
         address: `host:port` of the server. It need not be there yet.
+        namespace: The tenant that is shown.
 
     Raises:
         click.ClickException: The extra `console` is not installed, or the keymap file is wrong.
@@ -30,7 +31,7 @@ def run(address: str) -> None:
             "the console needs its extra: pip install 'quarterdeck[console]'"
         ) from error
     try:
-        start(address)
+        start(address, namespace)
     except KeymapError as error:
         raise click.ClickException(str(error)) from error
 
@@ -44,4 +45,5 @@ def console(ctx: click.Context) -> None:
     Keys: ? lists them, : takes commands, q leaves. Keys of your own stand in
     ~/.config/quarterdeck/keymap.toml, by the ids that the palette shows.
     """
-    run(settings(ctx).server)
+    given = settings(ctx)
+    run(given.server, given.namespace)

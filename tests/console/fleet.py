@@ -157,6 +157,7 @@ class Fleet:
         self.requests: list[Any] = []
         self.expire_tokens = 0
         self.log_wake = asyncio.Event()
+        self.left = asyncio.Event()
         self.port = 0
         self._server: grpc.aio.Server | None = None
         self._numbers = itertools.count(1)
@@ -643,6 +644,7 @@ class _Services(
                 await asyncio.sleep(FRAME)
         finally:
             fleet.watchers.discard(watcher)
+            fleet.left.set()
 
     def _snapshot(self, watcher: Watcher, kinds: list[str]) -> Any:
         answer = watch_service_pb2.WatchResponse(

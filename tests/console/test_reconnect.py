@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from tests.console.conftest import SMALL, Open
 from tests.console.driving import Driver
 from tests.console.fleet import Fleet
@@ -80,4 +82,7 @@ async def test_leaving_ends_every_stream(console: Open, fleet: Fleet) -> None:
         await driver.press("2")
         await driver.shows("0000003r")
         await driver.until(lambda: len(fleet.watchers) == 2)
-    assert not fleet.watchers
+    async with asyncio.timeout(5):
+        while fleet.watchers:
+            fleet.left.clear()
+            await fleet.left.wait()

@@ -48,7 +48,10 @@ class AgentsScreen(StoreScreen[AgentRow]):
     async def try_filter(self, text: str) -> None:
         """Asks for one agent."""
         await self.console_app.link.fleet.ListAgents(
-            fleet_service_pb2.ListAgentsRequest(filter=text, page_size=1), timeout=CALL_TIMEOUT
+            fleet_service_pb2.ListAgentsRequest(
+                namespace=self.console_app.link.namespace, filter=text, page_size=1
+            ),
+            timeout=CALL_TIMEOUT,
         )
 
     def inspect(self, row: AgentRow, cells: int) -> list[Line]:

@@ -44,7 +44,10 @@ class QueuesScreen(StoreScreen[QueueRow], NewTaskAct):
     async def try_filter(self, text: str) -> None:
         """Asks for one queue."""
         await self.console_app.link.fleet.ListQueues(
-            fleet_service_pb2.ListQueuesRequest(filter=text, page_size=1), timeout=CALL_TIMEOUT
+            fleet_service_pb2.ListQueuesRequest(
+                namespace=self.console_app.link.namespace, filter=text, page_size=1
+            ),
+            timeout=CALL_TIMEOUT,
         )
 
     def inspect(self, row: QueueRow, cells: int) -> list[Line]:

@@ -51,7 +51,9 @@ class SchedulesScreen(StoreScreen[ScheduleRow]):
     async def try_filter(self, text: str) -> None:
         """Asks for one schedule."""
         await self.console_app.link.schedules.ListSchedules(
-            schedule_service_pb2.ListSchedulesRequest(filter=text, page_size=1),
+            schedule_service_pb2.ListSchedulesRequest(
+                namespace=self.console_app.link.namespace, filter=text, page_size=1
+            ),
             timeout=CALL_TIMEOUT,
         )
 

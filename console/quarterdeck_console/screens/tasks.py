@@ -122,7 +122,9 @@ class TasksScreen(TableScreen[TaskRow], TaskActs):
 
     async def filter_changed(self) -> Refusal | None:
         """Tries the filter before it replaces the list."""
-        request = task_service_pb2.ListTasksRequest(filter=self.full_filter, page_size=1)
+        request = task_service_pb2.ListTasksRequest(
+            namespace=self.console_app.link.namespace, filter=self.full_filter, page_size=1
+        )
         try:
             await self.console_app.link.tasks.ListTasks(request, timeout=CALL_TIMEOUT)
         except grpc.aio.AioRpcError as error:

@@ -86,7 +86,11 @@ class Acts:
 
         async def call(ids: Sequence[str]) -> Iterable[_Result]:
             request = task_service_pb2.CancelTasksRequest(
-                task_ids=ids, reason=reason, actor=actor(), request_id=uuid.uuid4().hex
+                namespace=self._link.namespace,
+                task_ids=ids,
+                reason=reason,
+                actor=actor(),
+                request_id=uuid.uuid4().hex,
             )
             return (await self._link.tasks.CancelTasks(request, timeout=CALL_TIMEOUT)).results
 
@@ -96,7 +100,9 @@ class Acts:
         """Puts ended tasks back in their queue."""
 
         async def call(ids: Sequence[str]) -> Iterable[_Result]:
-            request = task_service_pb2.RetryTasksRequest(task_ids=ids, request_id=uuid.uuid4().hex)
+            request = task_service_pb2.RetryTasksRequest(
+                namespace=self._link.namespace, task_ids=ids, request_id=uuid.uuid4().hex
+            )
             return (await self._link.tasks.RetryTasks(request, timeout=CALL_TIMEOUT)).results
 
         return await _batched("retried", task_ids, call)
@@ -104,7 +110,9 @@ class Acts:
     async def submit(self, spec: task_pb2.TaskSpec) -> Outcome:
         """Submits one task."""
         outcome = Outcome("submitted")
-        request = task_service_pb2.SubmitRequest(tasks=[spec], request_id=uuid.uuid4().hex)
+        request = task_service_pb2.SubmitRequest(
+            namespace=self._link.namespace, tasks=[spec], request_id=uuid.uuid4().hex
+        )
         try:
             answer = await self._link.tasks.Submit(request, timeout=CALL_TIMEOUT)
         except grpc.aio.AioRpcError as error:
@@ -120,7 +128,9 @@ class Acts:
 
         async def call(queue: str) -> None:
             await self._link.fleet.UpdateQueue(
-                fleet_service_pb2.UpdateQueueRequest(queue=queue, paused=paused, note=actor()),
+                fleet_service_pb2.UpdateQueueRequest(
+                    namespace=self._link.namespace, queue=queue, paused=paused, note=actor()
+                ),
                 timeout=CALL_TIMEOUT,
             )
 
@@ -132,12 +142,16 @@ class Acts:
         async def call(schedule: str) -> None:
             if paused:
                 await self._link.schedules.PauseSchedule(
-                    schedule_service_pb2.PauseScheduleRequest(schedule_id=schedule, note=actor()),
+                    schedule_service_pb2.PauseScheduleRequest(
+                        namespace=self._link.namespace, schedule_id=schedule, note=actor()
+                    ),
                     timeout=CALL_TIMEOUT,
                 )
             else:
                 await self._link.schedules.ResumeSchedule(
-                    schedule_service_pb2.ResumeScheduleRequest(schedule_id=schedule),
+                    schedule_service_pb2.ResumeScheduleRequest(
+                        namespace=self._link.namespace, schedule_id=schedule
+                    ),
                     timeout=CALL_TIMEOUT,
                 )
 
@@ -149,7 +163,7 @@ class Acts:
 
         async def call(schedule: str) -> None:
             request = schedule_service_pb2.TriggerScheduleRequest(
-                schedule_id=schedule, request_id=uuid.uuid4().hex
+                namespace=self._link.namespace, schedule_id=schedule, request_id=uuid.uuid4().hex
             )
             answer = await self._link.schedules.TriggerSchedule(request, timeout=CALL_TIMEOUT)
             made.append(sanitize(answer.task_id))
@@ -163,14 +177,17 @@ class Acts:
 
         async def call(agent: str) -> None:
             await self._link.fleet.DrainAgent(
-                fleet_service_pb2.DrainAgentRequest(agent_id=agent), timeout=CALL_TIMEOUT
+                fleet_service_pb2.DrainAgentRequest(namespace=self._link.namespace, agent_id=agent),
+                timeout=CALL_TIMEOUT,
             )
 
         return await _each("draining", agents, call)
 
     async def preview(self, schedule: str, count: int) -> list[float]:
         """The next instants of a schedule; empty when the server cannot say."""
-        request = schedule_service_pb2.PreviewScheduleRequest(schedule_id=schedule, count=count)
+        request = schedule_service_pb2.PreviewScheduleRequest(
+            namespace=self._link.namespace, schedule_id=schedule, count=count
+        )
         try:
             answer = await self._link.schedules.PreviewSchedule(request, timeout=CALL_TIMEOUT)
         except grpc.aio.AioRpcError:

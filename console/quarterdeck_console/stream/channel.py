@@ -61,11 +61,13 @@ class Link:
 
     Attributes:
         connection: What is known of the server; written here and by the watch of the fleet.
+        namespace: The tenant that every call is about.
         offset: Seconds that the server's clock is ahead of ours; 0.0 when they agree.
     """
 
-    def __init__(self, address: str, connection: Connection) -> None:
+    def __init__(self, address: str, connection: Connection, namespace: str = "default") -> None:
         self.address = address
+        self.namespace = namespace
         self.connection = connection
         self.offset = 0.0
         self.channel = grpc.aio.insecure_channel(address, options=_OPTIONS)

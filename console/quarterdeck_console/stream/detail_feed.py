@@ -29,7 +29,8 @@ async def get_task(link: Link, task_id: str) -> TaskDetail:
         grpc.aio.AioRpcError: There is no such task, or no server.
     """
     answer = await link.tasks.GetTask(
-        task_service_pb2.GetTaskRequest(task_id=task_id), timeout=CALL_TIMEOUT
+        task_service_pb2.GetTaskRequest(namespace=link.namespace, task_id=task_id),
+        timeout=CALL_TIMEOUT,
     )
     return TaskDetail.of(answer)
 
@@ -43,7 +44,7 @@ async def read_logs(
         grpc.aio.AioRpcError: There is no such task, or no server.
     """
     request = task_service_pb2.ReadLogsRequest(
-        task_id=task_id, after_sequence=after, page_size=page
+        namespace=link.namespace, task_id=task_id, after_sequence=after, page_size=page
     )
     request.wait.seconds = wait
     buffer.extend(await link.tasks.ReadLogs(request, timeout=CALL_TIMEOUT + wait))

@@ -155,7 +155,11 @@ class TaskFeed:
     async def _page(self, token: str, rows: int) -> task_service_pb2.ListTasksResponse:
         return await self._link.tasks.ListTasks(
             task_service_pb2.ListTasksRequest(
-                filter=self.filter, order_by=self.order.text, page_size=rows, page_token=token
+                namespace=self._link.namespace,
+                filter=self.filter,
+                order_by=self.order.text,
+                page_size=rows,
+                page_token=token,
             ),
             timeout=CALL_TIMEOUT,
         )
@@ -169,7 +173,9 @@ class TaskFeed:
             await asyncio.sleep(RECOUNT)
 
     async def _count_once(self) -> None:
-        request = task_service_pb2.CountTasksRequest(filter=self.filter)
+        request = task_service_pb2.CountTasksRequest(
+            namespace=self._link.namespace, filter=self.filter
+        )
         self.total = (await self._link.tasks.CountTasks(request, timeout=CALL_TIMEOUT)).total
 
     async def _quietly(self, call: Callable[[], Awaitable[None]]) -> None:

@@ -73,6 +73,7 @@ def _watch(
     link: Link, sink: Sink, token: str
 ) -> grpc.aio.UnaryStreamCall[watch_pb.WatchRequest, watch_pb.WatchResponse]:
     request = watch_pb.WatchRequest(
+        namespace=link.namespace,
         kinds=sink.kinds,
         filter=sink.filter,
         resume_token=token,
