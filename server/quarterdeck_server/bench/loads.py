@@ -48,7 +48,6 @@ class Job:
         agents: Simulated agents of a swarm.
         connections: That they share.
         beat: Seconds between two heartbeats of a simulated agent.
-        mode: Of a watch.
     """
 
     address: str
@@ -63,7 +62,6 @@ class Job:
     agents: int = 0
     connections: int = 1
     beat: float = 10.0
-    mode: str = "every_change"
 
 
 def say(answer: dict[str, Any]) -> None:
@@ -79,17 +77,8 @@ async def told_to_begin() -> None:
         sys.exit(1)
 
 
-async def submit_sequential(job: Job) -> Figures:
-    """One task after the other, each awaited."""
-    return await _submit_singly(job)
-
-
-async def submit_concurrent(job: Job) -> Figures:
-    """Many coroutines, each awaiting single submits."""
-    return await _submit_singly(job)
-
-
-async def _submit_singly(job: Job) -> Figures:
+async def submit_singly(job: Job) -> Figures:
+    """One coroutine or many, each awaiting single submits."""
     async with quarterdeck.AsyncClient(job.address, NAMESPACE) as client:
         await client.server_info()
         await told_to_begin()
@@ -156,7 +145,7 @@ async def watch(job: Job) -> Figures:
     """From a change's commit to its arrival, for tasks that another process submits."""
     times: list[float] = []
     async with quarterdeck.AsyncClient(job.address, NAMESPACE) as client:
-        changes = client.watch(["task"], filter=f"queue:{job.queue}", mode=_mode(job.mode))
+        changes = client.watch(["task"], filter=f"queue:{job.queue}")
         first = asyncio.ensure_future(anext(changes))
         # The stream is up before the first submit: calls of one process reach the server in order.
         await client.server_info()
@@ -170,10 +159,6 @@ async def watch(job: Job) -> Figures:
             change = await anext(changes)
         await changes.close()
     return percentiles(times[min(_WARM_UP, len(times) // 2) :])
-
-
-def _mode(text: str) -> Any:
-    return text
 
 
 def agent(job: Job) -> Figures:
@@ -224,8 +209,7 @@ async def swarm(job: Job) -> Figures:
 
 AGENTS: dict[str, Callable[[Job], Figures]] = {"agent": agent, "agent_timing": agent_timing}
 ROLES: dict[str, Callable[[Job], Awaitable[Figures]]] = {
-    "submit_sequential": submit_sequential,
-    "submit_concurrent": submit_concurrent,
+    "submit_singly": submit_singly,
     "submit_bulk": submit_bulk,
     "submit_paced": submit_paced,
     "watch": watch,

@@ -31,12 +31,12 @@ async def _submit(lab: Lab, role: str, tasks: int, parallel: int) -> Figures:
 
 async def submit_sequential(lab: Lab) -> Figures:
     """One submit after the other."""
-    return await _submit(lab, "submit_sequential", 5_000, 1)
+    return await _submit(lab, "submit_singly", 5_000, 1)
 
 
 async def submit_concurrent_50(lab: Lab) -> Figures:
     """50 coroutines, each awaiting single submits."""
-    return await _submit(lab, "submit_concurrent", 50_000, 50)
+    return await _submit(lab, "submit_singly", 50_000, 50)
 
 
 async def submit_bulk(lab: Lab) -> Figures:
