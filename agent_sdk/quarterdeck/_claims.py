@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("quarterdeck")
 
-_WAIT_SECONDS = 20.0
+_WAIT_SECONDS = 30.0
 _MARGIN_SECONDS = 10.0
 _MOST_TASKS = 1_000
 MOST_NAMES = 1_000

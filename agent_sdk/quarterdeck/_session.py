@@ -123,7 +123,10 @@ class Session:
     def _free(self) -> int:
         if self._draining or self._stopping:
             return 0
-        return self._info.slots - self._running
+        # A slot is free when its handler has ended; the report may still be on its way. So that a slow
+        # server is not handed ever more, no more than twice the slots are held.
+        slots = self._info.slots
+        return min(slots - self._running, 2 * slots - len(self._leases))
 
     def _accept(self, response: ClaimResponse) -> None:
         lease_seconds = from_duration(response.lease_duration)
@@ -222,6 +225,7 @@ class Session:
     def _settled(self, leases: list[Lease]) -> None:
         for lease in leases:
             self._forget(lease)
+        self._claims.wake()
 
     def _forget(self, lease: Lease) -> None:
         if self._leases.get(lease.key) is lease:
