@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from quarterdeck_server.bench.cli import NAMES, bench
+from quarterdeck_server.bench.cli import NAMES, TERMINATED, bench
 from quarterdeck_server.bench.scenarios import SCENARIOS
 
 _FIGURES = {
@@ -103,3 +106,17 @@ def test_people_get_a_table(tmp_path: Path) -> None:
     heading, row = out.splitlines()[-2:]
     assert "tasks/s" in heading
     assert row.startswith("submit_bulk")
+
+
+def test_sigterm_ends_everything_that_was_started(tmp_path: Path) -> None:
+    code = "from quarterdeck_server.bench.cli import bench; bench()"
+    arguments = ["--scenario", "latency", "--data", str(tmp_path)]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert "latency" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == TERMINATED
+    # The server holds its directory as long as it lives, and would have written to it again.
+    assert list(tmp_path.iterdir()) == []

@@ -22,6 +22,9 @@ NAMES = (
     "restart",
 )
 
+TERMINATED = 143
+"""The exit code after SIGTERM, as shells have it: 128 and the signal's number."""
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
@@ -100,6 +103,8 @@ def bench(
             settings = run.settings(options, folder, fsync_delay, repeat)
             work = run.run_scenarios(chosen, options, folder, repeat, tell)
             results = asyncio.run(work)
+        except asyncio.CancelledError:
+            raise SystemExit(TERMINATED) from None
         except BenchError as error:
             raise click.ClickException(str(error)) from error
     if as_json:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -35,7 +37,11 @@ async def run_scenarios(
 
     Raises:
         BenchError: One cannot be measured.
+        CancelledError: SIGTERM came; everything that was started has ended.
     """
+    own = asyncio.current_task()
+    assert own is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, own.cancel)
     results = {}
     for name in names:
         tell(name)
