@@ -123,10 +123,8 @@ class Session:
     def _free(self) -> int:
         if self._draining or self._stopping:
             return 0
-        # A slot is free when its handler has ended; the report may still be on its way. So that a slow
-        # server is not handed ever more, no more than twice the slots are held.
-        slots = self._info.slots
-        return min(slots - self._running, 2 * slots - len(self._leases))
+        # A slot is free once the report was answered: until then the server counts the task as running.
+        return self._info.slots - len(self._leases)
 
     def _accept(self, response: ClaimResponse) -> None:
         lease_seconds = from_duration(response.lease_duration)
