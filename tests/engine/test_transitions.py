@@ -366,6 +366,21 @@ class TestCancelOfARunningTask:
         bench.do(make.cancel(root))
         assert [bench.task(x).state for x in (child, grandchild)] == [CANCELLED, CANCELLED]
 
+    def test_parents_in_a_circle_are_each_cancelled_once(self, bench: Bench) -> None:
+        # A parent need not exist yet, and ids can be guessed.
+        first = bench.one()
+        upper = bench.one(make.spec(parent_id=first + 2))
+        lower = bench.one(make.spec(parent_id=upper))
+        assert (upper, lower) == (first + 1, first + 2)
+        bench.do(make.cancel(upper))
+        assert [bench.task(x).state for x in (first, upper, lower)] == [READY, CANCELLED, CANCELLED]
+
+    def test_a_child_in_another_namespace_is_not_cancelled(self, bench: Bench) -> None:
+        root = bench.one()
+        (other,) = bench.do(c.Submit("other", [make.spec(parent_id=root)]))
+        bench.do(make.cancel(root))
+        assert bench.task(other.task_id).state == READY
+
 
 class TestBackoff:
     """min(max, initial * factor ^ (attempt - 1)), spread by the jitter."""

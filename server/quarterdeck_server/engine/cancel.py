@@ -37,16 +37,23 @@ def _request(world: World, task: Task, command: Cancel) -> None:
 
 
 def _cancel_children(world: World, command: Cancel, task_id: int) -> int:
-    """Request cancels of all that a task submitted, to any depth; return of how many."""
+    """Request cancels of all that a task submitted, to any depth; return of how many.
+
+    Whoever submits a task names its parent, so parents may stand in a circle, and a child in another namespace.
+    """
     count = 0
+    seen = {task_id}
     pending = list(world.children.get(task_id, ()))
     while pending:
-        child = world.tasks.get(pending.pop())
-        if child is not None:
-            if child.state not in ENDED:
-                _request(world, child, command)
-                count += 1
-            pending.extend(world.children.get(child.id, ()))
+        child_id = pending.pop()
+        child = world.tasks.get(child_id)
+        if child is None or child_id in seen or child.namespace != command.namespace:
+            continue
+        seen.add(child_id)
+        if child.state not in ENDED:
+            _request(world, child, command)
+            count += 1
+        pending.extend(world.children.get(child_id, ()))
     return count
 
 
