@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Sequence
 from typing import Final
 
 from quarterdeck.v1 import agent_pb2
@@ -26,15 +24,15 @@ _MAX_QUEUES = 64
 _MAX_NAMES = 1000
 _MAX_SLOTS = 1_000_000
 _ACTIVE = int(AgentState.ACTIVE)
+_TASK_OVERHEAD = 1024
+"""Bytes of a task in an answer beside its input and labels, at most: ids, names, times."""
 
 _log: Final = Log(__name__)
 
 Taken = list[tuple[Task, Claimed]]
 
 
-def read_agent(
-    namespace: str, info: agent_pb2.AgentInfo, queues: Sequence[str], out: Violations
-) -> Agent:
+def read_agent(namespace: str, info: agent_pb2.AgentInfo, out: Violations) -> Agent:
     """An agent as it describes itself; what only the server knows is zero or None."""
     return Agent(
         namespace=namespace,
@@ -45,7 +43,7 @@ def read_agent(
         pid=validate.number(info.pid, "agent.pid", 0, 2**63 - 1, out),
         slots=validate.number(info.slots, "agent.slots", 0, _MAX_SLOTS, out),
         labels=validate.labels(info.labels, "agent.labels", out),
-        queues=json.dumps(queues),
+        queues="[]",
         instance_id=validate.text(info.instance_id, "agent.instance_id", 256, out) or None,
         pool=None,
         state=_ACTIVE,
@@ -169,7 +167,7 @@ def _read(request: pb.ClaimRequest) -> tuple[Claim, Agent, float]:
         validate.name(name, f"names[{place}]", out)
     max_tasks = validate.number(request.max_tasks, "max_tasks", 1, _MAX_TASKS, out, default=1)
     validate.text(request.request_id, "request_id", validate.MAX_REQUEST_ID, out)
-    agent = read_agent(namespace, request.agent, queues[:_MAX_QUEUES], out)
+    agent = read_agent(namespace, request.agent, out)
     wait = wait_of(request.wait, out)
     validate.refuse(out)
     profile = Profile(namespace, tuple(queues), names or None)
@@ -179,8 +177,10 @@ def _read(request: pb.ClaimRequest) -> tuple[Claim, Agent, float]:
 def _fitting(taken: Taken) -> int:
     """How many of the tasks fit into one answer, at least one."""
     size = 0
-    for count, (_, lease) in enumerate(taken):
+    for count, (task, lease) in enumerate(taken):
+        size += _TASK_OVERHEAD
         size += 0 if lease.input is None else len(lease.input.data)
+        size += 0 if task.labels is None else len(task.labels.encode())
         if size > validate.MAX_ANSWER and count:
             return count
     return len(taken)

@@ -33,7 +33,7 @@ class Heartbeats:
         core = self._core
         out: Violations = []
         namespace = validate.namespace_of(request.namespace)
-        agent = read_agent(namespace, request.agent, (), out)
+        agent = read_agent(namespace, request.agent, out)
         wait = wait_of(request.wait, out)
         validate.refuse(out)
         validate.batch(len(request.leases), "leases", MAX_LEASES)

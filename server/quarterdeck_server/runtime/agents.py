@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from quarterdeck_server.engine.changes import AGENT, DELETED, Change
@@ -21,13 +22,19 @@ GONE_AFTER = 600.0
 AgentKey = tuple[str, str]
 
 
+@lru_cache(maxsize=1024)
+def _listed(queues: tuple[str, ...]) -> str:
+    return json.dumps(queues)
+
+
 class _Entry:
     __slots__ = ("contacted", "row", "written")
 
     def __init__(self, row: Agent, now: float) -> None:
         self.row = row
         self.contacted = now
-        self.written = now
+        # Agents that came together are written at different times from now on.
+        self.written = now - CONTACT_WRITTEN * (hash(row.id) % 1000) / 1000
 
 
 class AgentRegistry:
@@ -74,7 +81,7 @@ class AgentRegistry:
             return False
         entry.contacted = now
         row = entry.row
-        listed = json.dumps(list(queues)) if queues else row.queues
+        listed = _listed(tuple(queues)) if queues else row.queues
         same = (row.name, row.version, row.slots, row.labels, row.queues) == (
             info.name,
             info.version,
@@ -99,7 +106,7 @@ class AgentRegistry:
     def _first(self, info: Agent, queues: Sequence[str]) -> Agent:
         wall = self._clock.now()
         return info._replace(
-            queues=json.dumps(list(queues)),
+            queues=_listed(tuple(queues)),
             pool=self._pool_of(info.instance_id) if info.instance_id else None,
             state=int(AgentState.ACTIVE),
             running=0,

@@ -108,6 +108,8 @@ def connect(database: Path) -> sqlite3.Connection:
     """
     new = not database.exists()
     try:
+        # SQLite gives its side files the mode of the database.
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(
             database, isolation_level=None, cached_statements=512, check_same_thread=False
         )
@@ -117,13 +119,12 @@ def connect(database: Path) -> sqlite3.Connection:
         except BaseException:
             connection.close()
             raise
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise StoreError(
             f"database {database}: {error}; if the disk is full or read-only mend that, "
             "if the file is damaged restore a backup"
         ) from error
     if new:
-        database.chmod(0o600)
         _sync_directory(database.parent)
     return connection
 
