@@ -15,6 +15,7 @@ from quarterdeck_server.runtime.clock import ManualClock
 
 from ..engine import make
 from ..engine.bench import Bench
+from ..engine.make import NOW
 from ..engine.memory import Memory
 
 LOST_AFTER = 30.0
@@ -81,12 +82,19 @@ async def test_a_new_agent_is_written_at_its_first_contact(server: Server) -> No
 async def test_contact_alone_is_written_now_and_then(server: Server) -> None:
     server.contact()
     await server.write()
-    for _ in range(int(CONTACT_WRITTEN) - 1):
+    for _ in range(int(CONTACT_WRITTEN)):
         server.clock.advance(1)
         server.contact()
+    await server.write()
+    assert server.row.last_contact_time > NOW, "soon, so that those who came together spread"
+    server.contact(slots=2)
+    await server.write()
+    for _ in range(int(CONTACT_WRITTEN) - 1):
+        server.clock.advance(1)
+        server.contact(slots=2)
     assert not server.registry.dirty
     server.clock.advance(1)
-    server.contact()
+    server.contact(slots=2)
     await server.write()
     assert server.row.last_contact_time == server.clock.now()
 
