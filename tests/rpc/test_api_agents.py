@@ -98,6 +98,15 @@ async def test_a_claim_gives_back_what_its_answer_has_no_room_for(api: Api) -> N
     assert second.tasks[0].task_id not in {task.task_id for task in first.tasks}
 
 
+async def test_labels_count_for_what_an_answer_has_room_for(api: Api) -> None:
+    labels = {f"{number:02}" + "é" * 100: "é" * 256 for number in range(64)}
+    await api.submit(*(spec(labels=labels) for _ in range(100)))
+    first = await api.claim(max_tasks=100)
+    assert 10 < len(first.tasks) < 100
+    second = await api.claim_one("agent-2")
+    assert second.task_id not in {task.task_id for task in first.tasks}
+
+
 async def test_a_heartbeat_renews_and_says_what_is_lost(api: Api) -> None:
     await api.submit(spec(), spec())
     mine, done = (await api.claim()).tasks
