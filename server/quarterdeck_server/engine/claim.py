@@ -76,15 +76,28 @@ def eligible(
     return {profile: lanes for profile, lanes in found.items() if lanes}
 
 
+def ready_counts(world: World, lanes: Iterable[Lane]) -> dict[Lane, int]:
+    """Return how many tasks of each lane are ready, counting each queue once: it may have thousands of lanes."""
+    queues: dict[tuple[str, str], dict[str, int]] = {}
+    counts: dict[Lane, int] = {}
+    for lane in lanes:
+        key = (lane.namespace, lane.queue)
+        if key not in queues:
+            queues[key] = world.ready_count(key)
+        counts[lane] = queues[key].get(lane.name, 0)
+    return counts
+
+
 def demand(
     world: World, waiting: Waiting, profiles: Mapping[Profile, list[Lane]]
 ) -> dict[Lane, int]:
     """Return how many tasks of each lane the waiting claims could take together, at most."""
     wanted: dict[Lane, int] = {}
+    counts = ready_counts(world, (lane for lanes in profiles.values() for lane in lanes))
     for profile, lanes in profiles.items():
         claims = list(waiting.profiles.get(profile, ()))
         for lane in lanes:
-            ready = world.ready_count((lane.namespace, lane.queue))[lane.name]
+            ready = counts[lane]
             already = wanted.get(lane, 0)
             for claim in claims:
                 if already >= ready:
@@ -127,10 +140,9 @@ class Supply:
             del tasks[-limit:]
         else:
             taken = []
-            heads = merge(
-                *([(order(t), t, tasks) for t in reversed(tasks)] for _, tasks in stocked)
-            )
-            for _, task, _tasks in heads:
+            # Generators: of thousands in line a claim takes a few.
+            heads = merge(*(((order(t), t) for t in reversed(tasks)) for _, tasks in stocked))
+            for _, task in heads:
                 if len(taken) == limit:
                     break
                 taken.append(task)

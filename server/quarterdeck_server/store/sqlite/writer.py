@@ -15,6 +15,7 @@ from quarterdeck_server.engine.claim import (
     fresh,
     hand_off,
     order,
+    ready_counts,
     served_queues,
 )
 from quarterdeck_server.engine.commands import Command, Prune, Sweep
@@ -175,8 +176,9 @@ class Writer:
         if not wanted:
             return {}
         lanes = fresh(world, wanted)
+        ready = ready_counts(world, wanted)
         for lane, count in wanted.items():
-            if len(lanes[lane]) < world.ready_count(lane[:2])[lane.name]:
+            if len(lanes[lane]) < ready[lane]:
                 lanes[lane] = self._with_stored(world, lane, count, lanes[lane])
         hand_off(world, waiting, profiles, Supply(lanes))
         inputs = {i: world.inputs[i] for i in world.claimed if i in world.inputs}
