@@ -21,7 +21,7 @@ from quarterdeck_server.engine.claim import (
     served_queues,
 )
 from quarterdeck_server.engine.commands import Claim, Command, Sweep
-from quarterdeck_server.engine.decide import decide, gather, settle_before
+from quarterdeck_server.engine.decide import decide, finished, gather, settle_before
 from quarterdeck_server.engine.dependencies import open_edges, settle
 from quarterdeck_server.engine.model import Agent, Attempt, LogRow, Payload, Queue, Task
 from quarterdeck_server.engine.schedules import Schedule
@@ -97,6 +97,8 @@ class Memory:
         for index, command in enumerate(commands):
             if isinstance(command, Sweep):
                 replies[index] = self.next_wake()
+            else:
+                replies[index] = finished(world, command, replies[index])
         return Group(replies, world.changes, world.claims)
 
     def _load(self, world: World, commands: Sequence[Command]) -> None:

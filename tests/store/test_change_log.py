@@ -206,3 +206,37 @@ async def test_pruning_is_bounded(desk: Desk) -> None:
     later = desk.now + SECOND
     assert await desk.do(c.Prune(later, later, 0, 1000, limit=4)) == 4
     assert await desk.store.count_tasks("default", None, NOW) == {6: 6}
+
+
+async def test_a_full_portion_of_any_kind_says_that_more_may_be_left(desk: Desk) -> None:
+    for place in range(5):
+        await desk.do(make.submit(request=make.request(f"r{place}")))
+    old = c.Prune(0, 0, desk.now + SECOND, 1000, limit=2)
+    assert await desk.do(old) == 2
+    desk.now += 2 * 86_400 * SECOND
+    assert await desk.do(c.Prune(0, 0, 0, 10_000, limit=5)) == 5
+
+
+async def test_a_clock_that_jumps_makes_no_gap_in_the_log(desk: Desk) -> None:
+    ahead = desk.now + 100 * SECOND
+    for now in (ahead, desk.now, desk.now, ahead):
+        desk.now = now
+        await desk.submit(make.spec())
+    await desk.prune(ended=0, changes_before=ahead)
+    kept = await desk.store.changes_after(6, 100)
+    assert kept is not None and [x.revision for x in kept] == [7, 8]
+    assert await desk.store.changes_after(5, 100) is None
+
+
+async def test_what_a_command_answers_is_the_row_of_the_log(desk: Desk) -> None:
+    await desk.do(c.PutAgents([make.agent()]))
+    result = await desk.group(
+        c.UpdateQueue("default", "default", True, "stop"),
+        c.SetAgentState("default", ["a1", "nobody"], int(AgentState.DRAINING)),
+        make.submit(make.spec()),
+    )
+    rows = {(change.kind, change.revision): change.row for change in result.changes}
+    queue, (agent, refusal), _ = result.replies
+    assert rows[log.QUEUE, queue.revision] == queue and queue.counts
+    assert rows[log.AGENT, agent.revision] == agent
+    assert refusal.reason == "AGENT_NOT_FOUND"

@@ -193,7 +193,10 @@ class Sweep:
 
 @dataclass(slots=True, frozen=True)
 class Prune:
-    """Remove a bounded number of ended tasks older than their retention. Answered with how many were removed."""
+    """Remove a bounded number of each kind of what is older than its retention.
+
+    Answered with how many were removed of the kind of which most were: `limit` means that there may be more.
+    """
 
     ended_before: int
     failed_before: int

@@ -160,6 +160,18 @@ def settle_before(command: c.Command) -> bool:
     return isinstance(command, c.Retry)
 
 
+def finished(world: World, command: c.Command, reply: Any) -> Any:
+    """Return the reply of a command with the rows that `world.finish` made: it counts and gives revisions."""
+    if isinstance(command, c.UpdateQueue):
+        return world.queues[command.namespace, command.queue]
+    if isinstance(command, c.SetAgentState):
+        return [
+            row if isinstance(row, c.Refusal) else world.agents[row.namespace, row.id]
+            for row in reply
+        ]
+    return reply
+
+
 def decide(world: World, command: c.Command) -> Any:
     """Carry out one command on the World and return its reply.
 

@@ -203,8 +203,11 @@ DELETE FROM requests WHERE (namespace, method, request_id) IN
   (SELECT namespace, method, request_id FROM requests WHERE time < ? ORDER BY time LIMIT ?)
 
 -- name: prune_changes
-DELETE FROM changes WHERE last_revision IN
-  (SELECT last_revision FROM changes WHERE time < ?1 OR last_revision <= ?2 ORDER BY last_revision LIMIT ?3)
+-- Of the oldest, all up to the last that is too old: a log that begins somewhere has no gaps, however the clock jumps.
+DELETE FROM changes WHERE last_revision <= (
+  SELECT max(last_revision) FROM (SELECT last_revision, time FROM changes ORDER BY last_revision LIMIT ?3)
+  WHERE time < ?1 OR last_revision <= ?2
+)
   -- The newest stays: it is what revisions go on from.
   AND last_revision < (SELECT max(last_revision) FROM changes)
 

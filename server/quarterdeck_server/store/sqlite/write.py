@@ -119,8 +119,12 @@ def _counts(world: World) -> list[tuple[Any, ...]]:
     return rows
 
 
-def prune(connection: sqlite3.Connection, world: World, command: Prune) -> None:
-    """Remove the pruned tasks with all that belongs to them, and old entries of what else is kept for a time."""
+def prune(connection: sqlite3.Connection, world: World, command: Prune) -> int:
+    """Remove the pruned tasks with all that belongs to them, and old entries of what else is kept for a time.
+
+    Returns:
+        How many were removed of the kind of which most were.
+    """
     queries = load_queries()
     if world.pruned:
         ids = json.dumps(world.pruned)
@@ -129,7 +133,13 @@ def prune(connection: sqlite3.Connection, world: World, command: Prune) -> None:
             connection.execute(queries[f"prune_{kind}"], (ids,))
         for row in hashes:
             connection.execute(queries["prune_blob"], row)
-    connection.execute(queries["prune_requests"], (world.now - REQUESTS_KEPT, command.limit))
+    requests = connection.execute(
+        queries["prune_requests"], (world.now - REQUESTS_KEPT, command.limit)
+    )
     oldest = world.revision - command.keep_changes
-    connection.execute(queries["prune_changes"], (command.changes_before, oldest, command.limit))
+    changes = connection.execute(
+        queries["prune_changes"], (command.changes_before, oldest, command.limit)
+    )
     connection.execute(queries["prune_counts"])
+    fleet = (len(world.deleted_agents), len(world.deleted_instances))
+    return max(len(world.pruned), requests.rowcount, changes.rowcount, *fleet)

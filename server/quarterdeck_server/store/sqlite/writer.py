@@ -19,7 +19,7 @@ from quarterdeck_server.engine.claim import (
     served_queues,
 )
 from quarterdeck_server.engine.commands import Command, Prune, Sweep
-from quarterdeck_server.engine.decide import Needs, decide, gather, settle_before
+from quarterdeck_server.engine.decide import Needs, decide, finished, gather, settle_before
 from quarterdeck_server.engine.dependencies import open_edges, settle
 from quarterdeck_server.engine.model import Payload, Task
 from quarterdeck_server.engine.states import READY
@@ -135,26 +135,28 @@ class Writer:
         self._loader.load_agents(world, world.agent_deltas)
         world.finish()
         write_world(self._connection, world)
-        self._answer_maintenance(world, needs, commands, replies)
+        self._answer_last(world, needs, commands, replies)
         ready = {
             key: {} if queue.paused else _ready_names(queue.counts)
             for key, queue in world.queues.items()
         }
         return GroupResult(replies, world.changes, world.claims, inputs, ready, world.wake_at)
 
-    def _answer_maintenance(
+    def _answer_last(
         self, world: World, needs: Needs, commands: Sequence[Command], replies: list[Any]
     ) -> None:
-        if needs.prune is not None:
-            prune(self._connection, world, needs.prune)
-        if needs.sweep:
-            wake = self._loader.next_wake()
-            for index, command in enumerate(commands):
-                if isinstance(command, Sweep):
-                    replies[index] = wake
+        """Give the replies that depend on what the whole group did."""
+        if not (needs.prune or needs.sweep or needs.queues or needs.agents):
+            return
+        removed = 0 if needs.prune is None else prune(self._connection, world, needs.prune)
+        wake = self._loader.next_wake() if needs.sweep else None
         for index, command in enumerate(commands):
-            if isinstance(command, Prune):
-                replies[index] = len(world.pruned)
+            if isinstance(command, Sweep):
+                replies[index] = wake
+            elif isinstance(command, Prune):
+                replies[index] = removed
+            else:
+                replies[index] = finished(world, command, replies[index])
 
     def _settle(self, world: World) -> None:
         """Follow the ends of tasks to their dependents, level by level."""

@@ -179,6 +179,7 @@ CREATE TABLE agents (
   PRIMARY KEY (namespace, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX agents_newest ON agents (namespace, create_time DESC, id);
+CREATE INDEX agents_gone ON agents (last_contact_time) WHERE state = 4;
 
 CREATE TABLE schedules (
   namespace TEXT NOT NULL,
@@ -220,6 +221,7 @@ CREATE TABLE instances (
   revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX instances_live ON instances (create_time) WHERE state <> 4;
+CREATE INDEX instances_ended ON instances (end_time) WHERE state = 4;
 
 CREATE TABLE pools (
   namespace TEXT NOT NULL,
