@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from textual.events import Paste
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from quarterdeck_console.app import ConsoleApp
 from quarterdeck_console.screens.table_screen import TableScreen
@@ -43,15 +45,15 @@ class Driver:
         await self.pilot.press(*keys)
 
     async def type(self, text: str) -> None:
-        """Types a text, and enter."""
-        names = {
-            " ": "space",
-            ":": "colon",
-            "-": "minus",
-            ">": "greater_than_sign",
-            ".": "full_stop",
-        }
-        await self.pilot.press(*(names.get(char, char) for char in text), "enter")
+        """Puts a text into what has the focus, as a terminal pastes it, and presses enter."""
+        if text.startswith(":"):
+            await self.press("colon")
+            text = text[1:]
+        focused = self.app.focused
+        assert isinstance(focused, Input)
+        focused.post_message(Paste(text))
+        await self.until(lambda: focused.value.endswith(text))
+        await self.press("enter")
 
     async def shows(self, *texts: str) -> None:
         """Waits until the screen shows all of these."""

@@ -103,7 +103,7 @@ def parse(text: str) -> list[tuple[str, tuple[str, ...]]]:
             "paused",
         }:
             raise FilterError(f"unknown field {field!r}", str(at))
-        terms.append((field, tuple(values.split(","))))
+        terms.append((field, tuple(values.replace('"', "").split(","))))
         at += len(word) + 1
     return terms
 

@@ -12,6 +12,7 @@ from quarterdeck_console.model import words
 from quarterdeck_console.model.columns import GAP, Context, place
 from quarterdeck_console.model.describe import cancel_lines, timeline
 from quarterdeck_console.model.detail import LogBuffer, PayloadText, TaskDetail
+from quarterdeck_console.model.filters import term
 from quarterdeck_console.model.fleet import Fleet
 from quarterdeck_console.model.format import age, bar, duration, short_count, size, spark
 from quarterdeck_console.model.newtask import FieldError, span, task_spec
@@ -260,3 +261,16 @@ def test_every_state_of_the_api_has_a_word() -> None:
     known = set(task_pb2.TaskState.values()) - {0}
     assert known == set(words.TASK_STATES)
     assert Context(Fleet(), 0.0).now == 0.0
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("gpu-1", "queue:gpu-1"),
+        ("a b", 'queue:"a b"'),
+        ('x"\\', 'queue:"x\\"\\\\"'),
+        ("", 'queue:""'),
+    ],
+)
+def test_terms_quote_what_the_grammar_would_read_more_into(value: str, text: str) -> None:
+    assert term("queue", value) == text

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import ClassVar
 
+import grpc
 from textual.binding import BindingType
 
-from quarterdeck.v1 import fleet_service_pb2
+from quarterdeck.v1 import fleet_service_pb2, task_service_pb2
 from quarterdeck.v1 import watch_service_pb2 as watch_pb
 from quarterdeck_console.actions import AGENTS, bindings
 from quarterdeck_console.model import words
 from quarterdeck_console.model.describe import describe_agent
+from quarterdeck_console.model.filters import term
 from quarterdeck_console.model.lines import Line
-from quarterdeck_console.model.rows import AgentRow
+from quarterdeck_console.model.rows import AgentRow, TaskRow
 from quarterdeck_console.model.store import Store
 from quarterdeck_console.model.tables import AGENT_COLUMNS
 from quarterdeck_console.screens.dialogs import Confirm
 from quarterdeck_console.screens.store_screen import StoreScreen
 from quarterdeck_console.stream.channel import CALL_TIMEOUT
 from quarterdeck_console.widgets.livetable import LiveTable
+
+RUNNING = 10
+"""Running tasks named in the inspector."""
 
 
 class AgentsScreen(StoreScreen[AgentRow]):
@@ -36,6 +42,10 @@ class AgentsScreen(StoreScreen[AgentRow]):
     def __init__(self) -> None:
         super().__init__()
         self.sorted_by = "state"
+        self._tasks_of: list[TaskRow] = []
+        self._asked_about: tuple[object, ...] = ()
+        self._asking: asyncio.Task[None] | None = None
+        self._version = 0
 
     def all_rows(self) -> Store[AgentRow]:
         """All agents."""
@@ -56,7 +66,30 @@ class AgentsScreen(StoreScreen[AgentRow]):
 
     def inspect(self, row: AgentRow, cells: int) -> list[Line]:
         """The agent."""
-        return describe_agent(row, (), self.context(), cells)
+        about = (row.id, row.revision, row.running)
+        if about != self._asked_about and (self._asking is None or self._asking.done()):
+            self._asked_about = about
+            self._asking = asyncio.create_task(self._ask_running(row.id))
+        running = [task for task in self._tasks_of if task.agent_id == row.id]
+        return describe_agent(row, running, self.context(), cells)
+
+    async def _ask_running(self, agent: str) -> None:
+        link = self.console_app.link
+        request = task_service_pb2.ListTasksRequest(
+            namespace=link.namespace,
+            filter=f"{term('agent', agent)} state:running",
+            page_size=RUNNING,
+        )
+        try:
+            answer = await link.tasks.ListTasks(request, timeout=CALL_TIMEOUT)
+        except grpc.aio.AioRpcError:
+            return
+        self._tasks_of = [TaskRow.of(task) for task in answer.tasks]
+        self._version += 1
+
+    def inspected_version(self) -> int:
+        """More came about the agent."""
+        return self._version
 
     def name_of(self, row_id: str) -> str:
         """Its label, and what it holds."""
@@ -65,7 +98,7 @@ class AgentsScreen(StoreScreen[AgentRow]):
 
     def on_live_table_opened(self, event: LiveTable.Opened) -> None:
         """Its tasks."""
-        self.console_app.show_tasks(f"agent:{event.row_id}")
+        self.console_app.show_tasks(term("agent", event.row_id))
 
     async def action_drain(self) -> None:
         """Asks, then tells agents to claim no more."""

@@ -12,6 +12,7 @@ from quarterdeck_console.actions import OVERVIEW, bindings
 from quarterdeck_console.model import pulse
 from quarterdeck_console.model.attention import ATTENTION_COLUMNS, AttentionRow, matters
 from quarterdeck_console.model.columns import Cell
+from quarterdeck_console.model.filters import term
 from quarterdeck_console.model.lines import Line
 from quarterdeck_console.model.rows import QueueRow, TaskRow
 from quarterdeck_console.model.tables import BRIEF_QUEUE_COLUMNS, BRIEF_TASK_COLUMNS, QUEUE_COLUMNS
@@ -188,7 +189,7 @@ class OverviewScreen(NewTaskAct):
     def on_live_table_opened(self, event: LiveTable.Opened) -> None:
         """Enter jumps."""
         if event.table.id == "queues":
-            self.console_app.show_tasks(f"queue:{event.row_id}")
+            self.console_app.show_tasks(term("queue", event.row_id))
             return
         if event.table.id == "running":
             self.console_app.open_task(event.row_id)

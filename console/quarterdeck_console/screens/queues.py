@@ -11,6 +11,7 @@ from quarterdeck.v1 import watch_service_pb2 as watch_pb
 from quarterdeck_console.actions import QUEUES, bindings
 from quarterdeck_console.model import words
 from quarterdeck_console.model.describe import describe_queue
+from quarterdeck_console.model.filters import term
 from quarterdeck_console.model.lines import Line
 from quarterdeck_console.model.rows import QueueRow
 from quarterdeck_console.model.store import Store
@@ -60,7 +61,7 @@ class QueuesScreen(StoreScreen[QueueRow], NewTaskAct):
 
     def on_live_table_opened(self, event: LiveTable.Opened) -> None:
         """Its tasks."""
-        self.console_app.show_tasks(f"queue:{event.row_id}")
+        self.console_app.show_tasks(term("queue", event.row_id))
 
     async def action_suspend(self) -> None:
         """Pauses them, or resumes them when the first is paused."""

@@ -11,6 +11,7 @@ from quarterdeck.v1 import schedule_service_pb2
 from quarterdeck.v1 import watch_service_pb2 as watch_pb
 from quarterdeck_console.actions import SCHEDULES, bindings
 from quarterdeck_console.model.describe import describe_schedule
+from quarterdeck_console.model.filters import term
 from quarterdeck_console.model.lines import Line
 from quarterdeck_console.model.rows import ScheduleRow
 from quarterdeck_console.model.store import Store
@@ -78,7 +79,7 @@ class SchedulesScreen(StoreScreen[ScheduleRow]):
 
     def on_live_table_opened(self, event: LiveTable.Opened) -> None:
         """Its tasks."""
-        self.console_app.show_tasks(f"schedule:{event.row_id}")
+        self.console_app.show_tasks(term("schedule", event.row_id))
 
     async def action_trigger(self) -> None:
         """Creates one task of each now."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Protocol
 
 import grpc
 
 from quarterdeck.v1 import watch_service_pb2 as watch_pb
+from quarterdeck_console.model.text import sanitize
 from quarterdeck_console.stream.channel import Link, backoff
 from quarterdeck_console.stream.errors import Refusal, refusal
+
+_log = logging.getLogger(__name__)
 
 TOKEN_EXPIRED = "WATCH_TOKEN_EXPIRED"
 
@@ -52,10 +56,16 @@ async def follow(link: Link, sink: Sink) -> None:
     while True:
         try:
             token = await sink.begin(link, token)
+            closing = False
             async for answer in _watch(link, sink, token):
                 sink.take(answer)
                 token = answer.resume_token or token
+                closing = answer.closing
                 waits = backoff()
+            if closing:
+                # Planned by the server, which may well be there: nothing is stale yet.
+                await asyncio.sleep(next(waits))
+                continue
             why = Refusal("CLOSED", "the server ended the watch", {}, "UNAVAILABLE")
         except grpc.aio.AioRpcError as error:
             why = refusal(error)
@@ -64,6 +74,10 @@ async def follow(link: Link, sink: Sink) -> None:
             elif why.code in {"INVALID_ARGUMENT", "UNIMPLEMENTED", "PERMISSION_DENIED"}:
                 sink.refused(why)
                 return
+        except Exception as defect:
+            # A defect here must not end the watch unseen: it is shown, logged, and tried again.
+            _log.exception("watch of %s failed", sink.kinds)
+            why = Refusal("CONSOLE_DEFECT", sanitize(repr(defect), 300), {}, "UNAVAILABLE")
         wait = next(waits)
         sink.went(why, wait)
         await asyncio.sleep(wait)
