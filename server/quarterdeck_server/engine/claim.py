@@ -179,10 +179,11 @@ def hand_off(
         if not supply:
             return
         taken = supply.take(lanes, claim.max_tasks)
+        if taken:
+            # Before the tasks: a group that fails takes back what its claims were given.
+            world.claims.append(claim)
         for ready in taken:
             world.tasks[ready.id] = ready
             task = world.put(claimed(ready, claim.agent_id, world.new_token(), world.now))
             world.claimed.append(task.id)
             claim.taken.append(task)
-        if taken:
-            world.claims.append(claim)
