@@ -175,3 +175,18 @@ async def test_policies_are_kept_as_submitted(api: Api) -> None:
     assert (found.retry.jitter, list(found.retry.non_retryable_types)) == (0.0, ["Bad"])
     assert (found.timeouts.attempt.seconds, found.timeouts.cancel_grace.seconds) == (60, 5)
     assert not found.timeouts.HasField("task")
+
+
+async def test_a_task_with_more_stack_traces_than_an_answer_takes_keeps_the_newest(
+    api: Api,
+) -> None:
+    retry = {"max_attempts": 100, "initial_backoff": {}, "jitter": 0}
+    (task_id,) = await api.submit(spec(retry=retry))
+    for _ in range(35):
+        failure = {"type": "Boom", "message": "x", "stack_trace": "é" * 65_536}
+        await api.report(await api.claim_one(), failed={"failure": failure, "retry_delay": {}})
+    attempts = (await api.get(task_id)).attempts
+    assert len(attempts) == 35
+    traced = [bool(attempt.failure.stack_trace) for attempt in attempts]
+    assert traced == sorted(traced) and not traced[0] and traced[-1]
+    assert {attempt.failure.type for attempt in attempts} == {"Boom"}

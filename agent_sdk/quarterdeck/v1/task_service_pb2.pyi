@@ -164,7 +164,9 @@ class GetTaskResponse(_message.Message):
 
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.Attempt]:
-        """Its attempts, oldest first; the last 100 at most."""
+        """Its attempts, oldest first; the last 100 at most. Where their stack traces are more than an
+        answer takes, the oldest come without.
+        """
 
     @_builtins.property
     def depends_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

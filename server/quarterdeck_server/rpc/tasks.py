@@ -18,7 +18,7 @@ from quarterdeck_server.engine.commands import (
     Submitted,
 )
 from quarterdeck_server.engine.ids import decode_task_id, encode_task_id
-from quarterdeck_server.engine.model import Task
+from quarterdeck_server.engine.model import Attempt, Task
 from quarterdeck_server.engine.report import task_not_found
 from quarterdeck_server.engine.states import ENDED, SUCCEEDED
 from quarterdeck_server.rpc import convert, validate
@@ -51,6 +51,8 @@ _ORDERS = {
 }
 _MAX_REASON = 1024
 _MAX_ACTOR = 256
+_ATTEMPT_SIZE = 1024
+"""Bytes of an attempt in an answer beside its message and stack trace, about."""
 
 
 class TaskService:
@@ -100,18 +102,19 @@ class TaskService:
         task = detail.task
         response = pb.GetTaskResponse(
             task=convert.task(task),
-            attempts=[convert.attempt(row) for row in detail.attempts],
             depends_on=map(encode_task_id, detail.depends_on),
             retry=convert.retry_policy(task.policy),
             timeouts=convert.timeouts(task.policy),
         )
-        running = convert.running_attempt(task)
-        if running is not None:
-            response.attempts.append(running)
         if detail.input is not None:
             response.input.CopyFrom(convert.payload(detail.input))
         if detail.result is not None:
             response.result.CopyFrom(convert.payload(detail.result))
+        attempts = _fitting(detail.attempts, validate.MAX_ANSWER - response.ByteSize())
+        response.attempts.MergeFrom([convert.attempt(row) for row in attempts])
+        running = convert.running_attempt(task)
+        if running is not None:
+            response.attempts.append(running)
         return response
 
     async def list_tasks(
@@ -222,6 +225,19 @@ class TaskService:
     async def read_logs(self, request: pb.ReadLogsRequest, context: Context) -> pb.ReadLogsResponse:
         """A page of a task's log."""
         return await read_logs(self._core, request, context)
+
+
+def _fitting(attempts: Sequence[Attempt], room: int) -> list[Attempt]:
+    """Leave out the stack traces of the oldest attempts where all would be more than a client takes."""
+    fitting: list[Attempt] = []
+    room -= sum(len((row.error_message or "").encode()) + _ATTEMPT_SIZE for row in attempts)
+    for row in reversed(attempts):
+        if row.error_stack is not None:
+            room -= len(row.error_stack.encode())
+            if room < 0:
+                row = row._replace(error_stack=None)
+        fitting.append(row)
+    return fitting[::-1]
 
 
 def _order(text: str) -> tuple[str, bool]:
