@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import Any
 
 import pytest
@@ -49,6 +51,14 @@ def test_any_other_text_is_no_token(text: str) -> None:
     if text:
         with pytest.raises(ApiError, match="INVALID_PAGE_TOKEN"):
             read_page_token(text, "scope")
+
+
+@pytest.mark.parametrize("body", [b"", b"no json", b"\xff", b"[" * 2900, b"9" * 2900])
+def test_a_forged_token_whose_checksum_is_right_is_no_token(body: bytes) -> None:
+    # The checksum is no secret: whoever reads this can make one.
+    checksum = hashlib.blake2b(body, digest_size=6, person=b"watch").digest()
+    token = base64.urlsafe_b64encode(checksum + body).rstrip(b"=").decode()
+    assert read_watch_token(token) is None
 
 
 @given(st.text(max_size=40), st.integers(0, 2**63 - 1))

@@ -84,14 +84,20 @@ def _encode(kind: str, value: Any) -> str:
 
 def _decode(kind: str, token: str) -> Any:
     """Return the value, or None for what `_encode` did not make."""
-    if len(token) > _MAX_LENGTH or not token.isascii():
+    # b64decode takes + and / too, whatever stands for them.
+    if len(token) > _MAX_LENGTH or not token.isascii() or "+" in token or "/" in token:
         return None
     try:
         data = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except binascii.Error:
         return None
     checksum, body = data[:_CHECKSUM_BYTES], data[_CHECKSUM_BYTES:]
-    return json.loads(body) if body and checksum == _checksum(kind, body) else None
+    if checksum != _checksum(kind, body):
+        return None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _checksum(kind: str, body: bytes) -> bytes:
