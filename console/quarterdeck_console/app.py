@@ -13,7 +13,7 @@ from textual.command import Provider
 from textual.css.query import NoMatches
 from textual.screen import Screen
 
-from quarterdeck_console import commands, keymap
+from quarterdeck_console import commands
 from quarterdeck_console.actions import APP, bindings
 from quarterdeck_console.model.fleet import Fleet
 from quarterdeck_console.model.text import sanitize
@@ -291,16 +291,3 @@ class ConsoleApp(App[None]):
             if active.binding.id == action_id:
                 await self.run_action(active.binding.action, active.node)
                 return
-
-
-def start(address: str, namespace: str = "default") -> None:
-    """Runs the console until the operator leaves.
-
-    Args:
-        address: `host:port` of the server; it need not be there yet.
-        namespace: The tenant that is shown.
-
-    Raises:
-        keymap.KeymapError: The operator's keymap file is wrong.
-    """
-    ConsoleApp(address, keymap.load(keymap.default_path()), namespace).run()

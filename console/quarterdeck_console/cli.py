@@ -22,8 +22,8 @@ def run(address: str, namespace: str = "default") -> None:
     # Forked children must not inherit gRPC's threads, and nothing here forks.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     try:
-        from quarterdeck_console.app import start
         from quarterdeck_console.keymap import KeymapError
+        from quarterdeck_console.launch import start
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in {"textual", "rich"}:
             raise

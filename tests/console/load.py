@@ -20,7 +20,6 @@ from typing import Any
 from tests.console.driving import Driver
 from tests.console.fleet import FRAME, Fleet, task_id
 
-from quarterdeck.v1 import task_pb2
 from quarterdeck_console.app import ConsoleApp
 from quarterdeck_console.widgets.livetable import LiveTable
 
@@ -39,7 +38,7 @@ async def busy_fleet(tasks: int, rate: int) -> None:
         )
         for number in range(tasks)
     ]
-    fleet.task("probe", "RUNNING", id=PROBE, created=now + 1_000)
+    fleet.task("0", "RUNNING", id=PROBE, created=now + 1_000)
     for number in range(50):
         fleet.agent(f"agent-{number:04}", running=4)
     sys.stdout.write(await fleet.start() + "\n")
@@ -57,12 +56,9 @@ async def busy_fleet(tasks: int, rate: int) -> None:
         counts = {3: tasks // 2, 4: tasks // 4, 6: done}
         fleet.queue(counts=counts, succeeded_total=done)
         probe = fleet.items["task"][PROBE]
-        if time.time() - float(probe.progress.message or 0) > 0.35:
-            progress = task_pb2.Progress(message=repr(time.time()))
-            item = task_pb2.Task()
-            item.CopyFrom(probe)
-            item.progress.CopyFrom(progress)
-            fleet.put("task", PROBE, item)
+        # Its name is the instant of its change, because the name is shown at every width.
+        if time.time() - float(probe.name) > 0.35:
+            fleet.change_task(PROBE, name=repr(time.time()))
         await asyncio.sleep(FRAME / 5)
 
 
@@ -80,9 +76,9 @@ class Probe:
         def watched(table: LiveTable[Any], y: int) -> Any:
             strip = draw(table, y)
             row = table.row(PROBE)
-            if row is not None and row.progress and row.progress != self._seen and y == 1:
-                self._seen = row.progress
-                self.delays.append(time.time() - float(row.progress))
+            if row is not None and row.name != self._seen and y == 1:
+                self._seen = row.name
+                self.delays.append(time.time() - float(row.name))
             return strip
 
         LiveTable.render_line = watched  # type: ignore[method-assign, assignment]

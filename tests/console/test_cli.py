@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from tests.console.conftest import Open
 from tests.console.fleet import Fleet
 
-from quarterdeck_console import app, cli
+from quarterdeck_console import cli, launch
 from quarterdeck_console.keymap import KeymapError
 
 
@@ -15,7 +15,9 @@ from quarterdeck_console.keymap import KeymapError
 def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """What the console was started with, instead of starting it."""
     calls: list[tuple[str, str]] = []
-    monkeypatch.setattr(app, "start", lambda address, namespace: calls.append((address, namespace)))
+    monkeypatch.setattr(
+        launch, "start", lambda address, namespace: calls.append((address, namespace))
+    )
     return calls
 
 
@@ -44,7 +46,7 @@ def test_a_wrong_keymap_is_one_line_and_no_traceback(monkeypatch: pytest.MonkeyP
     def refuse(address: str, namespace: str) -> None:
         raise KeymapError("keymap: no action 'x'")
 
-    monkeypatch.setattr(app, "start", refuse)
+    monkeypatch.setattr(launch, "start", refuse)
     result = CliRunner().invoke(cli.console, [])
     assert result.exit_code == 1
     assert result.output == "Error: keymap: no action 'x'\n"

@@ -315,44 +315,36 @@ def timeline(detail: TaskDetail, now: float, cells: int) -> list[Line]:
     whole = max(end - start, 0.001)
 
     def place(since: float, until: float, mark: str) -> tuple[str, str, str]:
-        # Clamped: an instant may be unset, or of another clock.
-        left = max(0, min(room - 1, int((since - start) / whole * room)))
-        long = max(1, min(room - left, round((until - since) / whole * room)))
-        return " " * left, mark * long, " " * (room - left - long)
+        return _place((since - start) / whole, (until - start) / whole, mark, room)
 
     lines: list[Line] = [
         heading(f"timeline  {clock(start)} to {clock(end)}, {duration(whole)}", cells)
     ]
     before = start
     for attempt in detail.attempts:
-        if attempt.started - before > whole / room / 2 or attempt.number == 1:
+        waited = attempt.started - before
+        if waited > whole / room / 2 or attempt.number == 1:
             title = "waited" if attempt.number == 1 else "backoff"
-            lines.append(
-                _bar_line(
-                    title,
-                    place(before, attempt.started, "·"),
-                    Tone.DIM,
-                    attempt.started - before,
-                    "",
-                )
-            )
+            drawn = place(before, attempt.started, "·")
+            lines.append(_bar_line(title, drawn, Tone.DIM, waited, ""))
         glyph, word, tone = words.OUTCOMES.get(attempt.outcome) or words.unknown(attempt.outcome)
         until = attempt.ended or now
-        lines.append(
-            _bar_line(
-                f"attempt {attempt.number}",
-                place(attempt.started, until, "━"),
-                tone,
-                until - attempt.started,
-                f"{glyph} {word}",
-            )
-        )
+        drawn = place(attempt.started, until, "━")
+        took = until - attempt.started
+        lines.append(_bar_line(f"attempt {attempt.number}", drawn, tone, took, f"{glyph} {word}"))
         before = until
     if not task.terminal and task.state != words.RUNNING:
-        lines.append(
-            _bar_line(task.state_words()[1], place(before, now, "·"), Tone.DIM, now - before, "")
-        )
+        drawn = place(before, now, "·")
+        lines.append(_bar_line(task.state_words()[1], drawn, Tone.DIM, now - before, ""))
     return lines
+
+
+def _place(since: float, until: float, mark: str, room: int) -> tuple[str, str, str]:
+    """A bar between two shares of the room, and the blanks around it."""
+    # Clamped: an instant may be unset, or of another clock.
+    left = max(0, min(room - 1, int(since * room)))
+    long = max(1, min(room - left, round((until - since) * room)))
+    return " " * left, mark * long, " " * (room - left - long)
 
 
 def _bar_line(title: str, drawn: tuple[str, str, str], tone: Tone, took: float, end: str) -> Line:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
-from rich.segment import Segment
 from textual import events
 from textual.binding import BindingType
 from textual.geometry import Region, Size
@@ -16,8 +15,8 @@ from textual.strip import Strip
 from quarterdeck_console.actions import TABLE, bindings
 from quarterdeck_console.model.columns import GAP, Cell, Column, Context, Placed, place
 from quarterdeck_console.model.store import Row
-from quarterdeck_console.model.text import fit
 from quarterdeck_console.model.words import Tone
+from quarterdeck_console.widgets.tablestrips import heading_strip, row_strip
 from quarterdeck_console.widgets.tones import TONE_CLASSES, Toned
 
 R = TypeVar("R", bound=Row)
@@ -215,7 +214,7 @@ class LiveTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         size = self.scrollable_content_region.size
         left = self.scroll_offset.x
         if y < HEADER:
-            strip = self._heading()
+            strip = heading_strip(self, self._placed, self.sorted_by, self.descending, size.width)
         else:
             at = self.scroll_offset.y + y - HEADER
             if at < len(self._ids):
@@ -244,7 +243,7 @@ class LiveTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
                 return known.strip
         else:
             cells = tuple(placed.column.cell(row, context) for placed in self._placed)
-        strip = self._strip(cells, layer, marked)
+        strip = row_strip(self, self._placed, cells, layer, marked, self._room)
         self._drawn[row_id] = _Drawn(row.revision, second, layer, marked, cells, strip)
         return strip
 
@@ -252,48 +251,6 @@ class LiveTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         if at == self._cursor_at:
             return "table--cursor" if self.has_focus else "table--cursor-blurred"
         return "table--stale" if self.stale else ""
-
-    def _strip(self, cells: tuple[Cell, ...], layer: str, marked: bool) -> Strip:
-        plain = self.tone(Tone.PLAIN, layer)
-        mark = self.tone(Tone.ACCENT, layer)
-        segments = [Segment("▌" if marked else " ", mark)]
-        gap = Segment(" " * GAP, plain)
-        total = 2
-        for at, (cell, placed) in enumerate(zip(cells, self._placed, strict=True)):
-            if at:
-                segments.append(gap)
-                total += GAP
-            text = fit(cell.text, placed.width, placed.column.align)
-            tone = Tone.ACCENT if marked and at == 0 else cell.tone
-            segments.append(Segment(text, self.tone(tone, layer)))
-            total += placed.width
-        segments.append(Segment(" ", plain))
-        room = self.scrollable_content_region.width
-        if total < room:
-            segments.append(Segment(" " * (room - total), plain))
-            total = room
-        return Strip(segments, total)
-
-    def _heading(self) -> Strip:
-        plain = self.get_component_rich_style("table--header")
-        chosen = self.get_component_rich_style("table--sorted")
-        segments = [Segment(" ", plain)]
-        total = 2
-        for at, (column, cells) in enumerate(self._placed):
-            if at:
-                segments.append(Segment(" " * GAP, plain))
-                total += GAP
-            title = column.title
-            if column.key == self.sorted_by:
-                title += "↓" if self.descending else "↑"
-            style = chosen if column.key == self.sorted_by else plain
-            segments.append(Segment(fit(title, cells, column.align), style))
-            total += cells
-        segments.append(Segment(" ", plain))
-        room = self.scrollable_content_region.width
-        if total < room:
-            segments.append(Segment(" " * (room - total), plain))
-        return Strip(segments, max(total, room))
 
     # What it is made of.
 
