@@ -20,7 +20,7 @@ from quarterdeck_server.engine.claim import (
     order,
     served_queues,
 )
-from quarterdeck_server.engine.commands import Claim, Command, Sweep
+from quarterdeck_server.engine.commands import Claim, Command, Prune, Sweep
 from quarterdeck_server.engine.decide import decide, finished, gather, settle_before
 from quarterdeck_server.engine.dependencies import open_edges, settle
 from quarterdeck_server.engine.model import Agent, Attempt, LogRow, Payload, Queue, Task
@@ -97,6 +97,8 @@ class Memory:
         for index, command in enumerate(commands):
             if isinstance(command, Sweep):
                 replies[index] = self.next_wake()
+            elif isinstance(command, Prune):
+                replies[index] = max(len(world.pruned), len(world.deleted_agents))
             else:
                 replies[index] = finished(world, command, replies[index])
         return Group(replies, world.changes, world.claims)
