@@ -183,3 +183,20 @@ async def test_a_disk_that_fills_up_loses_nothing_and_is_used_again(small_disk: 
     rows = (await store.list_tasks("default", None, "create_time", False, 999, None, 0)).rows
     assert [task.id for task in rows] == acknowledged
     await store.close()
+
+
+async def test_a_database_that_was_removed_takes_no_writes_until_it_is_back(tmp_path: Path) -> None:
+    # Its open file would take every write and lose them all at the end.
+    store = SqliteStore(tmp_path / "data")
+    await store.open()
+    desk = Desk(store)
+    await desk.submit(make.spec())
+    (tmp_path / "data").rename(tmp_path / "away")
+    with pytest.raises(StoreUnavailable, match="removed"):
+        await desk.submit(make.spec())
+    with pytest.raises(StoreUnavailable, match="removed"):
+        await store.probe()
+    (tmp_path / "away").rename(tmp_path / "data")
+    await store.probe()
+    await desk.submit(make.spec())
+    await store.close()

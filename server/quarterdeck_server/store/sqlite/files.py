@@ -9,7 +9,7 @@ import secrets
 import sqlite3
 from pathlib import Path
 
-from quarterdeck_server.store.base import StoreError
+from quarterdeck_server.store.base import StoreError, StoreUnavailable
 
 _NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smbfs", "smb3", "9p", "ceph", "glusterfs"}
@@ -24,6 +24,7 @@ class DataDirectory:
         self.path = path
         self.database = path / "quarterdeck.db"
         self._lock: int | None = None
+        self._opened: tuple[int, int] | None = None
 
     def lock(self) -> None:
         """Create the directory and lock it.
@@ -62,6 +63,28 @@ class DataDirectory:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def note_opened(self) -> None:
+        """Remember which file the database is."""
+        self._opened = self._identity()
+
+    def check(self) -> None:
+        """Make sure that what is written now will be found later.
+
+        A file that was removed or replaced still takes every write, and loses them all when it is closed.
+
+        Raises:
+            StoreUnavailable: the database is not where it was opened.
+        """
+        if self._identity() != self._opened:
+            raise StoreUnavailable(f"the database was removed from {self.path}")
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = self.database.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
 
 def _unusable(path: Path, error: OSError) -> str:

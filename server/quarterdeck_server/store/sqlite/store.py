@@ -51,6 +51,7 @@ class SqliteStore(Reader):
 
     def _open(self) -> None:
         self._connection = connect(self._directory.database)
+        self._directory.note_opened()
         row = self._connection.execute("SELECT value FROM meta WHERE key = 'store_id'").fetchone()
         self.store_id = row[0]
         ids = IdSource(secrets.randbits(NODE_BITS))
@@ -98,13 +99,19 @@ class SqliteStore(Reader):
         writer = self._writer
         if writer is None:
             raise StoreUnavailable("the store is closed")
-        return await self._on_thread(lambda: writer.run(commands, waiting, now))
+
+        def run() -> GroupResult:
+            self._directory.check()
+            return writer.run(commands, waiting, now)
+
+        return await self._on_thread(run)
 
     async def probe(self) -> None:
         await self._on_thread(self._probe)
 
     def _probe(self) -> None:
         assert self._connection is not None
+        self._directory.check()
         try:
             self._connection.execute(
                 "INSERT OR REPLACE INTO meta VALUES ('probe', hex(randomblob(8)))"
