@@ -12,7 +12,7 @@ from quarterdeck_server.engine import commands as c
 from quarterdeck_server.engine.states import READY, RUNNING
 from quarterdeck_server.runtime import committer as module
 from quarterdeck_server.runtime.clock import ManualClock
-from quarterdeck_server.runtime.committer import Committer
+from quarterdeck_server.runtime.committer import Committer, Draining
 from quarterdeck_server.store.base import GroupResult, StoreUnavailable
 
 from ..engine import make
@@ -160,6 +160,30 @@ async def test_a_full_disk_refuses_until_a_probe_succeeds(
     assert await store.revision() == followed.results[-1].changes[-1].revision
 
 
+async def test_a_probe_that_fails_unexpectedly_is_tried_again(
+    committer: Committer,
+    store: FlakyStore,
+    followed: Followed,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    problems, probe = [RuntimeError("not of the disk")], store.probe
+
+    async def failing() -> None:
+        if problems:
+            raise problems.pop()
+        await probe()
+
+    monkeypatch.setattr(store, "probe", failing)
+    store.errors = [StoreUnavailable("disk full")]
+    with pytest.raises(StoreUnavailable):
+        await _submit(committer)
+    async with asyncio.timeout(10):
+        while followed.available != [False, True]:
+            followed.turned.clear()
+            await followed.turned.wait()
+    await _submit(committer)
+
+
 async def test_what_waits_behind_a_failed_group_fails_too(
     committer: Committer, store: FlakyStore
 ) -> None:
@@ -193,6 +217,43 @@ async def test_a_wait_that_ends_while_the_disk_is_full_is_answered(
     await store.probed.wait()
     assert await committer.claim(make.claim("a2"), 0) == []
     early.cancel()
+
+
+async def test_a_wait_that_ends_during_an_outage_is_answered_before_the_next_probe(
+    committer: Committer, store: FlakyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe_again = asyncio.Event()
+
+    async def pause(seconds: float) -> None:
+        await probe_again.wait()
+
+    store.broken = True
+    failing = _later(_submit(committer))
+    monkeypatch.setattr(module.asyncio, "sleep", pause)
+    with pytest.raises(StoreUnavailable):
+        await failing
+    await store.probed.wait()
+    async with asyncio.timeout(5):
+        assert await committer.claim(make.claim(), 0) == []
+    probe_again.set()
+
+
+async def test_a_group_is_bounded_by_the_items_of_every_batch(
+    committer: Committer, store: FlakyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GROUP_ITEMS", 3)
+    first = await _blocked(committer, store)
+    line = c.Line(None, "info", "log", "x")
+    batches: list[c.Command] = [
+        c.Cancel("default", [1, 2], "", ""),
+        c.Retry("default", [1, 2]),
+        c.AppendLogs("default", [c.LogItem(1, 1, 0, [line, line])]),
+    ]
+    work = [_later(committer.execute(command)) for command in batches]
+    await _turns()
+    store.gate.set()
+    await asyncio.gather(first, *work)
+    assert store.groups[1:] == [[command] for command in batches]
 
 
 async def test_an_unexpected_error_of_a_group_ends_nothing(
@@ -305,7 +366,7 @@ async def test_stopping_carries_out_what_waits_and_refuses_the_rest(
     await _turns()
     stopping = _later(committer.stop())
     await _turns()
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(Draining):
         await _submit(committer)
     store.gate.set()
     await asyncio.gather(first, second, stopping)

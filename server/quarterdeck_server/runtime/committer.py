@@ -192,7 +192,10 @@ class Committer:
             self._fail(waiting, error)
             try:
                 await self._store.probe()
-            except StoreUnavailable:
+            except Exception as problem:
+                # Whatever it is: without this task nothing would ever be written again.
+                if not isinstance(problem, StoreUnavailable):
+                    _log_failure("probe failed", problem)
                 await asyncio.sleep(delay)
                 delay = min(2.0, delay * 2)
             else:
