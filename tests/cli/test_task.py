@@ -264,6 +264,14 @@ def test_an_items_error_is_in_the_json_with_its_details(server: ScriptedServer, 
     assert detail["reason"] == "TASK_NOT_FOUND"
 
 
+def test_an_items_error_is_in_the_yaml_with_its_details(server: ScriptedServer, run: Run) -> None:
+    yaml = pytest.importorskip("yaml")
+    results = [CancelResult(error=not_found("task_2"))]
+    server.on("TaskService/CancelTasks", lambda _: CancelTasksResponse(results=results))
+    (result,) = yaml.safe_load(run("task", "cancel", "task_2", "-o", "yaml").stdout)["results"]
+    assert result["error"]["details"][0]["reason"] == "TASK_NOT_FOUND"
+
+
 def test_a_filter_cancels_what_has_not_ended_up_to_the_maximum(
     server: ScriptedServer, run: Run
 ) -> None:

@@ -85,5 +85,7 @@ def _emit_yaml(value: Any, *, many: bool = False) -> None:
         raise CommandError(
             "`-o yaml` needs PyYAML", ExitCode.USAGE, hint="pip install 'quarterdeck[yaml]'"
         ) from error
-    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=False, explicit_start=many)
+    # Error details come as OrderedDict, which PyYAML's safe dumper does not know.
+    plain = json.loads(json.dumps(value))
+    text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=False, explicit_start=many)
     click.echo(text, nl=False)
