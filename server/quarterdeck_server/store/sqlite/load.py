@@ -24,6 +24,8 @@ class Loader:
         self._connection = connection
         self._leased: dict[int, Task] = {}
         """Rows of running tasks as this connection committed them; nobody else writes, so they are the truth."""
+        self._queues: dict[QueueKey, Queue] = {}
+        """The same for queues: every group asks for those that it touches."""
         self._queries = load_queries()
 
     def rows(self, name: str, *parameters: Any) -> list[Any]:
@@ -93,7 +95,8 @@ class Loader:
                 world.tasks[row[0]] = Task._make(row)
 
     def committed(self, world: World) -> None:
-        """Remember the rows of tasks that run: the next thing to be asked for is their report."""
+        """Remember the rows that will be asked for next: of tasks that run, for their report, and of queues."""
+        self._queues.update(world.queues)
         for touched in (world.born, world.stored):
             for task_id in touched:
                 task = world.tasks.get(task_id)
@@ -155,7 +158,14 @@ class Loader:
 
     def load_queues(self, world: World, keys: Iterable[QueueKey]) -> None:
         """Load queues with their counts that are not loaded yet."""
-        missing = [key for key in keys if key not in world.queues]
+        missing = []
+        for key in keys:
+            if key not in world.queues:
+                known = self._queues.get(key)
+                if known is not None:
+                    world.queues[key] = known
+                else:
+                    missing.append(key)
         if not missing:
             return
         counts: dict[QueueKey, list[tuple[str, int, int]]] = {}
