@@ -7,6 +7,7 @@ import json
 import pytest
 
 from quarterdeck_server.engine import commands as c
+from quarterdeck_server.engine.changes import TASK
 from quarterdeck_server.engine.model import Progress, Task, cancellation_of
 from quarterdeck_server.engine.policy import Policy
 from quarterdeck_server.engine.retry import backoff
@@ -374,6 +375,21 @@ class TestCancelOfARunningTask:
         assert (upper, lower) == (first + 1, first + 2)
         bench.do(make.cancel(upper))
         assert [bench.task(x).state for x in (first, upper, lower)] == [READY, CANCELLED, CANCELLED]
+
+    def test_a_cancel_that_names_a_whole_tree_several_times_visits_each_task_once(
+        self, bench: Bench
+    ) -> None:
+        root = bench.running()
+        chain = [root.id]
+        for _ in range(20):
+            chain.append(bench.one(make.spec(parent_id=chain[-1])))
+        bench.end(root, make.succeed())
+        before = len(bench.driver.changes)
+        results = bench.do(make.cancel(*chain, *reversed(chain)))
+        assert [result.refusal for result in results] == [None] * 42
+        assert results[:21] == results[:20:-1]
+        tasks = [change.row.id for change in bench.driver.changes[before:] if change.kind == TASK]
+        assert sorted(tasks) == chain[1:]
 
     def test_a_child_in_another_namespace_is_not_cancelled(self, bench: Bench) -> None:
         root = bench.one()

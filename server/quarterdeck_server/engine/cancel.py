@@ -13,17 +13,22 @@ from quarterdeck_server.engine.world import World
 
 def cancel(world: World, command: Cancel) -> list[ItemResult]:
     """Request cancels of tasks and, unless told otherwise, of all that they submitted."""
-    return [_cancel_one(world, command, task_id) for task_id in command.task_ids]
+    results: dict[int, ItemResult] = {}
+    visited: set[int] = set()
+    for task_id in command.task_ids:
+        if task_id not in results:
+            results[task_id] = _cancel_one(world, command, task_id, visited)
+    return [results[task_id] for task_id in command.task_ids]
 
 
-def _cancel_one(world: World, command: Cancel, task_id: int) -> ItemResult:
+def _cancel_one(world: World, command: Cancel, task_id: int, visited: set[int]) -> ItemResult:
     task = world.tasks.get(task_id)
     if task is None or task.namespace != command.namespace:
         return ItemResult(0, task_not_found(task_id))
     ended = task.state in ENDED
     if not ended:
         _request(world, task, command)
-    children = 0 if command.keep_children else _cancel_children(world, command, task_id)
+    children = 0 if command.keep_children else _cancel_children(world, command, task_id, visited)
     # A task that has ended is still the root of a tree: with children left to cancel there was something to do.
     if ended and task.state != CANCELLED and not children:
         return ItemResult(task.state, wrong_state(task, "it cannot be cancelled any more"))
@@ -36,20 +41,23 @@ def _request(world: World, task: Task, command: Cancel) -> None:
         world.put(after)
 
 
-def _cancel_children(world: World, command: Cancel, task_id: int) -> int:
+def _cancel_children(world: World, command: Cancel, task_id: int, visited: set[int]) -> int:
     """Request cancels of all that a task submitted, to any depth; return of how many.
 
-    Whoever submits a task names its parent, so parents may stand in a circle, and a child in another namespace.
+    Whoever submits a task names its parent, so parents may stand in a circle, and a child in another namespace. The
+    children of a task in `visited` are looked after: of a long chain that is named whole each link is visited once.
     """
     count = 0
-    seen = {task_id}
+    if task_id in visited:
+        return count
+    visited.add(task_id)
     pending = list(world.children.get(task_id, ()))
     while pending:
         child_id = pending.pop()
         child = world.tasks.get(child_id)
-        if child is None or child_id in seen or child.namespace != command.namespace:
+        if child is None or child_id in visited or child.namespace != command.namespace:
             continue
-        seen.add(child_id)
+        visited.add(child_id)
         if child.state not in ENDED:
             _request(world, child, command)
             count += 1

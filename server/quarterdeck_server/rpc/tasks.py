@@ -51,6 +51,8 @@ _ORDERS = {
 }
 _MAX_REASON = 1024
 _MAX_ACTOR = 256
+_MAX_EDGES = 100_000
+"""Dependencies in one request: they are one group, which holds the others up for as long."""
 _ATTEMPT_SIZE = 1024
 """Bytes of an attempt in an answer beside its message and stack trace, about."""
 
@@ -71,9 +73,12 @@ class TaskService:
         places: list[int | None] = []
         out: Violations = []
         limit = self._core.settings.max_payload_bytes
+        edges = 0
         for index, message in enumerate(request.tasks):
             spec = task_spec(message, index, limit, out)
             if spec.depends_on and not out:
+                edges += len(spec.depends_on)
+                validate.batch(edges, "tasks.depends_on", _MAX_EDGES)
                 spec = _renumbered(spec, places, out)
             if out:
                 error = validate.item_error(out, f"tasks[{index}].")
