@@ -357,9 +357,9 @@ async def test_an_unknown_method_is_unimplemented(api: Api) -> None:
 
 
 async def test_more_dependencies_than_a_group_should_hold_are_refused_as_a_whole(api: Api) -> None:
-    chain = [f"#{place}" for place in range(500)]
-    specs = [spec(depends_on=chain[:place]) for place in range(500)]
+    chain = [f"#{place}" for place in range(700)]
+    specs = [spec(depends_on=chain[:place]) for place in range(700)]
     error = await refused(api.tasks.Submit(tasks_pb.SubmitRequest(tasks=specs)))
-    assert (error.reason, error.metadata) == ("LIMIT_EXCEEDED", {"limit": "100000"})
+    assert (error.reason, error.metadata) == ("LIMIT_EXCEEDED", {"limit": "200000"})
     assert "tasks.depends_on" in error.message
     assert not (await list_tasks(api)).tasks

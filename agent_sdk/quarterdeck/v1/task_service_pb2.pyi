@@ -164,8 +164,8 @@ class GetTaskResponse(_message.Message):
 
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.Attempt]:
-        """Its attempts, oldest first; the last 100 at most. Where their stack traces are more than an
-        answer takes, the oldest come without.
+        """Its attempts, oldest first: of the ended the last 100 at most, and the one that runs. Where their stack traces are
+        more than an answer takes, the oldest come without.
         """
 
     @_builtins.property
@@ -447,8 +447,8 @@ class CancelResult(_message.Message):
     """The state of the task after it: CANCELLED when it did not run, RUNNING while its agent is being told."""
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Set when it was refused: TASK_NOT_FOUND, or WRONG_STATE for a task that ended before the cancel and
-        has no children left to cancel.
+        """Set when it was refused: TASK_NOT_FOUND, or WRONG_STATE for a task that ended before the cancel, not as CANCELLED,
+        and has no children left to cancel.
         """
 
     def __init__(
@@ -590,7 +590,9 @@ class ReadLogsRequest(_message.Message):
     task_id: _builtins.str
     """The task."""
     after_sequence: _builtins.int
-    """Only lines with a larger sequence. 0 means from the start; negative n means the last -n lines."""
+    """Only lines with a larger sequence. 0 means from the start; negative n means the last -n lines,
+    at most a page.
+    """
     attempt: _builtins.int
     """Only lines of this attempt; 0 means all."""
     page_size: _builtins.int

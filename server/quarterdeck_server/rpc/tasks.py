@@ -51,8 +51,8 @@ _ORDERS = {
 }
 _MAX_REASON = 1024
 _MAX_ACTOR = 256
-_MAX_EDGES = 100_000
-"""Dependencies in one request: they are one group, which holds the others up for as long."""
+_MAX_EDGES = 200_000
+"""Dependencies in one request, twice what 2 MiB of ids hold: they are one group, which holds the others up."""
 _ATTEMPT_SIZE = 1024
 """Bytes of an attempt in an answer beside its message and stack trace, about."""
 
