@@ -93,8 +93,9 @@ class App:
         )
 
     async def stop(self) -> None:
-        """Drain and stop: agents first, while they can still report; then the API; then the store."""
+        """Drain and stop: no new work; agents first, while they can still report; then the API; then the store."""
         _log.info("draining")
+        self.core.close_line()
         if self._pools is not None:
             await self._pools.stop()
         self.core.drain()

@@ -321,3 +321,35 @@ async def test_an_agent_that_drains_is_given_nothing(api: Api) -> None:
     response = await api.claim("agent-1", wait={"seconds": 10})
     assert (response.drain, list(response.tasks)) == (True, [])
     assert (await api.claim_one("agent-2")).attempt == 1
+
+
+async def test_a_lease_that_the_server_ends_is_told_at_once(api: Api) -> None:
+    holding = asyncio.create_task(heartbeat(api, wait=13))
+    await api.settle()
+    await api.submit(spec(timeouts={"attempt": {"nanos": 50_000_000}}, retry={"max_attempts": 1}))
+    task = await api.claim_one()
+    async with asyncio.timeout(8):
+        (directive,) = (await holding).directives
+    assert directive.directive == pb.DIRECTIVE_LOST
+    assert (directive.task_id, directive.attempt) == (task.task_id, 1)
+
+
+async def test_what_an_agent_reports_answers_no_heartbeat(api: Api, server: Server) -> None:
+    await api.submit(spec())
+    task = await api.claim_one()
+    holding = asyncio.create_task(heartbeat(api, beat(task), wait=13))
+    await api.settle()
+    await api.report(task, failed={"failure": {"type": "LEASE_LOST"}})
+    await api.settle()
+    assert not holding.done()
+    server.core.leases.wake("default", "agent-1")
+    assert not (await holding).directives
+
+
+async def test_a_goodbye_outlasts_a_heartbeat_that_is_held(api: Api, server: Server) -> None:
+    holding = asyncio.create_task(heartbeat(api, wait=13))
+    await api.settle()
+    await heartbeat(api, goodbye=True)
+    server.core.leases.wake("default", "agent-1")
+    await holding
+    assert not server.core.agents.named("agent-1")

@@ -13,7 +13,6 @@ from quarterdeck_server.engine.commands import Refusal
 from quarterdeck_server.engine.cron import CronError
 from quarterdeck_server.engine.filters import FilterError
 from quarterdeck_server.engine.schedules import ScheduleError
-from quarterdeck_server.rpc.backend import Draining
 from quarterdeck_server.rpc.errors import (
     CODES,
     ApiError,
@@ -24,14 +23,13 @@ from quarterdeck_server.rpc.errors import (
     refusal_status,
     status_of,
 )
+from quarterdeck_server.runtime.committer import Draining
 from quarterdeck_server.store.base import StoreUnavailable
 
 from .api import Error
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "ERROR_REASON_"
-# For updates that carry the revision they are based on, which no request does yet.
-NOT_USED_YET = {"CONFLICT"}
 
 
 def documented() -> dict[str, str]:
@@ -66,7 +64,7 @@ def test_every_reason_is_used() -> None:
     ]
     sources.append((package / "rpc" / "errors.py").read_text("utf-8").split("class Violation")[1])
     unused = {reason for reason in CODES if not any(f'"{reason}"' in text for text in sources)}
-    assert unused == NOT_USED_YET
+    assert unused == set()
 
 
 @pytest.mark.parametrize(

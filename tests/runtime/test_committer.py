@@ -229,12 +229,13 @@ async def test_a_wait_that_ends_during_an_outage_is_answered_before_the_next_pro
 
     store.broken = True
     failing = _later(_submit(committer))
-    monkeypatch.setattr(module.asyncio, "sleep", pause)
+    monkeypatch.setattr(asyncio, "sleep", pause)
     with pytest.raises(StoreUnavailable):
         await failing
     await store.probed.wait()
     async with asyncio.timeout(5):
         assert await committer.claim(make.claim(), 0) == []
+    store.broken = False
     probe_again.set()
 
 

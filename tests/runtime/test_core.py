@@ -12,8 +12,8 @@ from quarterdeck_server.config import Settings
 from quarterdeck_server.engine import commands as c
 from quarterdeck_server.engine.states import AgentState
 from quarterdeck_server.runtime.clock import ManualClock
+from quarterdeck_server.runtime.committer import Draining
 from quarterdeck_server.runtime.core import Core
-from quarterdeck_server.store.base import StoreUnavailable
 from quarterdeck_server.store.sqlite import SqliteStore
 
 from ..engine import make
@@ -66,7 +66,8 @@ async def test_a_restart_takes_over_leases_agents_and_the_line(
         await _submit(core)
     ((task, _),) = await core.claim(make.claim(), 60)
     core.drain()
-    assert await core.claim(make.claim(), 60) == []
+    with pytest.raises(Draining):
+        await core.claim(make.claim(), 60)
     await core.stop()
     core = Core(settings, SqliteStore(tmp_path / "data"), clock)
     await core.start()
@@ -76,7 +77,7 @@ async def test_a_restart_takes_over_leases_agents_and_the_line(
     assert len(await core.claim(make.claim("a2"), 60)) == 1
     core.drain()
     await core.stop()
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(Draining):
         await _submit(core)
 
 
@@ -112,3 +113,17 @@ async def test_time_and_leases_are_looked_after(core: Core, clock: ManualClock) 
         await core._expirer.round()
     ((again, _),) = await core.claim(make.claim("a2"), 60)
     assert (again.id, again.attempt) == (task.id, 2)
+
+
+async def test_a_closed_line_hands_out_nothing_and_still_takes_reports(core: Core) -> None:
+    await _submit(core)
+    ((task, lease),) = await core.claim(make.claim(), 60)
+    waiting = asyncio.create_task(core.claim(make.claim("a2"), 60))
+    await asyncio.sleep(0)
+    core.close_line()
+    assert await waiting == []
+    await _submit(core)
+    with pytest.raises(Draining):
+        await core.claim(make.claim("a3"), 60)
+    (result,) = await core.execute(make.report(task.id, lease.token, make.succeed()))
+    assert result.refusal is None

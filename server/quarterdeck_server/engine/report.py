@@ -120,6 +120,7 @@ def expire(world: World, command: Expire) -> None:
         task = world.tasks.get(task_id)
         if task is not None and holds_lease(task, token):
             ended = transitions.lease_lost(task, world.now)
+            world.lapsed.append(task_id)
             world.attempts.append(ended.attempt)
             world.put(ended.task)
 

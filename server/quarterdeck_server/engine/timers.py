@@ -29,6 +29,7 @@ def _wake(world: World, task: Task) -> None:
     if task.state == RUNNING:
         ended = _running(task, now)
         if ended is not None:
+            world.lapsed.append(task.id)
             world.attempts.append(ended.attempt)
             world.put(ended.task)
     elif task.task_deadline is not None and task.task_deadline <= now:

@@ -80,6 +80,8 @@ class World:
         self.deleted_agents: set[tuple[str, str]] = set()
         self.deleted_instances: set[str] = set()
 
+        self.lapsed: list[int] = []
+        """Tasks whose leases ended otherwise than by a report of their agents, who must hear of it."""
         self.claims: list[Claim] = []
         self.claimed: list[int] = []
         self.changes: list[Change] = []

@@ -59,9 +59,15 @@ class Leases(Protocol):
     def undelivered(self, namespace: str, agent_id: str) -> Sequence[Lease]:
         """Leases of the agent with a cancel that it was not told of."""
 
-    async def wait_directive(self, namespace: str, agent_id: str, seconds: float, /) -> None:
-        """Return once there is an undelivered cancel or a drain for the agent, or at the
-        timeout."""
+    async def wait_directive(
+        self, namespace: str, agent_id: str, seconds: float, /
+    ) -> Sequence[Lease]:
+        """Return once there is an undelivered cancel, a lost lease or a drain for the agent, or at
+        the timeout.
+
+        Returns:
+            The leases of the agent that ended meanwhile otherwise than by a report.
+        """
 
 
 class Agents(Protocol):
@@ -75,6 +81,9 @@ class Agents(Protocol):
             info: As it describes itself; what only the server knows is zero or None.
             queues: Where it claims from; empty leaves the known ones as they are.
         """
+
+    def draining(self, namespace: str, agent_id: str) -> bool:
+        """Whether a known agent is to drain."""
 
     async def goodbye(self, namespace: str, agent_id: str) -> None:
         """Note that the agent stops."""
@@ -138,9 +147,12 @@ class Core(Protocol):
         """
 
     async def claim(self, claim: Claim, wait: float) -> list[tuple[Task, Claimed]]:
-        """Wait for work; empty when the wait is over or the server drains.
+        """Wait for work; empty when the wait is over or the server begins to drain.
 
         Cancelling it gives back, or never takes, what it would have returned.
+
+        Raises:
+            Draining: the server hands out nothing more.
         """
 
     def beats(self, beats: list[Beat]) -> None:
@@ -154,7 +166,3 @@ class Core(Protocol):
 
         Also when the server drains, or after `seconds`.
         """
-
-
-class Draining(Exception):
-    """The server is stopping; nothing was applied."""

@@ -12,7 +12,7 @@ from quarterdeck_server.engine.model import Agent, Task
 from quarterdeck_server.engine.states import AgentState
 from quarterdeck_server.logs import Log
 from quarterdeck_server.rpc import convert, validate
-from quarterdeck_server.rpc.backend import Core, Draining
+from quarterdeck_server.rpc.backend import Core
 from quarterdeck_server.rpc.errors import Violation
 from quarterdeck_server.rpc.methods import Context
 from quarterdeck_server.rpc.replay import ClaimReplay, Entry, Held
@@ -65,8 +65,6 @@ class Claims:
     async def answer(self, request: pb.ClaimRequest, context: Context) -> pb.ClaimResponse:
         """Wait for work and lease it."""
         core = self._core
-        if core.draining:
-            raise Draining
         claim, agent, wait = _read(request)
         if core.agents.contact(claim.profile.namespace, agent, claim.profile.queues):
             return self._response([], drain=True)

@@ -22,7 +22,7 @@ from quarterdeck_server.engine.commands import Refusal
 from quarterdeck_server.engine.cron import CronError
 from quarterdeck_server.engine.filters import FilterError
 from quarterdeck_server.engine.schedules import ScheduleError
-from quarterdeck_server.rpc.backend import Draining
+from quarterdeck_server.runtime.committer import Draining
 from quarterdeck_server.store.base import StoreUnavailable
 
 DOMAIN: Final = "quarterdeck"
@@ -50,7 +50,6 @@ CODES: Final[dict[str, grpc.StatusCode]] = {
     "STORE_UNAVAILABLE": _Code.UNAVAILABLE,
     "LIMIT_EXCEEDED": _Code.RESOURCE_EXHAUSTED,
     "INTERNAL": _Code.INTERNAL,
-    "CONFLICT": _Code.ABORTED,
 }
 """The code of every reason; the proto comments of ErrorReason say the same, and a test compares
 them."""

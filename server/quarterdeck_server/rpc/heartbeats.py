@@ -49,8 +49,10 @@ class Heartbeats:
             return self._response(directives, drain)
         wait = min(within_deadline(wait, context), core.leases.duration * _LEASE_SHARE)
         if wait and not (directives or drain or core.draining):
-            await core.leases.wait_directive(namespace, agent.id, wait)
-            drain = core.agents.contact(namespace, agent, ())
+            lapsed = await core.leases.wait_directive(namespace, agent.id, wait)
+            directives += [_lost_directive(encode_task_id(x.task_id), x.attempt) for x in lapsed]
+            # No contact: an agent that said goodbye meanwhile must not come back by it.
+            drain = core.agents.draining(namespace, agent.id)
         new = list(core.leases.undelivered(namespace, agent.id))
         # One that was delivered is told again, in case its answer was lost, until the agent
         # acknowledges it.

@@ -115,6 +115,11 @@ class AgentRegistry:
             revision=0,
         )
 
+    def draining(self, namespace: str, agent_id: str) -> bool:
+        """Say whether an agent in contact is to drain."""
+        entry = self._entries.get((namespace, agent_id))
+        return entry is not None and entry.row.state == AgentState.DRAINING
+
     @property
     def dirty(self) -> bool:
         """Something waits to be written."""

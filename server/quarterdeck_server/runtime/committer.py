@@ -8,11 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from quarterdeck_server.engine.commands import (
+    AppendLogs,
+    Cancel,
     Claim,
     Command,
     Release,
     Report,
     ReportItem,
+    Retry,
     Submit,
 )
 from quarterdeck_server.logs import Log
@@ -24,6 +27,10 @@ GROUP_ITEMS = 5_000
 """Items in one group at most, so that no group holds the others up for long. A larger command makes a group alone."""
 
 _log = Log(__name__)
+
+
+class Draining(Exception):
+    """The server is stopping; nothing was applied."""
 
 
 class Committer:
@@ -70,8 +77,11 @@ class Committer:
 
         Raises:
             StoreUnavailable: nothing was applied.
+            Draining: the server is stopping.
         """
-        if not self.available or self._stopping:
+        if self._stopping:
+            raise Draining
+        if not self.available:
             raise StoreUnavailable("the store cannot be written now")
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._commands.append((command, future))
@@ -146,16 +156,15 @@ class Committer:
         self._busy = True
         try:
             result = await self._store.run_group(commands, self.line.snapshot(), self._clock.now())
-        except StoreUnavailable as error:
-            self._fail(batch, error)
-            await self._recover(error)
-            return
         except Exception as error:
-            _log_failure("group failed", error)
-            self._fail(batch, error)
-            return
-        finally:
             self._busy = False
+            self._fail(batch, error)
+            if isinstance(error, StoreUnavailable):
+                await self._recover(error)
+            else:
+                _log_failure("group failed", error)
+            return
+        self._busy = False
         try:
             self._published(commands, result)
         except Exception as error:
@@ -214,8 +223,13 @@ def _log_failure(event: str, error: Exception, **fields: str) -> None:
 
 
 def _size(command: Command) -> int:
-    if isinstance(command, Submit):
-        return len(command.specs)
-    if isinstance(command, Report):
-        return len(command.items)
+    match command:
+        case Submit():
+            return len(command.specs)
+        case Report():
+            return len(command.items)
+        case Cancel() | Retry():
+            return len(command.task_ids)
+        case AppendLogs():
+            return sum(len(item.lines) for item in command.items)
     return 1

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from quarterdeck_server.config import Settings
-from quarterdeck_server.engine.changes import INSTANCE, TASK, Change
+from quarterdeck_server.engine.changes import DELETED, INSTANCE, TASK, Change
 from quarterdeck_server.engine.commands import AppendLogs, Beat, Claim, Claimed, Command
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.states import ENDED
 from quarterdeck_server.runtime.agents import AgentRegistry
 from quarterdeck_server.runtime.clock import Clock
-from quarterdeck_server.runtime.committer import Committer
+from quarterdeck_server.runtime.committer import Committer, Draining
 from quarterdeck_server.runtime.hub import Hub
 from quarterdeck_server.runtime.leases import LeaseTable
 from quarterdeck_server.runtime.services import LeaseExpirer, Pruner, Recorder, Timers
@@ -30,6 +30,7 @@ class Core:
         self.store = store
         self.clock = clock
         self.draining = False
+        self._handing_out = True
         self.start_time = clock.now()
         self.committer = Committer(store, clock, self._published)
         self.execute = self.committer.execute
@@ -73,10 +74,15 @@ class Core:
         for service in self._services:
             service.start()
 
+    def close_line(self) -> None:
+        """Hand out nothing more, and answer the claims that wait."""
+        self._handing_out = False
+        self.committer.line.empty()
+
     def drain(self) -> None:
         """Hand out nothing more; answer what waits; end the watches."""
+        self.close_line()
         self.draining = True
-        self.committer.line.empty()
         self.leases.wake_all()
         self._ends.wake_all()
         self._logs.wake_all()
@@ -98,7 +104,7 @@ class Core:
 
     def _published(self, commands: Sequence[Command], result: GroupResult) -> None:
         changes = result.changes
-        self.leases.apply(changes)
+        self.leases.apply(changes, result.lapsed)
         self.agents.apply(changes)
         self._note_instances(changes)
         self.hub.publish(changes)
@@ -107,7 +113,6 @@ class Core:
             for change in changes:
                 if change.kind == TASK and change.row.state in ENDED:
                     self._ends.wake(change.row.id)
-                    self._logs.wake(change.row.id)
         if self._logs:
             self._wake_log_readers(commands, changes)
         for callback in self.published:
@@ -124,13 +129,19 @@ class Core:
 
     def _note_instances(self, changes: Sequence[Change]) -> None:
         for change in changes:
-            if change.kind == INSTANCE:
+            if change.kind == INSTANCE and change.op == DELETED:
+                self._pool_of_instance.pop(change.row.id, None)
+            elif change.kind == INSTANCE:
                 self._pool_of_instance[change.row.id] = change.row.pool
 
     async def claim(self, claim: Claim, wait: float) -> list[tuple[Task, Claimed]]:
-        """Wait for work; empty when the wait is over or the server drains."""
-        if self.draining:
-            return []
+        """Wait for work; empty when the wait is over or the server begins to drain.
+
+        Raises:
+            Draining: nothing more is handed out.
+        """
+        if not self._handing_out:
+            raise Draining
         self._write_agents()
         given = await self.committer.claim(claim, wait)
         return [(task, Claimed(task.id, task.lease_token or 0, data)) for task, data in given]

@@ -59,6 +59,8 @@ class LeaseTable:
         self._leases: dict[int, Lease] = {}
         self._of_agent: dict[AgentKey, dict[int, Lease]] = {}
         self._waiting: dict[AgentKey, set[asyncio.Future[None]]] = {}
+        self._lapsed: dict[AgentKey, list[Lease]] = {}
+        """For those who are woken: what they are told."""
         self._checked = clock.monotonic()
 
     def __len__(self) -> int:
@@ -69,9 +71,16 @@ class LeaseTable:
         for task in running:
             self._grant(task)
 
-    def apply(self, changes: Sequence[Change]) -> None:
-        """Follow the changes of a committed group."""
+    def apply(self, changes: Sequence[Change], lapsed: Iterable[int] = ()) -> None:
+        """Follow the changes of a committed group.
+
+        Args:
+            changes: In their order.
+            lapsed: Tasks whose leases ended otherwise than by a report: who waits for a directive is told.
+        """
         leases = self._leases
+        for task_id in lapsed:
+            self._tell_lapsed(task_id)
         for change in changes:
             if change.kind != TASK:
                 continue
@@ -84,6 +93,15 @@ class LeaseTable:
                     self._note_cancel(lease, task)
             elif task.id in leases:
                 self._drop(task.id)
+
+    def _tell_lapsed(self, task_id: int) -> None:
+        lease = self._leases.get(task_id)
+        if lease is None:
+            return
+        key = (lease.namespace, lease.agent_id)
+        if key in self._waiting or key in self._lapsed:
+            self._lapsed.setdefault(key, []).append(lease)
+            self.wake(*key)
 
     def _grant(self, task: Task) -> None:
         self._drop(task.id)
@@ -137,10 +155,14 @@ class LeaseTable:
         for namespace, agent_id in list(self._waiting):
             self.wake(namespace, agent_id)
 
-    async def wait_directive(self, namespace: str, agent_id: str, seconds: float) -> None:
-        """Return once there is an undelivered cancel for the agent or it is woken, or after `seconds`."""
+    async def wait_directive(self, namespace: str, agent_id: str, seconds: float) -> list[Lease]:
+        """Return once there is an undelivered cancel for the agent or it is woken, or after `seconds`.
+
+        Returns:
+            The leases of the agent that ended meanwhile otherwise than by a report.
+        """
         if seconds <= 0 or self.undelivered(namespace, agent_id):
-            return
+            return []
         key = (namespace, agent_id)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, set()).add(future)
@@ -149,11 +171,13 @@ class LeaseTable:
                 async with asyncio.timeout(seconds):
                     await future
         finally:
+            lapsed = self._lapsed.pop(key, [])
             waiting = self._waiting.get(key)
             if waiting is not None:
                 waiting.discard(future)
                 if not waiting:
                     del self._waiting[key]
+        return lapsed
 
     def overdue(self) -> list[tuple[int, int]]:
         """Return (task, token) of the leases that nobody renewed in time.

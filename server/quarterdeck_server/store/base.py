@@ -8,7 +8,7 @@ tests/store. The interface is internal and will change.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from quarterdeck_server.engine.changes import Change
@@ -45,6 +45,8 @@ class GroupResult:
     """Of every queue that the group looked at: ready tasks by name, nothing while it is paused."""
     wake_at: int | None
     """The earliest instant at which a changed row wants a Sweep; None when no changed row does."""
+    lapsed: list[int] = field(default_factory=list)
+    """Tasks whose leases ended otherwise than by a report of their agents."""
     failure: Exception | None = None
     """What kept the rest from being done, after what is told here was: the replies of commands that were not carried
     out are that error, or the claims were not looked at."""

@@ -140,7 +140,9 @@ class Writer:
             key: {} if queue.paused else _ready_names(queue.counts)
             for key, queue in world.queues.items()
         }
-        return GroupResult(replies, world.changes, world.claims, inputs, ready, world.wake_at)
+        return GroupResult(
+            replies, world.changes, world.claims, inputs, ready, world.wake_at, world.lapsed
+        )
 
     def _answer_last(
         self, world: World, needs: Needs, commands: Sequence[Command], replies: list[Any]
@@ -212,5 +214,6 @@ def _add(whole: GroupResult, part: GroupResult) -> None:
     whole.claims += part.claims
     whole.inputs.update(part.inputs)
     whole.ready.update(part.ready)
+    whole.lapsed += part.lapsed
     if part.wake_at is not None:
         whole.wake_at = min(part.wake_at, whole.wake_at or part.wake_at)
