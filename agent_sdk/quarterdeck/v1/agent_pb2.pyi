@@ -99,7 +99,7 @@ class AgentInfo(_message.Message):
     pid: _builtins.int
     """Its process id there."""
     slots: _builtins.int
-    """How many tasks it runs at once."""
+    """How many tasks it runs at once. At most 1,000,000."""
     instance_id: _builtins.str
     """The pool instance that started it, as given in its environment. Empty for one started by hand."""
     @_builtins.property

@@ -38,7 +38,9 @@ class _DirectiveEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Directive.V
     DIRECTIVE_CANCEL: _Directive.ValueType  # 2
     """Interrupt the handler and report; the lease is renewed until `cancel_deadline`."""
     DIRECTIVE_LOST: _Directive.ValueType  # 3
-    """The lease is not the agent's: stop the handler, report nothing."""
+    """The lease is not, or no longer, the agent's: stop the handler, report nothing. Told at once when the server ends a
+    lease, such as for a timeout.
+    """
 
 class Directive(_Directive, metaclass=_DirectiveEnumTypeWrapper):
     """What the agent is to do with one lease."""
@@ -50,7 +52,9 @@ DIRECTIVE_CONTINUE: Directive.ValueType  # 1
 DIRECTIVE_CANCEL: Directive.ValueType  # 2
 """Interrupt the handler and report; the lease is renewed until `cancel_deadline`."""
 DIRECTIVE_LOST: Directive.ValueType  # 3
-"""The lease is not the agent's: stop the handler, report nothing."""
+"""The lease is not, or no longer, the agent's: stop the handler, report nothing. Told at once when the server ends a
+lease, such as for a timeout.
+"""
 Global___Directive: _TypeAlias = Directive  # noqa: Y015
 
 @_typing.final
@@ -339,7 +343,7 @@ class LeaseDirective(_message.Message):
     reason: _builtins.str
     """Why it is cancelled."""
     attempt: _builtins.int
-    """The attempt that the directive is for."""
+    """The attempt that the directive is for, also of a lease that is lost; 0 for a token that the server never made."""
     @_builtins.property
     def cancel_deadline(self) -> _timestamp_pb2.Timestamp:
         """When the lease will be revoked, of one that is cancelled."""

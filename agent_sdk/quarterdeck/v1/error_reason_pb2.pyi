@@ -29,7 +29,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INVALID_FILTER: _ErrorReason.ValueType  # 2
     """INVALID_ARGUMENT. A filter cannot be understood. Metadata: `field`, `position`."""
     ERROR_REASON_INVALID_SCHEDULE: _ErrorReason.ValueType  # 3
-    """INVALID_ARGUMENT. A cron expression or time zone cannot be understood. Metadata: `field`."""
+    """INVALID_ARGUMENT. A schedule's id, rule or time zone cannot be, or it would never create a task.
+    Metadata: `field`.
+    """
     ERROR_REASON_INVALID_PAGE_TOKEN: _ErrorReason.ValueType  # 4
     """INVALID_ARGUMENT. A page token is damaged, or of another list, filter or order. Metadata: none."""
     ERROR_REASON_PAYLOAD_TOO_LARGE: _ErrorReason.ValueType  # 5
@@ -66,8 +68,6 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED. Too much at once. Metadata: `limit`."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 19
     """INTERNAL. A defect of the server; its log has the `incident`. Metadata: `incident`."""
-    ERROR_REASON_CONFLICT: _ErrorReason.ValueType  # 20
-    """ABORTED. The resource was changed by somebody else meanwhile. Metadata: `revision`."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused: the `reason` of its ErrorInfo, without the prefix `ERROR_REASON_`. The domain is
@@ -81,7 +81,9 @@ ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 1
 ERROR_REASON_INVALID_FILTER: ErrorReason.ValueType  # 2
 """INVALID_ARGUMENT. A filter cannot be understood. Metadata: `field`, `position`."""
 ERROR_REASON_INVALID_SCHEDULE: ErrorReason.ValueType  # 3
-"""INVALID_ARGUMENT. A cron expression or time zone cannot be understood. Metadata: `field`."""
+"""INVALID_ARGUMENT. A schedule's id, rule or time zone cannot be, or it would never create a task.
+Metadata: `field`.
+"""
 ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 4
 """INVALID_ARGUMENT. A page token is damaged, or of another list, filter or order. Metadata: none."""
 ERROR_REASON_PAYLOAD_TOO_LARGE: ErrorReason.ValueType  # 5
@@ -118,6 +120,4 @@ ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 18
 """RESOURCE_EXHAUSTED. Too much at once. Metadata: `limit`."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 19
 """INTERNAL. A defect of the server; its log has the `incident`. Metadata: `incident`."""
-ERROR_REASON_CONFLICT: ErrorReason.ValueType  # 20
-"""ABORTED. The resource was changed by somebody else meanwhile. Metadata: `revision`."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

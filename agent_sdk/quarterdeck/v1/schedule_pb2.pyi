@@ -122,7 +122,9 @@ class Schedule(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Chosen by its author, unique in the namespace. At most 256 characters of letters, digits and `_ - . : /`."""
+    """Chosen by its author, unique in the namespace. At most 128 characters of letters, digits and `_ - . : /`, the
+    first a letter or digit.
+    """
     namespace: _builtins.str
     """The tenant it belongs to."""
     paused: _builtins.bool
@@ -153,7 +155,7 @@ class Schedule(_message.Message):
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When its rule was last replaced."""
+        """When its rule was last replaced, or it was last paused or resumed."""
 
     def __init__(
         self,

@@ -33,12 +33,12 @@ class ScheduleRequest(_message.Message):
     namespace: _builtins.str
     """Tenant. Empty means `default`."""
     schedule_id: _builtins.str
-    """Its id."""
+    """Its id. Required. The rules stand at `Schedule.id`."""
     request_id: _builtins.str
     """Repeating a request with its id within 24 h returns the first answer. At most 64 characters."""
     @_builtins.property
     def spec(self) -> _schedule_pb2.ScheduleSpec:
-        """Its rule."""
+        """Its rule. Required."""
 
     def __init__(
         self,
@@ -407,7 +407,7 @@ class PreviewScheduleResponse(_message.Message):
     TIMES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def times(self) -> _containers.RepeatedCompositeFieldContainer[_timestamp_pb2.Timestamp]:
-        """In order; fewer than asked for when the rule ends."""
+        """In order, as if the schedule were not paused; fewer than asked for when the rule ends."""
 
     def __init__(
         self,

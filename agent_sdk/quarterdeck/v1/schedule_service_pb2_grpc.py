@@ -103,7 +103,7 @@ class ScheduleServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PauseSchedule(self, request, context):
-        """Stops it from creating tasks. Pausing a paused one changes nothing.
+        """Stops it from creating tasks. Pausing a paused one changes its note and nothing else.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

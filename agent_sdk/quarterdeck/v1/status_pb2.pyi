@@ -139,7 +139,7 @@ class FieldViolation(_message.Message):
     FIELD_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """Path of the field, such as `tasks[3].spec.name`."""
+    """Path of the field, such as `tasks[3].name`."""
     description: _builtins.str
     """What is wrong and what is expected."""
     def __init__(
@@ -165,7 +165,7 @@ class BadRequest(_message.Message):
     FIELD_VIOLATIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def field_violations(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldViolation]:
-        """Every wrong field."""
+        """The wrong fields, the first 20 at most."""
 
     def __init__(
         self,

@@ -141,7 +141,8 @@ Global___AttemptOutcome: _TypeAlias = AttemptOutcome  # noqa: Y015
 @_typing.final
 class RetryPolicy(_message.Message):
     """How failed attempts are retried. The delay before attempt n + 1 is
-    min(max_backoff, initial_backoff * factor ^ (n - 1)), times a random factor in [1 - jitter, 1 + jitter].
+    min(max_backoff, initial_backoff * factor ^ (n - 1)), times a random factor in [1 - jitter, 1 + jitter]. A task
+    whose lease was lost is ready again without a delay.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -160,7 +161,7 @@ class RetryPolicy(_message.Message):
     jitter: _builtins.float
     """Relative spread of the delay, 0 to 1. Unset means 0.2."""
     max_crashes: _builtins.int
-    """How many lost leases, that is crashed agents, make the task poison. 0 means the default, 3."""
+    """How many lost leases, that is crashed agents, make the task poison. 1 to 1,000; 0 means the default, 3."""
     @_builtins.property
     def initial_backoff(self) -> _duration_pb2.Duration:
         """Delay before the second attempt. Unset means 1 s."""
@@ -171,7 +172,7 @@ class RetryPolicy(_message.Message):
 
     @_builtins.property
     def non_retryable_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Error types that are not retried. At most 32."""
+        """Error types that are not retried. At most 32, each of at most 256 characters."""
 
     def __init__(
         self,
@@ -196,7 +197,7 @@ Global___RetryPolicy: _TypeAlias = RetryPolicy  # noqa: Y015
 
 @_typing.final
 class Timeouts(_message.Message):
-    """The time limits of a task. Unset means no limit."""
+    """The time limits of a task. Unset means no limit. Each but `cancel_grace` is at least 1 ms."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -215,11 +216,15 @@ class Timeouts(_message.Message):
 
     @_builtins.property
     def task(self) -> _duration_pb2.Duration:
-        """For all attempts together, from submit. Past it the task fails with reason TASK_TIMEOUT."""
+        """For all attempts together, from submit, or from a retry by an operator. Past it the task fails with reason
+        TASK_TIMEOUT.
+        """
 
     @_builtins.property
     def stall(self) -> _duration_pb2.Duration:
-        """Between two progress reports of a running attempt. Past it the attempt fails with type STALLED."""
+        """Between two progress reports of a running attempt, or its start and the first. Past it the attempt fails with type
+        STALLED.
+        """
 
     @_builtins.property
     def cancel_grace(self) -> _duration_pb2.Duration:

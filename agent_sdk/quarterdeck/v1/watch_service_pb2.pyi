@@ -252,11 +252,16 @@ class WatchResponse(_message.Message):
     SNAPSHOT_COMPLETE_FIELD_NUMBER: _builtins.int
     CLOSING_FIELD_NUMBER: _builtins.int
     resume_token: _builtins.str
-    """Continues after these changes. Opaque; valid over a restart of the server for as long as the changes are kept."""
+    """Continues after these changes. Opaque; valid over a restart of the server for as long as the changes are kept.
+    Empty before the response that ends the current state, and where WATCH_MODE_LATEST sends one state of the fleet in
+    several responses: neither can be continued from the middle.
+    """
     snapshot_complete: _builtins.bool
     """True in the response that ends the current state."""
     closing: _builtins.bool
-    """True when the server ends the stream after this response, such as for its own stop: continue with the token."""
+    """True when the server ends the stream after this response, such as for its own stop: continue with the token, or
+    begin again where there was none yet.
+    """
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Change]:
         """In order. Empty in a checkpoint."""
