@@ -7,7 +7,6 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
 
 from grpc import aio
 
@@ -101,7 +100,9 @@ class LogShipper:
             self._settle(lease)
 
     def _take(self) -> list[Lease]:
-        leases = [self._dirty.popleft() for _ in range(min(len(self._dirty), _MOST_CHUNKS))]
+        taken = (self._dirty.popleft() for _ in range(min(len(self._dirty), _MOST_CHUNKS)))
+        # Each once: two threads of one handler may both have found it clean.
+        leases = list(dict.fromkeys(taken))
         for lease in leases:
             # Before its lines are read: what is written from now on makes it dirty again.
             lease.dirty = False
@@ -116,7 +117,9 @@ class LogShipper:
         chunk = LogChunk(
             task_id=claimed.task_id, lease_token=claimed.lease_token, offset=lease.offset
         )
-        for line in islice(lease.lines, min(_MOST_LINES, len(lease.lines))):
+        # By index: handlers append meanwhile, which ends an iteration with an error.
+        for index in range(min(_MOST_LINES, len(lease.lines))):
+            line = lease.lines[index]
             room -= 4 * len(line.text) + _LINE_OVERHEAD
             if room < 0 and chunk.lines:
                 break
