@@ -26,6 +26,8 @@ class Control:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
+        self.has_called = False
+        """True once gRPC was started, which no process survives that is forked from this one."""
         self.loop = _new_loop()
         self.at_stop: dict[object, Callable[[], Coroutine[Any, Any, None]]] = {}
         """What is to be closed on the control thread before it ends."""
@@ -103,11 +105,30 @@ _guard = threading.Lock()
 _current: Control | None = None
 
 
+def _renew_guard() -> None:
+    global _guard
+    _guard = threading.Lock()
+
+
+# Another thread may have held it as this process was forked.
+os.register_at_fork(after_in_child=_renew_guard)
+
+
 def control() -> Control:
-    """The control thread of this process, started when there is none."""
+    """The control thread of this process, started when there is none.
+
+    Raises:
+        RuntimeError: This process was forked from one that had used gRPC.
+    """
     global _current
     with _guard:
         if _current is None or not _current.alive:
+            if _current is not None and _current.pid != os.getpid() and _current.has_called:
+                raise RuntimeError(
+                    "quarterdeck was used before this process was forked, and gRPC does not "
+                    "survive a fork: make the first call after the fork, or start processes "
+                    "with multiprocessing's 'spawn'"
+                )
             _current = Control()
             atexit.register(_current.stop)
         return _current

@@ -57,9 +57,20 @@ class Core:
         self.address = resolve_address(address)
         self.namespace = resolve_namespace(namespace)
         self._within = within
-        self.control: Control = control()
+        self._control: Control | None = None
         self._link: Link | None = None
         self.submitter: Submitter | None = None
+
+    @property
+    def control(self) -> Control:
+        """The control thread, from the first call on; a client made before a fork has its own in each process.
+
+        Raises:
+            RuntimeError: This process was forked from one that had used gRPC.
+        """
+        if self._control is None or not self._control.alive:
+            self._control, self._link, self.submitter = control(), None, None
+        return self._control
 
     async def link(self) -> Link:
         """The channels, opened at first use."""
@@ -92,11 +103,12 @@ class Core:
 
     def send(self, group: Group) -> None:
         """Submit a group. For any thread."""
+        control = self.control
         submitter = self.submitter
         if submitter is not None:
-            self.control.loop.call_soon_threadsafe(submitter.add, group)
+            control.loop.call_soon_threadsafe(submitter.add, group)
         else:
-            self.control.start(self.add(group))
+            control.start(self.add(group))
 
     async def wait(self, task_id: str, seconds: float | None) -> WaitTaskResponse:
         """Poll until the task has ended.

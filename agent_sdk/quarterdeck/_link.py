@@ -48,6 +48,7 @@ class Link:
     def __init__(self, address: str) -> None:
         self.address = address
         self._owner = asyncio.get_running_loop()
+        control().has_called = True
         self._polls = aio.insecure_channel(address, options=_OPTIONS)
         self._calls = aio.insecure_channel(address, options=_OPTIONS)
         self.agent_polls = AgentServiceStub(self._polls)
