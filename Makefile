@@ -12,7 +12,7 @@ ARGS ?=
 AGAINST ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types imports api format proto constraints bench server console clean
+.PHONY: help setup demo test check lint types imports api format proto constraints bench screenshot server console clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,8 +54,12 @@ proto: $(GENERATOR_READY) ## generate the Python code of the API
 constraints: $(READY) ## pin the newest versions that fit in constraints.txt
 	$(BIN)/python scripts/pin.py
 
-bench: $(READY) ## measure the server
+bench: $(READY) ## measure the server, then the console
 	$(BIN)/quarterdeck bench $(ARGS)
+	$(BIN)/python -m tests.console.load
+
+screenshot: $(READY) ## draw docs/console.svg anew
+	$(BIN)/python scripts/screenshot.py
 
 server: $(READY) ## run a server
 	$(BIN)/quarterdeck server $(ARGS)
