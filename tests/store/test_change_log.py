@@ -10,7 +10,7 @@ from quarterdeck_server.engine import changes as log
 from quarterdeck_server.engine import commands as c
 from quarterdeck_server.engine.model import MAX_NAMES
 from quarterdeck_server.engine.pools import Instance, InstanceState
-from quarterdeck_server.engine.states import AgentState
+from quarterdeck_server.engine.states import READY, AgentState
 from quarterdeck_server.store.base import Store
 
 from ..engine import make
@@ -117,11 +117,21 @@ async def test_the_log_keeps_a_number_of_entries(desk: Desk) -> None:
 
 
 async def test_a_queue_with_a_million_names_makes_a_short_image(desk: Desk) -> None:
-    await desk.submit(*(make.spec(name=f"n{i}") for i in range(MAX_NAMES + 5)))
+    await desk.submit(*(make.spec(name=f"n{i:03}") for i in range(MAX_NAMES + 5)))
     image = (await desk.changes())[-1].row
-    assert len(image.counts) == MAX_NAMES
+    assert len(image.counts) == MAX_NAMES + 1
+    assert image.counts[-1] == ("", READY, 5)
     (queue,) = (await desk.store.list_queues("default", None, 9, None, NOW)).rows
     assert len(queue.counts) == MAX_NAMES + 5
+
+
+async def test_an_image_keeps_every_state_of_the_names_it_keeps(desk: Desk) -> None:
+    names = MAX_NAMES // 2 + 1
+    await desk.submit(*(make.spec(name=f"n{i:03}") for _ in range(2) for i in range(names)))
+    await desk.claim(names)
+    image = (await desk.changes())[-1].row
+    (queue,) = await desk.store.get_queues("default", ["default", "none"])
+    assert len(image.counts) > MAX_NAMES and set(image.counts) == set(queue.counts)
 
 
 async def test_what_retention_removes_is_told(desk: Desk) -> None:

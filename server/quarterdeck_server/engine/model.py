@@ -119,7 +119,10 @@ class Queue(NamedTuple):
     create_time: int
     revision: int
     counts: tuple[tuple[str, int, int], ...] = ()
-    """(task name, state, how many), only those that are not zero; at most MAX_NAMES names in a change."""
+    """(task name, state, how many), only those that are not zero.
+
+    The change log keeps MAX_NAMES names; the tasks of all others stand there under the empty name, which no task has.
+    """
 
 
 class Agent(NamedTuple):

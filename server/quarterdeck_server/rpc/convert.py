@@ -282,7 +282,7 @@ def queue(row: model.Queue) -> queue_pb2.Queue:
         failed_total=row.failed_total,
         revision=row.revision,
     )
-    for name in sorted(names)[: model.MAX_NAMES]:
+    for name in sorted(filter(None, names))[: model.MAX_NAMES]:
         out.names.add(name=name, counts=state_counts(names[name]))
     set_time(out.create_time, row.create_time)
     return out

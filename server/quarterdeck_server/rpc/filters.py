@@ -11,7 +11,8 @@ from quarterdeck_server.engine.filters.ast import All, Any, Equals, Node, Not, T
 from quarterdeck_server.rpc.backend import Core
 from quarterdeck_server.rpc.errors import ApiError
 
-_MANY_QUEUES = 1000
+_HINTED = 1000
+"""Queues among which one is looked for that may be meant."""
 
 
 def parse_filter(text: str, table: FieldTable) -> Filter | None:
@@ -40,12 +41,11 @@ async def task_filter(core: Core, namespace: str, text: str) -> Filter | None:
     named = set(_queues(found.root))
     if not named:
         return found
-    page = await core.store.list_queues(namespace, None, _MANY_QUEUES, None, core.clock.now())
-    known = [queue.name for queue in page.rows]
-    unknown = sorted(named.difference(known))
-    # With more queues than one page has, an unknown name proves nothing.
-    if unknown and page.next_key is None:
-        raise _queue_not_found(unknown[0], known)
+    known = {queue.name for queue in await core.store.get_queues(namespace, list(named))}
+    unknown = sorted(named - known)
+    if unknown:
+        page = await core.store.list_queues(namespace, None, _HINTED, None, core.clock.now())
+        raise _queue_not_found(unknown[0], [queue.name for queue in page.rows])
     return found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quarterdeck_server.engine.commands import PutInstance, PutPools, SetAgentState
-from quarterdeck_server.engine.filters import QUEUE_FIELDS, parse
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.states import READY, RUNNING, AgentState
 from quarterdeck_server.pools.host import AgentView, Load
@@ -20,11 +19,10 @@ class PoolHost:
 
     async def queue_load(self, namespace: str, queue: str) -> Load:
         """Return the work in a queue."""
-        only = parse(f'name:"{queue}"', QUEUE_FIELDS)
-        page = await self._core.store.list_queues(namespace, only, 1, None, self._core.clock.now())
-        if not page.rows:
+        rows = await self._core.store.get_queues(namespace, [queue])
+        if not rows:
             return Load(0, 0)
-        row = page.rows[0]
+        (row,) = rows
         ready = sum(n for _, state, n in row.counts if state == READY)
         running = sum(n for _, state, n in row.counts if state == RUNNING)
         return Load(0 if row.paused else ready, running)

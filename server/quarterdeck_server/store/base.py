@@ -128,6 +128,9 @@ class Store(Protocol):
         self, namespace: str, filter: Filter | None, limit: int, after: list[Any] | None, now: int
     ) -> Page[Queue]: ...
 
+    async def get_queues(self, namespace: str, names: Sequence[str]) -> list[Queue]:
+        """Those of these names that exist, in any order."""
+
     async def list_schedules(
         self, namespace: str, filter: Filter | None, limit: int, after: list[Any] | None, now: int
     ) -> Page[Schedule]: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.model import MAX_NAMES, Agent, Queue, Task
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
+
+Counts = tuple[tuple[str, int, int], ...]
 
 PART = 1000
 """Changes in one blob at most."""
@@ -39,8 +42,20 @@ def _image(change: Change) -> Any:
     if change.kind == log.QUEUE:
         queue: Queue = change.row
         if len(queue.counts) > MAX_NAMES:
-            return queue._replace(counts=queue.counts[:MAX_NAMES])
+            return queue._replace(counts=_fewer_names(queue.counts))
     return change.row
+
+
+def _fewer_names(counts: Counts) -> Counts:
+    """Keep the first names, and put the tasks of all others together: the totals of the states stay right."""
+    names = sorted({name for name, _, _ in counts})
+    kept = set(names[:MAX_NAMES])
+    others: Counter[int] = Counter()
+    for name, state, count in counts:
+        if name not in kept:
+            others[state] += count
+    rest = (("", state, count) for state, count in sorted(others.items()))
+    return (*(cell for cell in counts if cell[0] in kept), *rest)
 
 
 def decode_changes(data: bytes) -> list[Change]:

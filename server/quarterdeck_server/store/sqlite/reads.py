@@ -34,6 +34,8 @@ from quarterdeck_server.store.sqlite.queries import load_queries
 from quarterdeck_server.store.sqlite.writer import is_disk_error
 
 READERS = 2
+_FILTERED = 500
+"""Queues that are read at once when they are filtered here."""
 
 _COLUMNS = ", ".join(Task._fields)
 _SORTS = {
@@ -211,19 +213,27 @@ class Reader:
         """Counts are filtered on too and have no column, so pages are filtered here."""
         matches = None if filter is None else compile_predicate(filter)
         position, found = (after[0] if after else ""), list[Queue]()
+        size = limit if matches is None else max(limit, _FILTERED)
+        revision: int | None = None
         while True:
-            rows, revision = await self._page(
-                self._queries["read_queues"], namespace, position, limit + 1
+            rows, seen = await self._page(
+                self._queries["read_queues"], namespace, position, size + 1
             )
-            queues = await self._with_counts(rows[:limit])
+            # What was read first is true at the first revision; later ones may have seen it change.
+            revision = seen if revision is None else revision
+            queues = await self._with_counts(rows[:size])
             for queue in queues:
                 if matches is None or matches(queue, now):
                     if len(found) == limit:
                         return Page(found, [found[-1].name], revision)
                     found.append(queue)
-            if len(rows) <= limit:
+            if len(rows) <= size:
                 return Page(found, None, revision)
             position = queues[-1].name
+
+    async def get_queues(self, namespace: str, names: Sequence[str]) -> list[Queue]:
+        keys = json.dumps([(namespace, name) for name in names])
+        return await self._with_counts(await self._named("queues_by_key", keys))
 
     async def _with_counts(self, rows: list[Any]) -> list[Queue]:
         wanted = [(row[0], row[1]) for row in rows]
