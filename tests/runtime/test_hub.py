@@ -54,6 +54,26 @@ async def test_memory_is_bounded(hub: Hub, store: FlakyStore) -> None:
     assert len(hub._ring) <= 2 * 8 + 2
 
 
+async def test_large_rows_are_kept_in_smaller_numbers(
+    hub: Hub, store: FlakyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 13,000 tasks with all the labels that they may have took 500 MB.
+    monkeypatch.setattr(module, "RING", 8000)
+    monkeypatch.setattr(module, "RING_BYTES", 10_000)
+    start = hub.revision
+    for number in range(100):
+        command = make.submit(make.spec(name=f"name-{number}"))
+        hub.publish((await store.run_group([command], NOBODY, NOW)).changes)
+    assert sum(map(module._size, hub._ring)) <= 20_000
+    assert 0 < len(hub._ring) < 20
+    found: list[int] = []
+    at = start
+    while part := await hub.read(at, 7):
+        found += [change.revision for change in part]
+        at = found[-1]
+    assert found == list(range(start + 1, start + 201))
+
+
 async def test_what_is_no_longer_kept_is_said(hub: Hub, store: FlakyStore) -> None:
     await _submit(store, hub, 30)
     await store.run_group([Prune(0, 0, 0, 5)], NOBODY, NOW + SECOND)

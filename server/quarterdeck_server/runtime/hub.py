@@ -9,11 +9,17 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
-from quarterdeck_server.engine.changes import Change
+from quarterdeck_server.engine.changes import QUEUE, TASK, Change
 from quarterdeck_server.store.base import Store
 
 RING = 8192
-"""Changes kept in memory at least, once so many were made."""
+"""Changes kept in memory at least, once so many were made and they are not too large."""
+
+RING_BYTES = 64 << 20
+"""What producers may make large of those changes, together: labels, and the names in a queue."""
+
+_COUNT_BYTES = 64
+"""Of one name in one state, in a queue's row."""
 
 
 class Hub:
@@ -24,6 +30,7 @@ class Hub:
         self._ring: list[Change] = []
         self._base = 0
         """The revision before the first in the ring. Revisions have no gaps."""
+        self._bytes = 0
         self._waiting: set[asyncio.Future[None]] = set()
         self.revision = 0
         self.closing = False
@@ -37,11 +44,23 @@ class Hub:
         if not changes:
             return
         self._ring.extend(changes)
+        self._bytes += sum(map(_size, changes))
         self.revision = changes[-1].revision
-        if len(self._ring) > 2 * RING:
-            del self._ring[:-RING]
-            self._base = self._ring[0].revision - 1
+        if len(self._ring) > 2 * RING or self._bytes > 2 * RING_BYTES:
+            self._forget()
         self._wake()
+
+    def _forget(self) -> None:
+        """Leave the oldest changes to the store's log."""
+        kept = self._bytes = 0
+        for change in reversed(self._ring[-RING:]):
+            size = _size(change)
+            if self._bytes + size > RING_BYTES:
+                break
+            self._bytes += size
+            kept += 1
+        del self._ring[: len(self._ring) - kept]
+        self._base = self.revision - kept
 
     def close(self) -> None:
         """Tell the watchers to end."""
@@ -73,3 +92,11 @@ class Hub:
             start = after_revision - self._base
             return self._ring[start : start + limit]
         return await self._store.changes_after(after_revision, limit)
+
+
+def _size(change: Change) -> int:
+    """About how much of a row is as large as a client made it, in bytes."""
+    if change.kind == TASK:
+        labels: str | None = change.row.labels
+        return 0 if labels is None else len(labels)
+    return _COUNT_BYTES * len(change.row.counts) if change.kind == QUEUE else 0
