@@ -15,7 +15,7 @@ from quarterdeck_console.commands import VIEWS
 from quarterdeck_console.model import words
 from quarterdeck_console.model.columns import Cell, Context
 from quarterdeck_console.model.format import age, clock, count, rate, short_count, spark
-from quarterdeck_console.model.lines import Line
+from quarterdeck_console.model.lines import Line, length
 from quarterdeck_console.model.words import Tone
 from quarterdeck_console.widgets.bar import Bar, Hint, KeyBar
 from quarterdeck_console.widgets.prompt import Prompt
@@ -181,12 +181,12 @@ class FleetScreen(Screen[None]):
             left += [Cell("   slots ", Tone.DIM), Cell(f"{totals.used}/{totals.slots}", Tone.RUN)]
         recent = fleet.done.steps(20, 1)
         pace = sum(recent[-10:]) / max(1, len(recent[-10:]))
-        right = (
-            Cell("done ", Tone.DIM),
-            Cell(spark(recent, 20), Tone.OK),
-            Cell(f" {rate(pace)} "),
-        )
-        return tuple(left), right
+        label, shown_pace = Cell("   done ", Tone.DIM), Cell(f" {rate(pace)} ")
+        # The counters are worth more than the chart: it takes what they leave.
+        room = self.size.width - length((*left, label, shown_pace))
+        if room < 0:
+            return tuple(left), ()
+        return tuple(left), (label, Cell(spark(recent, min(20, room)), Tone.OK), shown_pace)
 
     def _tabs(self) -> Line:
         pieces: list[Cell] = []
