@@ -22,6 +22,9 @@ from quarterdeck._codec import encode
 from quarterdeck._errors import RetryLater
 from quarterdeck._run import Cancelled, Metadata, Run
 
+CHILD_NAME = "quarterdeck-child"
+"""The name of these processes, known in them before they import the main module."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:

@@ -19,7 +19,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from quarterdeck import _outcome
-from quarterdeck._child import Job, child_main
+from quarterdeck._child import CHILD_NAME, Job, child_main
 from quarterdeck._handlers import Finished
 from quarterdeck._lease import Lease
 from quarterdeck.v1.payload_pb2 import Failure
@@ -35,7 +35,7 @@ class Child:
         ours, theirs = _spawn.Pipe()
         self.pipe: Connection[Any, Any] = ours
         self.process: SpawnProcess = _spawn.Process(
-            target=child_main, args=(theirs,), name="quarterdeck-child", daemon=True
+            target=child_main, args=(theirs,), name=CHILD_NAME, daemon=True
         )
         self.process.start()
         # Now the child alone holds its end, and its death is an end of file here.

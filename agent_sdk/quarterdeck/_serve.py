@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import multiprocessing
 import os
 import signal
 import socket
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from quarterdeck._agent import Agent
+from quarterdeck._child import CHILD_NAME
 from quarterdeck._claims import MOST_NAMES
 from quarterdeck._control import control
 from quarterdeck._environment import Post, post_of, resolve_address, resolve_namespace
@@ -50,10 +52,13 @@ def serve(
     Raises:
         DefinitionError: The agent has no handler.
         ApiError: The server will never accept this agent.
+        RuntimeError: Called where it cannot work: on a running loop, or as a child process
+            imports the main module.
     """
+    _refuse_to_serve_here()
     service = _Service(agent, address, namespace, grace)
-    with _signals(service):
-        asyncio.run(service.run(owns_process=True))
+    with _signals(service), service.owning_process():
+        asyncio.run(service.run())
 
 
 async def serve_async(
@@ -107,15 +112,31 @@ class _Service:
         self._control = control()
         self._session: Session | None = None
         self._stops = 0
+        self._at_end: Callable[[], None] = lambda: None
+
+    @contextlib.contextmanager
+    def owning_process(self) -> Iterator[None]:
+        """See to it that the block ends soon after the work.
+
+        Tasks may have been given back while their handlers go on: blocking the loop, or keeping it
+        from closing. They must not go on beside those that run the tasks next.
+        """
+        timer = threading.Timer(_STUCK_SECONDS, _exit_stuck, (self._agent.name,))
+        timer.daemon = True
+        self._at_end = timer.start
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def stop(self) -> None:
         """Ask for the end; a second time, for a quick one. For any thread and signal handler."""
         self._control.soon(self._stop)
 
-    async def run(self, *, owns_process: bool = False) -> None:
+    async def run(self) -> None:
         """Work until the end that was asked for."""
         loop = asyncio.get_running_loop()
-        work = asyncio.wrap_future(self._control.start(self._work(loop, owns_process)))
+        work = asyncio.wrap_future(self._control.start(self._work(loop)))
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -130,7 +151,7 @@ class _Service:
         if self._session is not None:
             self._session.stop()
 
-    async def _work(self, loop: asyncio.AbstractEventLoop, owns_process: bool) -> None:
+    async def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         link = await Link.open(self._address)
         try:
             self._session = Session(
@@ -149,10 +170,7 @@ class _Service:
             await self._session.run()
         finally:
             await link.close()
-            if owns_process:
-                # Tasks may have been given back while a handler blocks the main thread: it must
-                # not go on beside the one that runs them next.
-                _exit_when_stuck(loop)
+            self._at_end()
 
 
 def describe(agent: Agent, post: Post) -> AgentInfo:
@@ -169,14 +187,22 @@ def describe(agent: Agent, post: Post) -> AgentInfo:
     )
 
 
-def _exit_when_stuck(loop: asyncio.AbstractEventLoop) -> None:
-    timer = threading.Timer(_STUCK_SECONDS, os._exit, (1,))
-    timer.daemon = True
-    timer.start()
-    with contextlib.suppress(RuntimeError):  # the loop is closed: not stuck
-        loop.call_soon_threadsafe(timer.cancel)
+def _refuse_to_serve_here() -> None:
+    if multiprocessing.current_process().name == CHILD_NAME:
+        raise RuntimeError(
+            "serve was called as a handler's process imported the main module: put the call under "
+            '`if __name__ == "__main__":`'
+        )
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
         return
-    timer.cancel()
+    raise RuntimeError("serve blocks; on a running event loop, await serve_async instead")
+
+
+def _exit_stuck(name: str) -> None:
+    logger.error("%s: a handler does not end; the process is ended", name)
+    os._exit(1)
 
 
 async def _stop_when(stop: asyncio.Event, service: _Service) -> None:

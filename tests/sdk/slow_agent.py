@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import time
 
 import quarterdeck
+from quarterdeck import _serve, _session
+
+# What is tested happens after these: waiting for them shows nothing.
+_session._UNWIND_SECONDS = _serve._STUCK_SECONDS = 0.5
 
 agent = quarterdeck.Agent("slow", slots=1)
 
@@ -23,6 +28,20 @@ async def hold(run: quarterdeck.Run, seconds: float) -> int:
 async def block(run: quarterdeck.Run, seconds: float) -> None:
     run.log.info("by %d", os.getpid())
     time.sleep(seconds)  # noqa: ASYNC251  (what is tested)
+
+
+@agent.task
+async def ignore(run: quarterdeck.Run, seconds: float) -> None:
+    run.log.info("by %d", os.getpid())
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(seconds)
+
+
+@agent.task
+async def delegate(run: quarterdeck.Run, seconds: float) -> None:
+    run.log.info("by %d", os.getpid())
+    await asyncio.to_thread(time.sleep, seconds)
 
 
 @agent.task(isolation="process")

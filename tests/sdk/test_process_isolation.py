@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,3 +100,24 @@ async def test_children_end_with_the_agent(fake: FakeServer, fleet: Fleet) -> No
     stop.set()
     await serving
     await gone(int(report.succeeded.result.data))
+
+
+UNGUARDED = """
+import multiprocessing, quarterdeck
+from quarterdeck._processes import Child
+if multiprocessing.parent_process() is None and __name__ == "__main__":
+    child = Child()
+    child.process.join()
+    raise SystemExit(child.process.exitcode)
+quarterdeck.serve(quarterdeck.Agent("a"))
+"""
+
+
+def test_script_that_serves_while_its_child_imports_it_is_told_what_to_do(tmp_path: Path) -> None:
+    script = tmp_path / "unguarded.py"
+    script.write_text(UNGUARDED)
+    run = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=40, check=False
+    )
+    assert run.returncode == 1
+    assert 'put the call under `if __name__ == "__main__":`' in run.stderr

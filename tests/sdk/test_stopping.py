@@ -178,6 +178,13 @@ def test_agent_without_handlers_is_refused() -> None:
         quarterdeck.serve(quarterdeck.Agent("idle"))
 
 
+async def test_serve_on_a_running_loop_names_its_twin() -> None:
+    agent = quarterdeck.Agent("a")
+    agent.task(name="x")(lambda run: None)
+    with pytest.raises(RuntimeError, match="await serve_async instead"):
+        quarterdeck.serve(agent)
+
+
 def test_agent_with_more_handlers_than_a_claim_can_name_is_refused() -> None:
     agent = quarterdeck.Agent("many")
     for number in range(1_001):

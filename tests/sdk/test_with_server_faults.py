@@ -105,13 +105,16 @@ async def test_sigterm_lets_a_short_task_finish(server: Server) -> None:
             assert (await client.get(task_id)).task.state == "succeeded"
 
 
-async def test_blocked_agent_still_stops_on_sigterm(server: Server) -> None:
+@pytest.mark.parametrize("handler", ["block", "ignore", "delegate"])
+async def test_agent_stops_on_sigterm_whatever_its_handler_does(
+    server: Server, handler: str
+) -> None:
     async with quarterdeck.AsyncClient(server.address) as client:
-        task_id = await client.submit("block", 60)
+        task_id = await client.submit(handler, 60)
         with agent_process(server, "0.1") as agent:
             await until_logged(client, task_id, f"by {agent.pid}")
             agent.send_signal(signal.SIGTERM)
-            # It cannot end by itself: its main thread sleeps.
+            # It cannot end by itself: its loop is blocked, or a thread of it is.
             assert await asyncio.to_thread(agent.wait, 40) == 1
             assert (await client.get(task_id)).task.state == "ready"
 
