@@ -106,28 +106,24 @@ class Claims:
             self._plenty = plenty
             self._accept(response)
 
-    async def settle(self) -> ClaimResponse | None:
-        """After `run` was cut: what the server may have handed out to the call that was cut.
+    async def settle(self) -> list[ClaimResponse]:
+        """After `run` was cut: what the server may have handed out to the calls that were cut.
 
-        The same request again brings the same leases. Where the first one brought none, this
+        The same request again brings the same leases. Where the first one brought none, it
         may take new ones, which the caller gives back. The server waits a moment, because it
         may hear of the cut later than of this call.
         """
-        open_requests, self._open = list(self._open.values()), {}
-        answer: ClaimResponse | None = None
-        for request in open_requests:
-            request.wait.CopyFrom(to_duration(_SETTLE_SECONDS))
-            try:
-                response = await self._link.agent_polls.Claim(
-                    request, timeout=_SETTLE_SECONDS + 2.0
-                )
-            except aio.AioRpcError:
-                continue
-            if answer is None:
-                answer = response
-            else:
-                answer.tasks.extend(response.tasks)
-        return answer
+        requests, self._open = list(self._open.values()), {}
+        answers = await asyncio.gather(*map(self._settle, requests))
+        return [answer for answer in answers if answer is not None]
+
+    async def _settle(self, request: ClaimRequest) -> ClaimResponse | None:
+        request.wait.CopyFrom(to_duration(_SETTLE_SECONDS))
+        try:
+            return await self._link.agent_polls.Claim(request, timeout=_SETTLE_SECONDS + 2.0)
+        except aio.AioRpcError as error:
+            logger.info("a cut claim was not settled: %s", error_from_rpc(error))
+            return None
 
     def _request(self, place: int) -> ClaimRequest | None:
         """The next claim of a loop; None while it has nothing to ask for."""

@@ -192,7 +192,10 @@ class Heart:
         while True:
             await asyncio.sleep(min(0.5, (self.lease_seconds or 5.0) / 20))
             now = self._loop.time()
-            for lease in [lease for lease in self._leases.values() if lease.expires <= now]:
+            # Of a handler that has ended the server decides: it may have been away for so long that
+            # it takes the report after all.
+            over = [x for x in self._leases.values() if x.expires <= now and not x.finished]
+            for lease in over:
                 logger.warning("lease of %s attempt %d ran out unrenewed", *lease.key)
                 self._interrupt(lease, Cause.LOST, "the lease ran out: no contact with the server")
 

@@ -1,4 +1,4 @@
-"""Saying how attempts ended: coalesced, repeated until answered or the lease is over."""
+"""Saying how attempts ended: coalesced, repeated until answered."""
 
 from __future__ import annotations
 

@@ -69,7 +69,8 @@ class Session:
         self._info = info
         self._grace = grace
         self._leases: dict[Key, Lease] = {}
-        self._running = 0
+        self._running: set[Lease] = set()
+        """Their handlers have not ended, whatever became of the lease."""
         self._unheard: set[Lease] = set()
         """Cancelled and ended; their reports wait until the acknowledgement was heard."""
         self._draining = False
@@ -123,8 +124,10 @@ class Session:
     def _free(self) -> int:
         if self._draining or self._stopping:
             return 0
-        # A slot is free once the report was answered: until then the server counts the task as running.
-        return self._info.slots - len(self._leases)
+        # A slot is free once the report was answered: until then the server counts the task as
+        # running. A handler that goes on without its lease keeps its slot as well.
+        strays = sum(lease.cause is Cause.LOST for lease in self._running)
+        return self._info.slots - len(self._leases) - strays
 
     def _accept(self, response: ClaimResponse) -> None:
         lease_seconds = from_duration(response.lease_duration)
@@ -138,7 +141,7 @@ class Session:
                 continue
             lease = Lease(claimed, handler, expires, self._logs.ready, self._progressed)
             self._leases[lease.key] = lease
-            self._running += 1
+            self._running.add(lease)
             left = lease.seconds_to_deadline(lease_seconds)
             if left is not None:
                 lease.timer = self._control.loop.call_later(
@@ -193,8 +196,8 @@ class Session:
         self._control.soon(self._heart.acknowledge, lease)
 
     def _take_back(self, leases: list[Lease]) -> None:
-        """Handlers have ended: their slots are free, their reports due."""
-        self._running -= len(leases)
+        """Handlers have ended: their reports are due."""
+        self._running.difference_update(leases)
         due: list[Lease] = []
         for lease in leases:
             if lease.timer is not None:
@@ -242,8 +245,7 @@ class Session:
         self._stopping = True
         claiming.cancel()
         await asyncio.gather(claiming, return_exceptions=True)
-        response = await self._claims.settle()
-        if response is not None:
+        for response in await self._claims.settle():
             self._give_back(response)
         if not await self._finish_within(self._grace, hurry=True):
             for lease in list(self._leases.values()):
@@ -290,7 +292,7 @@ class Session:
                         self._progressed,
                     )
                 )
-        self._running = 0
+        self._running.clear()
         self._check_quiet()
 
     def _release(self, lease: Lease) -> None:

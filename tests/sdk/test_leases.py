@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 import grpc
 from google.protobuf import timestamp_pb2
 
 import quarterdeck
+from quarterdeck.v1 import agent_service_pb2 as pb
 
 from .conftest import Fleet
 from .fake import FakeServer
@@ -95,3 +97,56 @@ async def test_attempt_is_timed_out_by_the_agents_own_clock(fake: FakeServer, fl
     failure = fake.reports[task_id][0].failed.failure
     assert failure.type == "ATTEMPT_TIMEOUT"
     assert not failure.non_retryable
+
+
+async def test_report_outlives_a_lease_that_nobody_could_renew(
+    fake: FakeServer, fleet: Fleet
+) -> None:
+    fake.lease, fake.interval = 0.2, 0.05
+    away = [(grpc.StatusCode.UNAVAILABLE, "away")] * 1_000
+    agent = quarterdeck.Agent("a")
+
+    @agent.task
+    async def quick(run: quarterdeck.Run) -> int:
+        fake.failures |= {"Report": away[:], "Heartbeat": away[:], "Claim": away[:]}
+        return 7
+
+    fleet(agent)
+    task_id = fake.give("quick")
+    await fake.until(lambda: fake.failures.get("Report"))
+    began = time.monotonic()
+    await fake.until(lambda: time.monotonic() - began > 3 * fake.lease)
+    assert task_id not in fake.reports
+    # The server is back. Restarted, it gives each lease a whole term.
+    fake.failures.clear()
+    await fake.until(lambda: task_id in fake.reports)
+    assert fake.reports[task_id][0].succeeded.result.data == b"7"
+
+
+async def test_handler_that_goes_on_without_its_lease_keeps_its_slot(
+    fake: FakeServer, fleet: Fleet
+) -> None:
+    fake.interval = 0.05
+    agent = quarterdeck.Agent("a", slots=1)
+    started, release = threading.Event(), threading.Event()
+
+    @agent.task
+    def deaf(run: quarterdeck.Run) -> None:
+        started.set()
+        release.wait()
+
+    @agent.task
+    async def quick(run: quarterdeck.Run) -> None: ...
+
+    fleet(agent)
+    lost = fake.give("deaf")
+    await asyncio.to_thread(started.wait)
+    fake.direct(lost, pb.DIRECTIVE_LOST)
+    await fake.until(lambda: fake.beats and not fake.directives and not fake.beats[-1].leases)
+    beats, claims = len(fake.beats), len(fake.claims)
+    other = fake.give("quick")
+    await fake.until(lambda: len(fake.beats) > beats + 3)
+    assert len(fake.claims) == claims
+    release.set()
+    await fake.until(lambda: other in fake.reports)
+    assert lost not in fake.reports
