@@ -31,6 +31,7 @@ from quarterdeck_server.engine.states import (
     EXPIRED,
     FAILED,
     READY,
+    RUNNING,
     SUCCEEDED,
     AgentState,
 )
@@ -109,6 +110,9 @@ class Memory:
         world.requests = dict(self.requests)
         world.queues = dict(self.queues)
         world.agents = dict(self.agents)
+        for task in self.tasks.values():
+            if task.state == RUNNING and task.agent_id is not None:
+                world.unrecorded[task.namespace, task.agent_id] += 1
         world.schedules = dict(self.schedules)
         world.log_ends = {task: (end, dict(offs)) for task, (end, offs) in self.log_ends.items()}
         world.past_attempts = {(a.task_id, a.lease_token): a for a in self.attempts.values()}

@@ -34,6 +34,7 @@ class TestSubmit:
         bench.end(task, make.fail() if state == "failed" else c.StopCancelled(""))
         (item,) = bench.do(make.submit(make.spec(depends_on=(task.id,))))
         assert item.refusal.reason == "WRONG_STATE"
+        assert dict(item.refusal.metadata)["state"] == state.upper()
         either = make.spec(policy=Policy(all_ended=True), depends_on=(task.id,))
         assert bench.task(bench.one(either)).state == READY
 
@@ -273,3 +274,11 @@ class TestHandOff:
         bench.do(c.PutAgents([make.agent(slots=4)]))
         agent = bench.driver.agents["default", "a1"]
         assert (agent.running, agent.slots) == (1, 4)
+
+    def test_an_agent_counts_what_it_was_given_before_it_was_recorded(self, bench: Bench) -> None:
+        first, second = bench.running(), bench.running()
+        bench.do(c.PutAgents([make.agent(first.agent_id or "")]))
+        assert bench.driver.agents["default", first.agent_id].running == 2
+        bench.end(first, make.succeed())
+        bench.end(second, make.succeed())
+        assert bench.driver.agents["default", first.agent_id].running == 0

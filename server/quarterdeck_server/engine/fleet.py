@@ -32,8 +32,11 @@ def update_queue(world: World, command: UpdateQueue) -> Queue:
 def put_agents(world: World, command: PutAgents) -> None:
     """Create or update agents; what they hold and since when they are known stays as stored, and so does a drain."""
     for agent in command.agents:
-        known = world.agents.get((agent.namespace, agent.id))
-        if known is not None:
+        key = (agent.namespace, agent.id)
+        known = world.agents.get(key)
+        if known is None:
+            agent = agent._replace(running=world.unrecorded.get(key, 0))
+        else:
             draining = known.state == AgentState.DRAINING and agent.state == AgentState.ACTIVE
             agent = agent._replace(
                 state=int(AgentState.DRAINING) if draining else agent.state,

@@ -7,7 +7,7 @@ from quarterdeck_server.engine.deadlines import wake_at
 from quarterdeck_server.engine.ids import encode_task_id
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.policy import policy_of
-from quarterdeck_server.engine.states import BLOCKED, ENDED, READY, SCHEDULED, SUCCEEDED
+from quarterdeck_server.engine.states import BLOCKED, ENDED, READY, SCHEDULED, SUCCEEDED, TaskState
 from quarterdeck_server.engine.world import World
 
 
@@ -98,7 +98,7 @@ def _create_dependent(
             refusal=Refusal(
                 "WRONG_STATE",
                 f"depends_on: {text} has ended without success, so this task could never start",
-                (("task_id", text), ("state", str(failed.state))),
+                (("task_id", text), ("state", TaskState(failed.state).name)),
             ),
         )
     task = create(world, namespace, spec, pending=len(pending))

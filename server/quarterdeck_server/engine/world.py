@@ -62,6 +62,8 @@ class World:
         self.ended_totals: dict[QueueKey, list[int]] = {}
         self.dirty_queues: set[QueueKey] = set()
         self.agents: dict[tuple[str, str], Agent] = {}
+        self.unrecorded: defaultdict[tuple[str, str], int] = defaultdict(int)
+        """Leases of agents that have no row yet: a group may serve a claim before its agent is written."""
         self.agent_deltas: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.dirty_agents: set[tuple[str, str]] = set()
         self.schedules: dict[tuple[str, str], Schedule] = {}

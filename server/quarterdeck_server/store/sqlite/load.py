@@ -66,6 +66,7 @@ class Loader:
             self.load_queues(world, needs.queues)
         if needs.agents:
             self.load_agents(world, needs.agents)
+            self._count_unrecorded(world, needs.agents - world.agents.keys())
         if needs.schedules:
             for row in self._by_key("schedules_by_key", needs.schedules):
                 schedule = Schedule._make(row)
@@ -184,6 +185,14 @@ class Loader:
             for row in self._by_key("agents_by_key", missing):
                 agent = Agent._make(row)
                 world.agents[agent.namespace, agent.id] = agent
+
+    def _count_unrecorded(self, world: World, agents: Collection[tuple[str, str]]) -> None:
+        if not agents:
+            return
+        for task in self._leased.values():
+            key = (task.namespace, task.agent_id or "")
+            if key in agents:
+                world.unrecorded[key] += 1
 
     def dependents(self, task_ids: Sequence[int]) -> list[tuple[int, int]]:
         """Return stored (dependent, dependency) pairs of these dependencies."""
