@@ -127,8 +127,9 @@ async def test_handler_that_goes_on_without_its_lease_keeps_its_slot(
     fake: FakeServer, fleet: Fleet
 ) -> None:
     fake.interval = 0.05
-    agent = quarterdeck.Agent("a", slots=1)
+    agent = quarterdeck.Agent("a", slots=2)
     started, release = threading.Event(), threading.Event()
+    finish = asyncio.Event()
 
     @agent.task
     def deaf(run: quarterdeck.Run) -> None:
@@ -136,17 +137,21 @@ async def test_handler_that_goes_on_without_its_lease_keeps_its_slot(
         release.wait()
 
     @agent.task
-    async def quick(run: quarterdeck.Run) -> None: ...
+    async def holds(run: quarterdeck.Run) -> None:
+        await finish.wait()
 
     fleet(agent)
-    lost = fake.give("deaf")
+    lost, held = fake.give("deaf"), fake.give("holds")
     await asyncio.to_thread(started.wait)
+    await fake.until(lambda: fake.beats and len(fake.beats[-1].leases) == 2)
     fake.direct(lost, pb.DIRECTIVE_LOST)
-    await fake.until(lambda: fake.beats and not fake.directives and not fake.beats[-1].leases)
-    beats, claims = len(fake.beats), len(fake.claims)
-    other = fake.give("quick")
+    await fake.until(lambda: not fake.directives and len(fake.beats[-1].leases) == 1)
+    claims = len(fake.claims)
+    finish.set()
+    await fake.until(lambda: held in fake.reports)
+    beats = len(fake.beats)
     await fake.until(lambda: len(fake.beats) > beats + 3)
-    assert len(fake.claims) == claims
+    assert sum(claim.max_tasks for claim in fake.claims[claims:]) == 1
     release.set()
-    await fake.until(lambda: other in fake.reports)
+    await fake.until(lambda: sum(claim.max_tasks for claim in fake.claims[claims:]) == 2)
     assert lost not in fake.reports
