@@ -277,8 +277,9 @@ class TestHandOff:
 
     def test_an_agent_counts_what_it_was_given_before_it_was_recorded(self, bench: Bench) -> None:
         first, second = bench.running(), bench.running()
-        bench.do(c.PutAgents([make.agent(first.agent_id or "")]))
-        assert bench.driver.agents["default", first.agent_id].running == 2
+        agent_id = first.agent_id or ""
+        bench.do(c.PutAgents([make.agent(agent_id)]))
+        assert bench.driver.agents["default", agent_id].running == 2
         bench.end(first, make.succeed())
         bench.end(second, make.succeed())
-        assert bench.driver.agents["default", first.agent_id].running == 0
+        assert bench.driver.agents["default", agent_id].running == 0

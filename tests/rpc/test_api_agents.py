@@ -353,3 +353,10 @@ async def test_a_goodbye_outlasts_a_heartbeat_that_is_held(api: Api, server: Ser
     server.core.leases.wake("default", "agent-1")
     await holding
     assert not server.core.agents.named("agent-1")
+
+
+async def test_every_queue_and_name_of_a_claim_is_checked_or_refused(api: Api) -> None:
+    error = await refused(api.claim(queues=["a"] * 64 + ["\x1b"], wait={}))
+    assert set(error.fields) == {"queues"}
+    error = await refused(api.claim(names=["a"] * 1000 + ["\x1b"], wait={}))
+    assert set(error.fields) == {"names"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -317,3 +318,33 @@ async def test_large_resources_are_sent_in_several_responses(api: Api) -> None:
                 break
     assert count == 400
     assert max(sizes) < 4 * 2**20
+
+
+async def test_a_filter_that_nothing_matches_is_not_looked_through_more_often(
+    api: Api, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "FRAME_SECONDS", 0.1)
+    looks = commits = 0
+    read = server.core.hub.read
+
+    async def counted(after: int, limit: int) -> Any:
+        nonlocal looks
+        looks += 1
+        return await read(after, limit)
+
+    monkeypatch.setattr(server.core.hub, "read", counted)
+    call = api.watches.Watch(
+        pb.WatchRequest(
+            mode=pb.WATCH_MODE_LATEST,
+            kinds=[pb.RESOURCE_KIND_TASK],
+            filter="name:nothing",
+            skip_snapshot=True,
+        )
+    )
+    await api.settle()
+    began = time.monotonic()
+    while (passed := time.monotonic() - began) < 0.6:
+        await api.submit()
+        commits += 1
+    assert looks <= passed / 0.1 + 2 < commits
+    call.cancel()

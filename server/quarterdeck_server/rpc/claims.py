@@ -154,13 +154,15 @@ def _read(request: pb.ClaimRequest) -> tuple[Claim, Agent, float]:
     out: Violations = []
     namespace = validate.namespace_of(request.namespace)
     queues = list(dict.fromkeys(request.queues)) or ["default"]
-    if len(queues) > _MAX_QUEUES:
-        out.append(Violation("queues", f"expected at most {_MAX_QUEUES}, got {len(queues)}"))
+    if len(request.queues) > _MAX_QUEUES:
+        rule = f"expected at most {_MAX_QUEUES}, got {len(request.queues)}"
+        out.append(Violation("queues", rule))
     for place, queue in enumerate(request.queues[:_MAX_QUEUES]):
         validate.name(queue, f"queues[{place}]", out)
     names = frozenset(request.names)
-    if len(names) > _MAX_NAMES:
-        out.append(Violation("names", f"expected at most {_MAX_NAMES}, got {len(names)}"))
+    if len(request.names) > _MAX_NAMES:
+        rule = f"expected at most {_MAX_NAMES}, got {len(request.names)}"
+        out.append(Violation("names", rule))
     for place, name in enumerate(request.names[:_MAX_NAMES]):
         validate.name(name, f"names[{place}]", out)
     max_tasks = validate.number(request.max_tasks, "max_tasks", 1, _MAX_TASKS, out, default=1)

@@ -44,6 +44,7 @@ def server_options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.http2.min_ping_interval_without_data_ms", 10 * _SECOND),
         ("grpc.http2.max_ping_strikes", 3),
         ("grpc.max_connection_age_ms", MAX_CONNECTION_AGE * _SECOND),
-        ("grpc.max_connection_age_grace_ms", 60 * _SECOND),
+        # A watch that began late in the life of its connection ends itself within this.
+        ("grpc.max_connection_age_grace_ms", MAX_CONNECTION_AGE * _SECOND),
         ("grpc.max_connection_idle_ms", 600 * _SECOND),
     ]

@@ -150,13 +150,18 @@ class _Stream:
         await self._close(position)
 
     async def latest(self, position: int) -> None:
-        """Send the latest version of each resource that changed, at most 20 times a second."""
+        """Send the latest version of each resource that changed, at most 20 times a second.
+
+        Nor are changes looked at more often, though none may match the filter.
+        """
+        looked = self._sent
         while not self._over:
             if self._core.hub.revision <= position:
                 await self._core.hub.wait(position, CHECKPOINT_SECONDS)
-            pause = self._sent + FRAME_SECONDS - self._monotonic()
+            pause = looked + FRAME_SECONDS - self._monotonic()
             if pause > 0 and not self._core.hub.closing:
                 await asyncio.sleep(pause)
+            looked = self._monotonic()
             pieces, position = await self._frame(position)
             await self._send(pieces, position)
         await self._close(position)
