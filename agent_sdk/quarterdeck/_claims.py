@@ -1,4 +1,4 @@
-"""Asking for work: one Claim at a time while work is scarce, two while the queue is full.
+"""Asking for work: one Claim at a time while work is scarce, three while the queue is full.
 
 While one answer is carried out the server prepares the next: with a single claim server and agent
 would take turns, and the server would idle while handlers run.
@@ -29,7 +29,7 @@ _WAIT_SECONDS = 30.0
 _MARGIN_SECONDS = 10.0
 _MOST_TASKS = 1_000
 MOST_NAMES = 1_000
-_LOOPS = 2
+_LOOPS = 3
 _SETTLE_SECONDS = 0.2
 _HOPELESS = frozenset({"INVALID_ARGUMENT", "UNIMPLEMENTED", "UNAUTHENTICATED", "PERMISSION_DENIED"})
 
@@ -132,7 +132,7 @@ class Claims:
         asked = sum(request.max_tasks for request in self._open.values())
         free = self._free() - asked
         if self._plenty:
-            # Half of the slots each, so that both loops have something to ask for.
+            # An equal share of the slots each, so that all loops have something to ask for.
             free = min(free, -(-self._slots // _LOOPS))
         if free <= 0:
             return None

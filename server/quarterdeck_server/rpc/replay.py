@@ -13,8 +13,8 @@ from quarterdeck_server.rpc.errors import ApiError
 _MAX_AGENTS = 20_000
 """Above what one server is built for; the longest silent are forgotten first."""
 
-_PER_AGENT = 4
-"""Claims of one agent that are remembered: a busy one has two under way at a time."""
+_PER_AGENT = 6
+"""Claims of one agent that are remembered: a busy one has three under way at a time."""
 
 
 class Held(NamedTuple):
