@@ -90,12 +90,17 @@ class Agent:
         labels: Mapping[str, str] | None = None,
         version: str = "",
     ) -> None:
-        if not name or len(name) > 256:
+        if not isinstance(name, str) or not 1 <= len(name) <= 256:
             raise DefinitionError(f"name: expected 1 to 256 characters, got {name!r}")
-        if slots < 1:
+        if not isinstance(slots, int) or slots < 1:
             raise DefinitionError(f"slots: expected at least 1, got {slots!r}")
         if isinstance(queues, str) or not 1 <= len(queues) <= 64:
             raise DefinitionError(f"queues: expected a list of 1 to 64 names, got {queues!r}")
+        for queue in queues:
+            if not isinstance(queue, str) or not _NAME.fullmatch(queue):
+                raise DefinitionError(
+                    f"queues: expected 1 to 256 letters, digits and _ - . : /, got {queue!r}"
+                )
         self.name = name
         self.slots = slots
         self.queues = tuple(queues)
@@ -139,6 +144,8 @@ class Agent:
             DefinitionError: The signature cannot work, or the name is taken.
         """
         scope = _caller_scope()
+        if function is not None and not callable(function):
+            raise DefinitionError(f"task: expected a function; for a name, task(name={function!r})")
 
         def register(handler: Handler) -> Handler:
             made = read_handler(handler, name, isolation, scope)

@@ -26,6 +26,7 @@ from quarterdeck.v1.task_service_pb2 import SubmitRequest, WaitTaskResponse
 T = TypeVar("T")
 
 POLL_SECONDS = 20.0
+_SPARE_SECONDS = 2.0
 _state = enum_reader(TaskState.DESCRIPTOR)
 
 
@@ -85,11 +86,12 @@ class Core:
         if link is not None:
             await link.close()
 
-    async def do(self, call: Call[T]) -> T:
-        """Make one call."""
+    async def do(self, call: Call[T], within: float | None = None) -> T:
+        """Make one call; `within` replaces the client's own limit."""
         link = self._link or await self.link()
         method = getattr(getattr(link, call.service), call.method)
-        return call.read(await invoke(method, call.request, within=self._within + call.wait))
+        limit = self._within if within is None else within
+        return call.read(await invoke(method, call.request, within=limit + call.wait))
 
     async def add(self, group: Group) -> None:
         """Submit a group, when there may be no link yet."""
@@ -115,12 +117,15 @@ class Core:
 
         Raises:
             WaitTimeoutError: `seconds` were over before.
+            UnavailableError: The server was away all the time.
         """
         loop = asyncio.get_running_loop()
         end = None if seconds is None else loop.time() + seconds
         while True:
             left = POLL_SECONDS if end is None else min(POLL_SECONDS, max(0.0, end - loop.time()))
-            response = await self.do(_calls.wait(self.namespace, task_id, left))
+            # With a server that is away, not much longer than the caller wants to wait.
+            spare = self._within if end is None else min(self._within, _SPARE_SECONDS)
+            response = await self.do(_calls.wait(self.namespace, task_id, left), spare)
             if response.ended:
                 return response
             if end is not None and loop.time() >= end:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,11 +12,21 @@ from quarterdeck._errors import DefinitionError
 
 DEFAULT_ADDRESS = "127.0.0.1:7400"
 
+_ADDRESS = re.compile(r"(?:[^\s:/\[\]]+|\[[0-9A-Fa-f:.%]+\]):(?P<port>[0-9]{1,5})")
+
 
 def resolve_address(address: str | None) -> str:
-    """The server to use: as given, else `QUARTERDECK_SERVER`, else the default."""
+    """The server to use: as given, else `QUARTERDECK_SERVER`, else the default.
+
+    Raises:
+        ValueError: It is no `host:port`, so that gRPC would look for the server elsewhere.
+    """
     chosen = address or os.environ.get("QUARTERDECK_SERVER") or DEFAULT_ADDRESS
-    return chosen.removeprefix("http://").rstrip("/")
+    target = chosen.removeprefix("http://").rstrip("/")
+    found = _ADDRESS.fullmatch(target)
+    if found is None or not 0 < int(found["port"]) < 65_536:
+        raise ValueError(f"address: expected host:port such as {DEFAULT_ADDRESS}, got {chosen!r}")
+    return target
 
 
 def resolve_namespace(namespace: str | None) -> str:

@@ -139,9 +139,11 @@ def task_spec(name: str, input: Any, options: TaskOptions) -> TaskSpec:
 
     Raises:
         PayloadError: The input has no JSON form.
-        TypeError: An option is unknown.
-        ValueError: `run_at` has no time zone.
+        TypeError: An option is unknown, or of another type than `TaskOptions` says.
+        ValueError: `run_at` has no time zone, or an option has a value that it cannot have.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"name: expected text, got {name!r}")
     spec = TaskSpec(name=name)
     data = encode(input)
     if data:
@@ -153,29 +155,48 @@ def task_spec(name: str, input: Any, options: TaskOptions) -> TaskSpec:
 
 def _apply(spec: TaskSpec, options: TaskOptions) -> None:
     for key, value in options.items():
-        if value is None:
-            continue
-        if key in ("queue", "priority", "idempotency_key"):
-            setattr(spec, key, value)
-        elif key == "parent":
-            spec.parent_id = options["parent"]
-        elif key == "labels":
-            spec.labels.update(options["labels"])
-        elif key == "depends_on":
-            spec.depends_on.extend(options["depends_on"])
-        elif key == "delay":
-            spec.delay.CopyFrom(to_duration(options["delay"]))
-        elif key == "run_at":
-            spec.run_time.CopyFrom(to_timestamp(options["run_at"]))
-        elif key == "when_dependencies":
-            spec.dependency_policy = _POLICIES[options["when_dependencies"]]
-        elif key == "retry":
-            spec.retry.CopyFrom(_retry(options["retry"]))
-        elif key == "timeouts":
-            spec.timeouts.CopyFrom(_timeouts(options["timeouts"]))
-        else:
+        if key not in TaskOptions.__annotations__:
             known = ", ".join(TaskOptions.__annotations__)
             raise TypeError(f"{key}: unknown option; there are {known}")
+        if value is None:
+            continue
+        try:
+            _set(spec, key, options)
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"{key}: {error}, got {value!r}") from error
+
+
+def _set(spec: TaskSpec, key: str, options: TaskOptions) -> None:
+    """Set one option, which is given."""
+    if key == "queue":
+        spec.queue = options["queue"]
+    elif key == "priority":
+        spec.priority = options["priority"]
+    elif key == "idempotency_key":
+        spec.idempotency_key = options["idempotency_key"]
+    elif key == "parent":
+        spec.parent_id = options["parent"]
+    elif key == "labels":
+        spec.labels.update(options["labels"])
+    elif key == "depends_on":
+        ids = options["depends_on"]
+        if isinstance(ids, str):
+            raise TypeError("expected a list of task ids")
+        spec.depends_on.extend(ids)
+    elif key == "delay":
+        spec.delay.CopyFrom(to_duration(options["delay"]))
+    elif key == "run_at":
+        spec.run_time.CopyFrom(to_timestamp(options["run_at"]))
+    elif key == "when_dependencies":
+        policy = _POLICIES.get(options["when_dependencies"])
+        if policy is None:
+            raise ValueError(f"expected {' or '.join(_POLICIES)}")
+        spec.dependency_policy = policy
+    elif key == "retry":
+        spec.retry.CopyFrom(_retry(options["retry"]))
+    else:
+        spec.timeouts.CopyFrom(_timeouts(options["timeouts"]))
 
 
 def _retry(retry: Retry | int) -> RetryPolicy:
@@ -213,6 +234,7 @@ def schedule_spec(
     """A schedule's rule for the wire.
 
     Raises:
+        TypeError: `when` is no rule.
         ValueError: An instant has no time zone.
     """
     spec = ScheduleSpec(
@@ -226,6 +248,8 @@ def schedule_spec(
         spec.cron.CopyFrom(CronSpec(expression=when.expression, time_zone=when.time_zone))
     elif isinstance(when, dt.datetime):
         spec.once.CopyFrom(to_timestamp(when))
-    else:
+    elif isinstance(when, (int, float, dt.timedelta)):
         spec.interval.CopyFrom(to_duration(when))
+    else:
+        raise TypeError(f"when: expected a cron rule, an interval or an instant, got {when!r}")
     return spec

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from grpc import aio
 
@@ -28,6 +28,9 @@ logger = logging.getLogger("quarterdeck")
 Kind = Literal["task", "agent", "queue", "schedule", "instance", "pool"]
 Mode = Literal["every_change", "latest"]
 
+_KINDS: tuple[str, ...] = get_args(Kind)
+_MODES: tuple[str, ...] = get_args(Mode)
+
 
 def watch_request(
     namespace: str,
@@ -42,6 +45,10 @@ def watch_request(
     Raises:
         ValueError: A kind or mode is unknown.
     """
+    if isinstance(kinds, str) or set(kinds) - set(_KINDS):
+        raise ValueError(f"kinds: expected a list of {', '.join(_KINDS)}, got {kinds!r}")
+    if mode not in _MODES:
+        raise ValueError(f"mode: expected {' or '.join(_MODES)}, got {mode!r}")
     return WatchRequest(
         namespace=namespace,
         kinds=[ResourceKind.Value(f"RESOURCE_KIND_{kind.upper()}") for kind in kinds],

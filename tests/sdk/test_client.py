@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 import pytest
@@ -117,6 +119,65 @@ async def test_unknown_option_is_refused(fake: FakeServer) -> None:
         with pytest.raises(TypeError, match="prio: unknown option"):
             await client.submit("a", prio=1)  # type: ignore[call-arg]
     assert not fake.submits
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"depends_on": "task_1"}, "depends_on: expected a list of task ids"),
+        ({"when_dependencies": "all"}, "when_dependencies: expected succeeded or ended"),
+        ({"priority": "high"}, "priority: .*, got 'high'"),
+        ({"delay": "5s"}, "delay: .*, got '5s'"),
+        ({"labels": ["red"]}, r"labels: .*, got \['red'\]"),
+    ],
+)
+async def test_option_of_the_wrong_kind_is_named(options: dict[str, Any], message: str) -> None:
+    async with quarterdeck.AsyncClient("127.0.0.1:9") as client:
+        with pytest.raises((TypeError, ValueError), match=message):
+            await client.submit("a", **options)
+
+
+def test_schedule_without_a_rule_is_refused() -> None:
+    with (
+        quarterdeck.Client("127.0.0.1:9") as client,
+        pytest.raises(TypeError, match="when: expect"),
+    ):
+        client.schedule("nightly", None, "report")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kinds": "task"}, "kinds: expected a list of task, agent"),
+        ({"kinds": ["tasks"]}, r"kinds: .*, got \['tasks'\]"),
+        ({"mode": "all"}, "mode: expected every_change or latest, got 'all'"),
+    ],
+)
+def test_watch_of_what_there_is_not_is_refused(options: dict[str, Any], message: str) -> None:
+    with quarterdeck.Client("127.0.0.1:9") as client, pytest.raises(ValueError, match=message):
+        client.watch(**options)
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost", "https://host:7400", "host:0", "host:99999", "host:http", ":7400"]
+)
+def test_address_that_grpc_would_take_for_another_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="address: expected host:port"):
+        quarterdeck.Client(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["host:1", "127.0.0.1:7400", "[::1]:65535", "http://host:7400/"]
+)
+def test_address_is_taken(address: str) -> None:
+    assert quarterdeck.Client(address).address in address
+
+
+def test_wait_for_a_server_that_is_away_ends_in_time() -> None:
+    began = time.monotonic()
+    with quarterdeck.Client("127.0.0.1:9") as client, pytest.raises(quarterdeck.UnavailableError):
+        client.wait("task_0000000000001", timeout=0)
+    assert time.monotonic() - began < 5
 
 
 async def test_references_between_items_hold_over_several_calls(fake: FakeServer) -> None:

@@ -69,6 +69,11 @@ def test_task_name_that_the_wire_refuses_is_refused(name: str) -> None:
         Agent("a").task(name=name)(lambda run: None)
 
 
+def test_name_in_the_place_of_the_function_is_put_right() -> None:
+    with pytest.raises(DefinitionError, match=r"for a name, task\(name='research'\)"):
+        Agent("a").task("research")  # type: ignore[call-overload]
+
+
 def test_second_handler_of_a_name_is_refused() -> None:
     agent = Agent("a")
     agent.task(name="x")(lambda run: None)
@@ -89,7 +94,11 @@ def test_isolation_of_another_kind_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"name": ""}, {"slots": 0}, {"queues": "default"}, {"queues": []}]
+    "options",
+    [
+        *({"name": ""}, {"name": 8}, {"slots": 0}, {"slots": "8"}),
+        *({"queues": "default"}, {"queues": []}, {"queues": ["two words"]}),
+    ],
 )
 def test_agent_that_cannot_work_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(DefinitionError, match=f"{next(iter(options))}: expected"):

@@ -51,6 +51,11 @@ async def test_run_task_refuses_an_input_that_the_agent_would_refuse() -> None:
         await run_task(agent, "mirror", {"x": "1", "y": 2})
 
 
+async def test_run_task_names_the_handlers_that_there_are() -> None:
+    with pytest.raises(KeyError, match="points has no handler 'miror', but mirror, patient"):
+        await run_task(agent, "miror")
+
+
 async def test_cancelled_run_can_be_handed_in() -> None:
     run = FakeRun(labels={"a": "b"}, attempt=2)
     run.cancel("enough")

@@ -44,6 +44,8 @@ async def run_task(
         PayloadError: The input or the result does not fit, or has no JSON form.
         Exception: Whatever the handler raises.
     """
+    if name not in agent.handlers:
+        raise KeyError(f"{agent.name} has no handler {name!r}, but {', '.join(agent.handlers)}")
     handler = agent.handlers[name]
     run = run or FakeRun(name=name)
     arguments = handler.arguments(run, encode(input))
