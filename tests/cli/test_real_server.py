@@ -74,6 +74,16 @@ def test_a_task_is_submitted_run_and_looked_at(run: Run, agent: None) -> None:
     assert "default" in run("queue", "list").stdout
 
 
+def test_an_agent_that_the_server_never_accepts_ends_with_the_reason(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "refused_agent.py").write_text(AGENT)
+    monkeypatch.syspath_prepend(tmp_path)
+    refused = run("--namespace", "two words", "agent", "run", "refused_agent:agent")
+    assert refused.exit_code == ExitCode.REFUSED
+    assert refused.stderr.startswith("Error: namespace: expected")
+
+
 def test_a_failure_is_the_exit_code_and_may_be_retried(run: Run, agent: None) -> None:
     failed = run("task", "submit", "refuse", "--wait")
     assert failed.exit_code == ExitCode.TASK_FAILED

@@ -116,3 +116,20 @@ def test_a_reader_that_goes_away_ends_the_command_quietly() -> None:
         assert process.stderr is not None
         assert process.stderr.read() == b""
         assert process.wait(30) == ExitCode.BROKEN_PIPE
+
+
+@pytest.mark.parametrize("command", [["task", "list"], ["agent", "run", "x:agent"], ["info"]])
+def test_an_address_without_a_port_is_a_usage_error(command: list[str]) -> None:
+    result = CliRunner().invoke(root, ["--server", "localhost", *command])
+    assert result.exit_code == ExitCode.USAGE
+    assert "expected host:port such as 127.0.0.1:7400, got 'localhost'" in result.stderr
+
+
+def test_an_agent_that_cannot_be_served_is_a_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "idle_agent.py").write_text("import quarterdeck; idle = quarterdeck.Agent('idle')")
+    monkeypatch.syspath_prepend(tmp_path)
+    result = CliRunner().invoke(root, ["agent", "run", "idle_agent:idle"])
+    assert result.exit_code == ExitCode.USAGE
+    assert result.stderr == "Error: idle: the agent has no handler to serve\n"

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 
 from quarterdeck._agent import Agent
+from quarterdeck._text import sanitize
 from quarterdeck.cli._exit import CommandError, ExitCode
 from quarterdeck.cli._options import Settings
 
 
 def run(settings: Settings, target: str) -> None:
-    """Serves an agent until it is told to stop."""
-    from quarterdeck import serve
+    """Serves an agent until it is told to stop.
 
-    serve(load(target), settings.server, namespace=settings.namespace)
+    Raises:
+        CommandError: the agent cannot be served, or the server will never accept it.
+    """
+    from quarterdeck import ApiError, DefinitionError, serve
+    from quarterdeck.cli._call import CallError
+
+    agent = load(target)
+    if sys.stderr.isatty():
+        # For the person who started it; under a pool or a unit only what is wrong is said.
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        serve(agent, settings.server, namespace=settings.namespace)
+    except DefinitionError as error:
+        raise CommandError(sanitize(str(error)), ExitCode.USAGE) from error
+    except ApiError as error:
+        raise CallError(error) from error
 
 
 def load(target: str) -> Agent:

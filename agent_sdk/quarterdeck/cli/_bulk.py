@@ -128,16 +128,16 @@ def run(
     errors = _errors(task_ids, results, overtaken=filter_ is not None)
     if filter_ is not None:
         done = sum(not result.HasField("error") for result in results)
-        click.echo(f"{act.verb}: {done:,} of {len(task_ids):,} tasks", err=True)
+        click.echo(f"{act.verb}: {done:,} of {_format.count(len(task_ids), 'task')}", err=True)
     return _exit_code(errors)
 
 
 def _select(connection: Connection, act: Act, filter_: str, limit: int, *, ask: bool) -> list[str]:
     """The tasks that match, once somebody who is there has agreed."""
     task_ids, more = _matching(connection, act, filter_, limit)
-    which = f"the first {len(task_ids):,}" if more else f"{len(task_ids):,}"
+    which = ("the first " if more else "") + _format.count(len(task_ids), "task")
     if task_ids and ask and sys.stdin.isatty():
-        click.confirm(f"{act.verb} {which} tasks?", abort=True, err=True)
+        click.confirm(f"{act.verb} {which}?", abort=True, err=True)
     elif more:
         click.echo(f"more match: {act.verb} is for {which}, --max raises it", err=True)
     return task_ids

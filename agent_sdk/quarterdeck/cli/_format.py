@@ -119,6 +119,11 @@ def counts(values: Iterable[StateCount]) -> dict[str, int]:
     return {enum_word(TaskState.DESCRIPTOR, item.state): item.count for item in values}
 
 
+def count(number: int, noun: str) -> str:
+    """`1 task`, `2 tasks`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def progress(value: Progress) -> str:
     """How far an attempt has come: `3/10 reading`."""
     done = (

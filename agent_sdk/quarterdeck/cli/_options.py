@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import functools
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -82,17 +81,24 @@ def settings(ctx: click.Context) -> Settings:
     """The common options of this command line.
 
     An option after the command's name wins over one before it, which wins over the environment.
+
+    Raises:
+        click.UsageError: The address is none.
     """
+    from quarterdeck._environment import resolve_address, resolve_namespace
+
     found: dict[str, str] = {}
     context: click.Context | None = ctx
     while context is not None:
         found = {**context.meta.get(_key(context), {}), **found}
         context = context.parent
+    try:
+        server = resolve_address(found.get("server"))
+    except ValueError as error:
+        raise click.UsageError(f"the server's {error}") from error
     return Settings(
-        server=found.get("server") or os.environ.get("QUARTERDECK_SERVER") or DEFAULT_SERVER,
-        namespace=(
-            found.get("namespace") or os.environ.get("QUARTERDECK_NAMESPACE") or DEFAULT_NAMESPACE
-        ),
+        server=server,
+        namespace=resolve_namespace(found.get("namespace")),
         output=Format(found.get("output", Format.TABLE.value)),
     )
 

@@ -80,12 +80,17 @@ def bench(
     """
     import asyncio
 
+    from quarterdeck._environment import resolve_address
     from quarterdeck_server.bench import run
     from quarterdeck_server.bench.errors import BenchError
     from quarterdeck_server.bench.figures import table
     from quarterdeck_server.bench.lab import Options
     from quarterdeck_server.bench.slow_disk import slow_disk
 
+    try:
+        server = server and resolve_address(server)
+    except ValueError as error:
+        raise click.UsageError(f"--server: {error}") from error
     if server and fsync_delay:
         raise click.UsageError(
             "--fsync-delay slows the servers that the bench starts; not --server"
