@@ -36,6 +36,7 @@ class App:
         self._rpc: RpcServer | None = None
         self._pools: PoolSupervisor | None = None
         self._tasks: set[asyncio.Task[object]] = set()
+        self._started = asyncio.Event()
 
     async def start(self) -> None:
         """Open the store, bind the port, start the pools.
@@ -44,13 +45,26 @@ class App:
             StoreError: the data directory cannot be used.
             BindError: the port cannot be bound.
         """
+        # Before anything runs: what time brought while the server was away is done at once.
+        self.core.published.append(self._follow)
+        self.core.committer.availability_changed = self._tell_health
         await self.core.start()
         try:
             self._rpc, self.address = await start_rpc(self.core, self.settings.listen)
+            self._pools = self._make_pools()
+            await self._pools.start()
         except BaseException:
+            if self._rpc is not None:
+                await stop_rpc(self._rpc, 0)
             await self.core.stop()
             raise
-        self._pools = PoolSupervisor(
+        self._started.set()
+        if not self.core.committer.available:
+            self._tell_health(False)
+        _log.info("listening", address=self.address)
+
+    def _make_pools(self) -> PoolSupervisor:
+        return PoolSupervisor(
             self.settings.pools,
             PoolHost(self.core),
             {"process": ProcessLauncher(os.environ)},
@@ -58,23 +72,19 @@ class App:
             server=self.address,
             grace=self.settings.drain_grace,
         )
-        await self._pools.start()
-        self.core.published.append(self._follow)
-        self.core.committer.availability_changed = self._tell_health
-        _log.info("listening", address=self.address)
 
     def _follow(self, changes: Sequence[Change]) -> None:
         """Let the pools look at what changed, and kill the agent of a cancel that was not obeyed."""
-        assert self._pools is not None
         for change in changes:
             if change.kind in (QUEUE, AGENT):
-                self._pools.poke()
+                if self._pools is not None:
+                    self._pools.poke()
             elif change.kind == TASK and change.row.cancel is not None:
                 self._kill_if_escalated(change.row, change.before)
 
     def _tell_health(self, available: bool) -> None:
-        assert self._rpc is not None
-        self._background(self._rpc.set_serving(available))
+        if self._rpc is not None:
+            self._background(self._rpc.set_serving(available))
 
     def _background(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.ensure_future(work)
@@ -87,10 +97,12 @@ class App:
             return
         if before is None or before.cancel == task.cancel:
             return
+        self._background(self._kill(task.agent_id))
+
+    async def _kill(self, agent_id: str) -> None:
+        await self._started.wait()
         assert self._pools is not None
-        self._background(
-            self._pools.kill_agent(task.agent_id, "a cancelled task did not stop in its grace")
-        )
+        await self._pools.kill_agent(agent_id, "a cancelled task did not stop in its grace")
 
     async def stop(self) -> None:
         """Drain and stop: no new work; agents first, while they can still report; then the API; then the store."""

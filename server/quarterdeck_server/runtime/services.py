@@ -36,7 +36,7 @@ class Service:
         self._task = asyncio.create_task(self._run(), name=self.name)
 
     async def stop(self) -> None:
-        """End between two rounds."""
+        """End. A command that a round has begun is carried out all the same."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
