@@ -51,9 +51,10 @@ def feed(client: quarterdeck.Client, stop: threading.Event) -> None:
             client.submit(chance.choice(NAMES), chance.randint(2, 9))
 
 
-async def draw(address: str, path: Path) -> None:
+def draw(address: str, path: Path) -> None:
     """Write the picture."""
-    path.write_text(await svg(address, view="overview", size=(120, 34), seconds=12.0), "utf-8")
+    picture = asyncio.run(svg(address, view="overview", size=(120, 34), seconds=12.0))
+    path.write_text(picture, encoding="utf-8")
 
 
 def draw_apart(address: str, path: Path) -> None:
@@ -67,7 +68,7 @@ def main() -> None:
     parser.add_argument("--server", help="draw this server as it is, without a fleet")
     arguments = parser.parse_args()
     if arguments.server:
-        asyncio.run(draw(arguments.server, arguments.path))
+        draw(arguments.server, arguments.path)
         return
     stop = threading.Event()
     with tempfile.TemporaryDirectory() as data, contextlib.ExitStack() as stack:
