@@ -302,11 +302,6 @@ class Claim:
     """Rises with every claim: its place in the waiting line."""
     taken: list[Task] = field(default_factory=list)
 
-    @property
-    def namespace(self) -> str:
-        """Tenant of the claimer."""
-        return self.profile.namespace
-
 
 class Claimed(NamedTuple):
     """A leased task with its input."""

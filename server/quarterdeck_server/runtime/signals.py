@@ -13,9 +13,6 @@ class Signals:
     def __init__(self) -> None:
         self._waiting: dict[int, set[asyncio.Future[None]]] = {}
 
-    def __contains__(self, task_id: int) -> bool:
-        return task_id in self._waiting
-
     def __bool__(self) -> bool:
         return bool(self._waiting)
 

@@ -154,9 +154,6 @@ class Store(Protocol):
     async def live_agents(self) -> list[Agent]:
         """Every agent that is not GONE, of all namespaces."""
 
-    async def next_wake(self) -> int | None:
-        """The earliest instant at which any row wants a Sweep."""
-
     async def revision(self) -> int:
         """The revision of the last committed change; 0 in an empty store."""
 

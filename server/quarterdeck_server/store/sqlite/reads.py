@@ -287,10 +287,6 @@ class Reader:
     async def live_agents(self) -> list[Agent]:
         return [Agent._make(row) for row in await self._named("live_agents")]
 
-    async def next_wake(self) -> int | None:
-        found: int | None = (await self._named("next_wake"))[0][0]
-        return found
-
     async def revision(self) -> int:
         return int((await self._named("last_revision"))[0][0])
 
