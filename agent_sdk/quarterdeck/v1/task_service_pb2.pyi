@@ -38,7 +38,7 @@ class SubmitRequest(_message.Message):
     """Repeating a request with its id within 24 h returns the first answer. At most 64 characters; a UUID is a good choice."""
     @_builtins.property
     def tasks(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.TaskSpec]:
-        """At most 5,000, with at most 100,000 entries of depends_on together."""
+        """At most 5,000, with at most 200,000 entries of depends_on together."""
 
     def __init__(
         self,
