@@ -6,9 +6,10 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"][
@@ -34,6 +35,20 @@ def distributions_loaded_by(module: str) -> set[str]:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_package_is_marked_as_typed(package: str) -> None:
     assert (ROOT / package / "py.typed").is_file()
+
+
+def test_the_wheel_holds_what_the_packages_read_at_run_time() -> None:
+    wheel = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_project_files()}
+    present = {
+        str(path.relative_to((ROOT / package).parent))
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and path.suffix not in (".pyc", ".pyo")
+    }
+    # None is left out, such as one that a pattern of .gitignore happens to match.
+    assert present - wheel == set()
+    for needed in ("*.sql", "*.tcss", "fsync_delay.c", "py.typed"):
+        assert [path for path in wheel if PurePath(path).match(needed)], needed
 
 
 @pytest.mark.parametrize("module", ["quarterdeck", "quarterdeck.cli", "quarterdeck.testing"])
