@@ -35,6 +35,9 @@ async def fleet(fake: FakeServer) -> AsyncIterator[Fleet]:
         return tasks[-1]
 
     yield start
+    # Claims are answered at once, also the ones by which an agent that stops settles what it cut.
+    fake.drain = True
+    fake.touch()
     for task in tasks:
         task.cancel()
     for task in tasks:
