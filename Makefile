@@ -23,7 +23,7 @@ demo: $(READY) ## put a fleet to work on the files of a repository, live on the 
 	$(BIN)/quarterdeck demo $(ARGS)
 
 test: $(READY) ## run every test
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 check: lint types imports api ## all that can be checked without running: what CI asks for
 

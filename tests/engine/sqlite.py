@@ -18,6 +18,10 @@ from quarterdeck_server.store.sqlite.files import connect
 from quarterdeck_server.store.sqlite.writer import Writer
 
 
+async def _here(commit: Callable[[], None]) -> None:
+    commit()
+
+
 class Sqlite:
     """All tables of one database file."""
 
@@ -33,7 +37,7 @@ class Sqlite:
 
     def restart(self) -> None:
         """Forget what is in memory only."""
-        self._writer = Writer(self.connection, self._new_id, self._new_token)
+        self._writer = Writer(self.connection, self._new_id, self._new_token, _here)
 
     def close(self) -> None:
         """Close the file."""
@@ -41,7 +45,13 @@ class Sqlite:
 
     def run(self, commands: Sequence[Command], waiting: Waiting, now: int) -> GroupResult:
         """Carry out a group."""
-        return self._writer.run(commands, waiting, now)
+        group = self._writer.run(commands, waiting, now)
+        try:
+            group.send(None)
+        except StopIteration as ended:
+            result: GroupResult = ended.value
+            return result
+        raise AssertionError("a group waited for something other than its commit")
 
     def rows(self, sql: str, *parameters: Any) -> list[Any]:
         """Rows of a query."""

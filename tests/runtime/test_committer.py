@@ -290,10 +290,10 @@ async def test_a_disk_that_fills_up_between_single_commands_keeps_what_is_done(
     broken = make.submit(make.spec()._replace(policy="broken"))
     failing = make.submit(make.spec(name="no room"))
 
-    def transaction(commands: Sequence[c.Command], *rest: Any) -> GroupResult:
+    async def transaction(commands: Sequence[c.Command], *rest: Any) -> GroupResult:
         if list(commands) == [failing]:
             raise StoreUnavailable("disk full")
-        done: GroupResult = real(commands, *rest)
+        done: GroupResult = await real(commands, *rest)
         return done
 
     monkeypatch.setattr(writer, "_transaction", transaction)

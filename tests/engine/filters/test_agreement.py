@@ -27,8 +27,8 @@ NOW = 1_800_000_000_000_000
 KEYS = ["k", "a.b", "größe", 'q"t', "b\\s", "a b"]
 
 texts = st.one_of(
-    st.sampled_from(["", "a", "ab", "A*b", "a[b]?", "x\u212ay", "ÄÖ", "a\x00b", "%_", "0x'\""]),
-    st.text("abAB*?[]é\x00 ", max_size=5),
+    st.sampled_from(["", "a", "ab", "A*b", "a[b]?", "x\u212ay", "ÄÖ", "%_", "0x'\""]),
+    st.text("abAB*?[]é ", max_size=5),
 )
 instants = st.one_of(
     st.integers(NOW - 3_000_000, NOW + 3_000_000), st.sampled_from([0, 1_767_225_600_000_000])

@@ -55,7 +55,7 @@ class SqliteStore(Reader):
         row = self._connection.execute("SELECT value FROM meta WHERE key = 'store_id'").fetchone()
         self.store_id = row[0]
         ids = IdSource(secrets.randbits(NODE_BITS))
-        self._writer = Writer(self._connection, ids.next, _Tokens().next)
+        self._writer = Writer(self._connection, ids.next, _Tokens().next, self._on_thread)
 
     async def close(self) -> None:
         await super().close()
@@ -96,15 +96,11 @@ class SqliteStore(Reader):
     async def run_group(
         self, commands: Sequence[Command], waiting: Waiting, now: int
     ) -> GroupResult:
-        writer = self._writer
-        if writer is None:
+        if self._writer is None:
             raise StoreUnavailable("the store is closed")
-
-        def run() -> GroupResult:
-            self._directory.check()
-            return writer.run(commands, waiting, now)
-
-        return await self._on_thread(run)
+        self._directory.check()
+        # A group runs to its end even when the caller is cancelled.
+        return await asyncio.shield(asyncio.ensure_future(self._writer.run(commands, waiting, now)))
 
     async def probe(self) -> None:
         await self._on_thread(self._probe)
