@@ -15,6 +15,7 @@ from quarterdeck_server.logs import Log
 from quarterdeck_server.pools.process import ProcessLauncher
 from quarterdeck_server.pools.supervisor import PoolSupervisor
 from quarterdeck_server.rpc.server import RpcServer, start_rpc, stop_rpc
+from quarterdeck_server.runtime import memory
 from quarterdeck_server.runtime.clock import Clock, SystemClock
 from quarterdeck_server.runtime.core import Core
 from quarterdeck_server.runtime.pool_host import PoolHost
@@ -125,5 +126,8 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     app = App(settings)
     await app.start()
+    collector = memory.CycleCollector()
+    collector.start()
     await stop.wait()
+    await collector.stop()
     await app.stop()

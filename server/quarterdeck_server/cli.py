@@ -51,19 +51,15 @@ def server(config_file: Path | None, **flags: str | None) -> None:
 def _run(settings: Settings) -> int:
     """Serve, and return the exit code."""
     import asyncio
-    import gc
 
     from quarterdeck_server import app, logs
     from quarterdeck_server.rpc.server import BindError
+    from quarterdeck_server.runtime import memory
     from quarterdeck_server.store.base import StoreError
 
     logs.configure(settings.log_format, settings.log_level)
     sys.setswitchinterval(SWITCH_INTERVAL)
-    # Rows are tuples of plain values and make no cycles: at the default thresholds the collector looks
-    # through them in vain for a fifth of the server's time, and with 10,000 agents a whole collection
-    # stops everything for a second.
-    gc.freeze()
-    gc.set_threshold(20_000, 10, 1_000)
+    memory.tend()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(app.serve(settings))

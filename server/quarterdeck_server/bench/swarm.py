@@ -33,7 +33,7 @@ from quarterdeck_server.bench.loads import NAMESPACE, TASK, Job, told_to_begin
 if TYPE_CHECKING:
     from quarterdeck.v1.agent_service_pb2_grpc import AgentServiceAsyncStub
 
-_CLAIM_SECONDS = 20.0
+_CLAIM_SECONDS = 30.0
 _CALL_SECONDS = 60.0
 _OPTIONS = [("grpc.use_local_subchannel_pool", 1)]
 _SPREAD = 0.618
