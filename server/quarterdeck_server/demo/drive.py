@@ -178,7 +178,8 @@ class Drive:
             self._count(told)
             try:
                 task = self._client.wait(task_id, timeout=_TICK)
-            except quarterdeck.WaitTimeoutError:
+            except (quarterdeck.WaitTimeoutError, quarterdeck.UnavailableError):
+                # Not yet, or the server is being started again: `check` says when that is hopeless.
                 continue
             if task.state != quarterdeck.TaskState.SUCCEEDED:
                 why = (
