@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from quarterdeck_server.config import Settings
 
 SWITCH_INTERVAL = 0.0005
-"""Seconds after which a waiting thread asks for the interpreter. The writing thread waits for the event loop so, and
-with the default of 5 ms a busy loop would hold every commit up."""
+"""Seconds after which a waiting thread asks for the interpreter. A commit and the reads end on threads of their own,
+and with the default of 5 ms a busy loop would hold each of them up for so long."""
 
 
 @click.command()

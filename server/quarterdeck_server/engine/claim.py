@@ -19,7 +19,7 @@ from quarterdeck_server.engine.world import World
 class Waiting:
     """The claims that wait for work, as they are while a group is decided.
 
-    The collections may grow and shrink meanwhile, on another thread: they are read in one step each.
+    They are the line itself and not a copy: nothing here keeps them, or looks at them again after the group.
     """
 
     profiles: Mapping[Profile, Collection[Claim]]

@@ -1,4 +1,4 @@
-"""The store of one SQLite file: opening it safely, its writing thread, its reads."""
+"""The store of one SQLite file: opening it safely, its one writing connection, its reads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 
 
 class SqliteStore(Reader):
-    """See `store.base.Store`. Reads are inherited; writes go to the one thread that owns the writing connection."""
+    """See `store.base.Store`. Reads are inherited; writes go through the one `Writer`, their COMMIT to a thread."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = DataDirectory(directory)
@@ -78,7 +78,7 @@ class SqliteStore(Reader):
             job()
 
     async def _on_thread(self, function: Callable[[], Result]) -> Result:
-        """Run a function on the writing thread. It runs to its end even when the caller is cancelled."""
+        """Run what waits for the disk on the store's thread. It runs to its end even when the caller is cancelled."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
 
