@@ -1,6 +1,6 @@
 """Writing many rows with few statements.
 
-Every step of a statement gives up the interpreter lock and must win it back from the thread that took it, which costs up to
+Every step of a statement gives up the interpreter lock and must win it back from whoever took it, which costs up to
 a switch interval each time. `executemany` makes a step for every row: measured beside one spinning thread it is 40
 times slower than one statement with many value lists. So rows are written in pieces of a few fixed sizes, each piece
 one statement from the connection's cache.
