@@ -167,7 +167,7 @@ class Fleet:
     async def start(self) -> str:
         """Listens; on the port of before when it was stopped."""
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        services = _Services(self)
+        services = _Services(self)  # type: ignore[abstract]  # what the console does not call
         task_service_pb2_grpc.add_TaskServiceServicer_to_server(services, self._server)
         fleet_service_pb2_grpc.add_FleetServiceServicer_to_server(services, self._server)
         schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server(services, self._server)

@@ -56,6 +56,8 @@ def spec(
         delay=delay,
         policy=None if policy is None else policy_text(policy),
         labels=None,
+        attributes=None,
+        lane=None,
         parent_id=parent_id,
         idempotency_key=key,
         content_hash=None if key is None else content,

@@ -18,6 +18,11 @@ from quarterdeck_server.store.sqlite.files import connect
 from quarterdeck_server.store.sqlite.writer import Writer
 
 
+def columns(fields: Sequence[str]) -> str:
+    """The columns of a row in the order of its fields."""
+    return ", ".join(fields)
+
+
 async def _here(commit: Callable[[], None]) -> None:
     commit()
 
@@ -63,12 +68,18 @@ class Sqlite:
     @property
     def tasks(self) -> dict[int, Task]:
         """By id."""
-        return {row[0]: Task._make(row) for row in self.rows("SELECT * FROM tasks")}
+        return {
+            row[0]: Task._make(row)
+            for row in self.rows(f"SELECT {columns(Task._fields)} FROM tasks")
+        }
 
     @property
     def attempts(self) -> dict[tuple[int, int], Attempt]:
         """Ended ones, by task and number."""
-        return {row[:2]: Attempt._make(row) for row in self.rows("SELECT * FROM attempts")}
+        return {
+            row[:2]: Attempt._make(row)
+            for row in self.rows(f"SELECT {columns(Attempt._fields)} FROM attempts")
+        }
 
     @property
     def edges(self) -> dict[tuple[int, int], bool]:
@@ -78,7 +89,7 @@ class Sqlite:
     @property
     def keys(self) -> dict[tuple[str, str], tuple[int, bytes]]:
         """Idempotency keys."""
-        return {row[:2]: row[2:] for row in self.rows("SELECT * FROM idempotency_keys")}
+        return {row[:2]: row[2:] for row in self.rows("SELECT namespace, key, task_id, content_hash FROM idempotency_keys")}
 
     @property
     def queues(self) -> dict[tuple[str, str], Queue]:
@@ -88,7 +99,7 @@ class Sqlite:
             counts.setdefault(row[:2], []).append(row[2:])
         return {
             row[:2]: Queue._make((*row, tuple(counts.get(row[:2], ()))))
-            for row in self.rows("SELECT * FROM queues")
+            for row in self.rows(f"SELECT {columns(Queue._fields[:-1])} FROM queues")
         }
 
     @property

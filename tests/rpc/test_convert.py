@@ -12,6 +12,8 @@ from quarterdeck.v1 import task_pb2, watch_service_pb2
 from quarterdeck_server.engine import changes as log
 from quarterdeck_server.engine import model
 from quarterdeck_server.engine.changes import Change
+from quarterdeck_server.engine.lane import LaneKey, lane_text
+from quarterdeck_server.engine.limits import Concurrency, QueueLimits, Rate, limits_text
 from quarterdeck_server.engine.policy import DEFAULT_POLICY, policy_of
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Kind, Schedule
@@ -34,6 +36,9 @@ ROW = model.Task(
     crashes=0,
     policy=None,
     labels='{"a":"b"}',
+    attributes='{"cost":1.5,"kind":"pdf","urgent":true}',
+    lane=lane_text(LaneKey("tenant", (("gpu", "a100"),), "agent-9")),
+    origin_id=6,
     parent_id=1,
     schedule_id="nightly",
     schedule_time=0,
@@ -48,6 +53,7 @@ ROW = model.Task(
     end_time=None,
     progress=model.encode(model.Progress("half", 1, 2, 4_000_000)),
     cancel=model.encode(model.Cancellation(5_000_000, "ops", "why", 6_000_000)),
+    pause=model.encode(model.Pause(5_000_000, "ops", "wait", 6_000_000)),
     reason="R",
     error_type="E",
     error_message="M",
@@ -56,7 +62,18 @@ ROW = model.Task(
     revision=77,
 )
 AGENT = model.Agent("default", "a", "n", "v", "h", 1, 2, None, '["red"]', None, None, 1, 0, 1, 2, 3)
-QUEUE = model.Queue("default", "red", 0, None, 1, 2, 3, 4, (("work", 3, 9), ("other", 3, 1)))
+QUEUE = model.Queue(
+    "default",
+    "red",
+    0,
+    None,
+    limits_text(QueueLimits(Concurrency(3, 2), rate=Rate(10, 60_000_000, 5), weights=(("a", 3),))),
+    9_000_000,
+    *(5, 1, 2, 3, 4),
+    create_time=3,
+    revision=4,
+    counts=(("work", 3, 9), ("other", 3, 1)),
+)
 SCHEDULE = Schedule(
     namespace="default",
     id="s",
@@ -171,7 +188,8 @@ def test_a_plain_spec_becomes_the_defaults() -> None:
     out: validate.Violations = []
     found = specs.task_spec(spec(), 0, 100, out)
     assert not out
-    assert found == ("default", "work", 5, None, 0, None, None, None, None, None, (), None)
+    nothing = (None,) * 7
+    assert found == ("default", "work", 5, None, 0, *nothing, (), None, None, None)
 
 
 def test_a_full_spec_keeps_what_was_asked_for() -> None:

@@ -41,6 +41,12 @@ class _DirectiveEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Directive.V
     """The lease is not, or no longer, the agent's: stop the handler, report nothing. Told at once when the server ends a
     lease, such as for a timeout.
     """
+    DIRECTIVE_PAUSE: _Directive.ValueType  # 4
+    """Stand still at the next chance, keep what you hold, and say so with `pause_acknowledged`; the lease is renewed and
+    the attempt's time limits stand still. Repeated until it is acknowledged.
+    """
+    DIRECTIVE_RESUME: _Directive.ValueType  # 5
+    """Go on after a pause. Told to an agent that acknowledged the pause, until its heartbeats say that it is over."""
 
 class Directive(_Directive, metaclass=_DirectiveEnumTypeWrapper):
     """What the agent is to do with one lease."""
@@ -55,6 +61,12 @@ DIRECTIVE_LOST: Directive.ValueType  # 3
 """The lease is not, or no longer, the agent's: stop the handler, report nothing. Told at once when the server ends a
 lease, such as for a timeout.
 """
+DIRECTIVE_PAUSE: Directive.ValueType  # 4
+"""Stand still at the next chance, keep what you hold, and say so with `pause_acknowledged`; the lease is renewed and
+the attempt's time limits stand still. Repeated until it is acknowledged.
+"""
+DIRECTIVE_RESUME: Directive.ValueType  # 5
+"""Go on after a pause. Told to an agent that acknowledged the pause, until its heartbeats say that it is over."""
 Global___Directive: _TypeAlias = Directive  # noqa: Y015
 
 @_typing.final
@@ -70,6 +82,7 @@ class ClaimRequest(_message.Message):
     MAX_TASKS_FIELD_NUMBER: _builtins.int
     WAIT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
     """Tenant. Empty means `default`."""
     max_tasks: _builtins.int
@@ -94,6 +107,10 @@ class ClaimRequest(_message.Message):
     def wait(self) -> _duration_pb2.Duration:
         """How long to wait for the first task, up to 30 s. Unset or zero means not at all."""
 
+    @_builtins.property
+    def batch(self) -> Global___Batch:
+        """Set to be given tasks of one name and one group key together."""
+
     def __init__(
         self,
         *,
@@ -104,14 +121,43 @@ class ClaimRequest(_message.Message):
         max_tasks: _builtins.int = ...,
         wait: _duration_pb2.Duration | None = ...,
         request_id: _builtins.str = ...,
+        batch: Global___Batch | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "wait", b"wait"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "batch", b"batch", "wait", b"wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "max_tasks", b"max_tasks", "names", b"names", "namespace", b"namespace", "queues", b"queues", "request_id", b"request_id", "wait", b"wait"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "batch", b"batch", "max_tasks", b"max_tasks", "names", b"names", "namespace", b"namespace", "queues", b"queues", "request_id", b"request_id", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClaimRequest: _TypeAlias = ClaimRequest  # noqa: Y015
+
+@_typing.final
+class Batch(_message.Message):
+    """Tasks to be worked on together: all of one queue, one name and one group key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIZE_FIELD_NUMBER: _builtins.int
+    LINGER_FIELD_NUMBER: _builtins.int
+    size: _builtins.int
+    """How many at most, 1 to 1,000; `max_tasks` is not looked at. Required."""
+    @_builtins.property
+    def linger(self) -> _duration_pb2.Duration:
+        """How long the first of them may wait for the others, counted from when it was ready. Unset means not at all."""
+
+    def __init__(
+        self,
+        *,
+        size: _builtins.int = ...,
+        linger: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["linger", b"linger"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["linger", b"linger", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Batch: _TypeAlias = Batch  # noqa: Y015
 
 @_typing.final
 class ClaimedTask(_message.Message):
@@ -139,6 +185,27 @@ class ClaimedTask(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _task_pb2.AttributeValue: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _task_pb2.AttributeValue | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TASK_ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     QUEUE_FIELD_NUMBER: _builtins.int
@@ -151,6 +218,9 @@ class ClaimedTask(_message.Message):
     MAX_ATTEMPTS_FIELD_NUMBER: _builtins.int
     CANCEL_GRACE_FIELD_NUMBER: _builtins.int
     PARENT_ID_FIELD_NUMBER: _builtins.int
+    GROUP_KEY_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """The task's id."""
     name: _builtins.str
@@ -165,6 +235,8 @@ class ClaimedTask(_message.Message):
     """Attempts that the task may use in all."""
     parent_id: _builtins.str
     """The task that submitted it."""
+    group_key: _builtins.str
+    """As submitted."""
     @_builtins.property
     def lease_expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the lease ends unless renewed."""
@@ -185,6 +257,14 @@ class ClaimedTask(_message.Message):
     def cancel_grace(self) -> _duration_pb2.Duration:
         """From a cancel's delivery to the revocation of the lease."""
 
+    @_builtins.property
+    def attributes(self) -> _containers.MessageMap[_builtins.str, _task_pb2.AttributeValue]:
+        """As submitted."""
+
+    @_builtins.property
+    def details(self) -> _payload_pb2.Payload:
+        """What an earlier attempt saved last with its heartbeats; unset when none did."""
+
     def __init__(
         self,
         *,
@@ -200,10 +280,13 @@ class ClaimedTask(_message.Message):
         max_attempts: _builtins.int = ...,
         cancel_grace: _duration_pb2.Duration | None = ...,
         parent_id: _builtins.str = ...,
+        group_key: _builtins.str = ...,
+        attributes: _abc.Mapping[_builtins.str, _task_pb2.AttributeValue] | None = ...,
+        details: _payload_pb2.Payload | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_grace", b"cancel_grace", "deadline", b"deadline", "input", b"input", "lease_expire_time", b"lease_expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_grace", b"cancel_grace", "deadline", b"deadline", "details", b"details", "input", b"input", "lease_expire_time", b"lease_expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "cancel_grace", b"cancel_grace", "deadline", b"deadline", "input", b"input", "labels", b"labels", "lease_expire_time", b"lease_expire_time", "lease_token", b"lease_token", "max_attempts", b"max_attempts", "name", b"name", "parent_id", b"parent_id", "queue", b"queue", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attributes", b"attributes", "cancel_grace", b"cancel_grace", "deadline", b"deadline", "details", b"details", "group_key", b"group_key", "input", b"input", "labels", b"labels", "lease_expire_time", b"lease_expire_time", "lease_token", b"lease_token", "max_attempts", b"max_attempts", "name", b"name", "parent_id", b"parent_id", "queue", b"queue", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -253,15 +336,25 @@ class LeaseBeat(_message.Message):
     LEASE_TOKEN_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
     CANCEL_ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
+    PAUSE_ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """The task."""
     lease_token: _builtins.bytes
     """The token of the claim."""
     cancel_acknowledged: _builtins.bool
     """True once the handler was told of the cancel."""
+    pause_acknowledged: _builtins.bool
+    """True once the handler stands still because of a pause."""
     @_builtins.property
     def progress(self) -> _task_pb2.Progress:
         """New progress, if any since the last heartbeat."""
+
+    @_builtins.property
+    def details(self) -> _payload_pb2.Payload:
+        """When set, replaces what the task has saved: the next attempt is given the last one. Limited as payloads are; one
+        over the limit is refused in the answer and keeps what was there.
+        """
 
     def __init__(
         self,
@@ -270,10 +363,12 @@ class LeaseBeat(_message.Message):
         lease_token: _builtins.bytes = ...,
         progress: _task_pb2.Progress | None = ...,
         cancel_acknowledged: _builtins.bool = ...,
+        pause_acknowledged: _builtins.bool = ...,
+        details: _payload_pb2.Payload | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["details", b"details", "progress", b"progress"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_acknowledged", b"cancel_acknowledged", "lease_token", b"lease_token", "progress", b"progress", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_acknowledged", b"cancel_acknowledged", "details", b"details", "lease_token", b"lease_token", "pause_acknowledged", b"pause_acknowledged", "progress", b"progress", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -336,6 +431,7 @@ class LeaseDirective(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     CANCEL_DEADLINE_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
+    DETAILS_ERROR_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """The task."""
     directive: Global___Directive.ValueType
@@ -348,6 +444,10 @@ class LeaseDirective(_message.Message):
     def cancel_deadline(self) -> _timestamp_pb2.Timestamp:
         """When the lease will be revoked, of one that is cancelled."""
 
+    @_builtins.property
+    def details_error(self) -> _status_pb2.Status:
+        """Set when the details that came with the heartbeat were refused: PAYLOAD_TOO_LARGE."""
+
     def __init__(
         self,
         *,
@@ -356,10 +456,11 @@ class LeaseDirective(_message.Message):
         reason: _builtins.str = ...,
         cancel_deadline: _timestamp_pb2.Timestamp | None = ...,
         attempt: _builtins.int = ...,
+        details_error: _status_pb2.Status | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_deadline", b"cancel_deadline"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_deadline", b"cancel_deadline", "details_error", b"details_error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "cancel_deadline", b"cancel_deadline", "directive", b"directive", "reason", b"reason", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "cancel_deadline", b"cancel_deadline", "details_error", b"details_error", "directive", b"directive", "reason", b"reason", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -437,6 +538,10 @@ class Failed(_message.Message):
 
     FAILURE_FIELD_NUMBER: _builtins.int
     RETRY_DELAY_FIELD_NUMBER: _builtins.int
+    BACK_OFF_FIELD_NUMBER: _builtins.int
+    BACK_OFF_KEY_ONLY_FIELD_NUMBER: _builtins.int
+    back_off_key_only: _builtins.bool
+    """True limits `back_off` to the task's group key."""
     @_builtins.property
     def failure(self) -> _payload_pb2.Failure:
         """Why."""
@@ -445,15 +550,23 @@ class Failed(_message.Message):
     def retry_delay(self) -> _duration_pb2.Duration:
         """When set, the delay before the next attempt instead of the policy's."""
 
+    @_builtins.property
+    def back_off(self) -> _duration_pb2.Duration:
+        """When set, nothing is handed out for so long from the task's queue, or of its group key there: for a provider that
+        answers 429 to everybody. At most 1 h.
+        """
+
     def __init__(
         self,
         *,
         failure: _payload_pb2.Failure | None = ...,
         retry_delay: _duration_pb2.Duration | None = ...,
+        back_off: _duration_pb2.Duration | None = ...,
+        back_off_key_only: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "retry_delay", b"retry_delay"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["back_off", b"back_off", "failure", b"failure", "retry_delay", b"retry_delay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "retry_delay", b"retry_delay"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["back_off", b"back_off", "back_off_key_only", b"back_off_key_only", "failure", b"failure", "retry_delay", b"retry_delay"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

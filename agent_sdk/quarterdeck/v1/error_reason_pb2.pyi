@@ -65,9 +65,19 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     A RetryInfo detail says when to try again. Metadata: none.
     """
     ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 18
-    """RESOURCE_EXHAUSTED. Too much at once. Metadata: `limit`."""
+    """RESOURCE_EXHAUSTED. Too much at once. Metadata: `limit`; of a task over a queue's limit also `queue`,
+    `group_key`, `task_id` of the oldest that is active.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 19
     """INTERNAL. A defect of the server; its log has the `incident`. Metadata: `incident`."""
+    ERROR_REASON_UNIQUE_KEY_TAKEN: _ErrorReason.ValueType  # 21
+    """ALREADY_EXISTS. The unique key belongs to another task. Metadata: `unique_key`, `task_id`."""
+    ERROR_REASON_LIST_TOO_OLD: _ErrorReason.ValueType  # 22
+    """ABORTED. What the list showed cannot be told any more: too much has changed since. List again and act on that.
+    Metadata: none.
+    """
+    ERROR_REASON_HOLD_NOT_FOUND: _ErrorReason.ValueType  # 23
+    """NOT_FOUND. Nothing of that kind and name is held. Metadata: `kind`, `subject`."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused: the `reason` of its ErrorInfo, without the prefix `ERROR_REASON_`. The domain is
@@ -117,7 +127,17 @@ ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 17
 A RetryInfo detail says when to try again. Metadata: none.
 """
 ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 18
-"""RESOURCE_EXHAUSTED. Too much at once. Metadata: `limit`."""
+"""RESOURCE_EXHAUSTED. Too much at once. Metadata: `limit`; of a task over a queue's limit also `queue`,
+`group_key`, `task_id` of the oldest that is active.
+"""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 19
 """INTERNAL. A defect of the server; its log has the `incident`. Metadata: `incident`."""
+ERROR_REASON_UNIQUE_KEY_TAKEN: ErrorReason.ValueType  # 21
+"""ALREADY_EXISTS. The unique key belongs to another task. Metadata: `unique_key`, `task_id`."""
+ERROR_REASON_LIST_TOO_OLD: ErrorReason.ValueType  # 22
+"""ABORTED. What the list showed cannot be told any more: too much has changed since. List again and act on that.
+Metadata: none.
+"""
+ERROR_REASON_HOLD_NOT_FOUND: ErrorReason.ValueType  # 23
+"""NOT_FOUND. Nothing of that kind and name is held. Metadata: `kind`, `subject`."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -60,6 +60,46 @@ class FleetServiceStub(object):
                 request_serializer=quarterdeck_dot_v1_dot_fleet__service__pb2.ListPoolsRequest.SerializeToString,
                 response_deserializer=quarterdeck_dot_v1_dot_fleet__service__pb2.ListPoolsResponse.FromString,
                 _registered_method=True)
+        self.Freeze = channel.unary_unary(
+                '/quarterdeck.v1.FleetService/Freeze',
+                request_serializer=quarterdeck_dot_v1_dot_fleet__service__pb2.FreezeRequest.SerializeToString,
+                response_deserializer=quarterdeck_dot_v1_dot_fleet__service__pb2.FreezeResponse.FromString,
+                _registered_method=True)
+        self.Thaw = channel.unary_unary(
+                '/quarterdeck.v1.FleetService/Thaw',
+                request_serializer=quarterdeck_dot_v1_dot_fleet__service__pb2.ThawRequest.SerializeToString,
+                response_deserializer=quarterdeck_dot_v1_dot_fleet__service__pb2.ThawResponse.FromString,
+                _registered_method=True)
+        self.PutHold = channel.unary_unary(
+                '/quarterdeck.v1.FleetService/PutHold',
+                request_serializer=quarterdeck_dot_v1_dot_fleet__service__pb2.PutHoldRequest.SerializeToString,
+                response_deserializer=quarterdeck_dot_v1_dot_fleet__service__pb2.PutHoldResponse.FromString,
+                _registered_method=True)
+        self.ReleaseHold = channel.unary_unary(
+                '/quarterdeck.v1.FleetService/ReleaseHold',
+                request_serializer=quarterdeck_dot_v1_dot_fleet__service__pb2.ReleaseHoldRequest.SerializeToString,
+                response_deserializer=quarterdeck_dot_v1_dot_fleet__service__pb2.ReleaseHoldResponse.FromString,
+                _registered_method=True)
+        self.ListHolds = channel.unary_unary(
+                '/quarterdeck.v1.FleetService/ListHolds',
+                request_serializer=quarterdeck_dot_v1_dot_fleet__service__pb2.ListHoldsRequest.SerializeToString,
+                response_deserializer=quarterdeck_dot_v1_dot_fleet__service__pb2.ListHoldsResponse.FromString,
+                _registered_method=True)
+        self.GetNamespace = channel.unary_unary(
+                '/quarterdeck.v1.FleetService/GetNamespace',
+                request_serializer=quarterdeck_dot_v1_dot_fleet__service__pb2.GetNamespaceRequest.SerializeToString,
+                response_deserializer=quarterdeck_dot_v1_dot_fleet__service__pb2.GetNamespaceResponse.FromString,
+                _registered_method=True)
+        self.UpdateNamespace = channel.unary_unary(
+                '/quarterdeck.v1.FleetService/UpdateNamespace',
+                request_serializer=quarterdeck_dot_v1_dot_fleet__service__pb2.UpdateNamespaceRequest.SerializeToString,
+                response_deserializer=quarterdeck_dot_v1_dot_fleet__service__pb2.UpdateNamespaceResponse.FromString,
+                _registered_method=True)
+        self.ListAuditEntries = channel.unary_unary(
+                '/quarterdeck.v1.FleetService/ListAuditEntries',
+                request_serializer=quarterdeck_dot_v1_dot_fleet__service__pb2.ListAuditEntriesRequest.SerializeToString,
+                response_deserializer=quarterdeck_dot_v1_dot_fleet__service__pb2.ListAuditEntriesResponse.FromString,
+                _registered_method=True)
 
 
 class FleetServiceServicer(object):
@@ -101,6 +141,62 @@ class FleetServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Freeze(self, request, context):
+        """Stops all claiming in a namespace at once. What runs goes on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Thaw(self, request, context):
+        """Ends a freeze.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutHold(self, request, context):
+        """Pauses a task name, or puts a task name, an agent or a version of an agent in quarantine by hand.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseHold(self, request, context):
+        """Ends a pause or a quarantine.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHolds(self, request, context):
+        """All that is held: freezes, pauses of names, quarantines.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetNamespace(self, request, context):
+        """The settings of a namespace.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateNamespace(self, request, context):
+        """Changes the settings of a namespace.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAuditEntries(self, request, context):
+        """What operators did, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FleetServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -128,6 +224,46 @@ def add_FleetServiceServicer_to_server(servicer, server):
                     servicer.ListPools,
                     request_deserializer=quarterdeck_dot_v1_dot_fleet__service__pb2.ListPoolsRequest.FromString,
                     response_serializer=quarterdeck_dot_v1_dot_fleet__service__pb2.ListPoolsResponse.SerializeToString,
+            ),
+            'Freeze': grpc.unary_unary_rpc_method_handler(
+                    servicer.Freeze,
+                    request_deserializer=quarterdeck_dot_v1_dot_fleet__service__pb2.FreezeRequest.FromString,
+                    response_serializer=quarterdeck_dot_v1_dot_fleet__service__pb2.FreezeResponse.SerializeToString,
+            ),
+            'Thaw': grpc.unary_unary_rpc_method_handler(
+                    servicer.Thaw,
+                    request_deserializer=quarterdeck_dot_v1_dot_fleet__service__pb2.ThawRequest.FromString,
+                    response_serializer=quarterdeck_dot_v1_dot_fleet__service__pb2.ThawResponse.SerializeToString,
+            ),
+            'PutHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutHold,
+                    request_deserializer=quarterdeck_dot_v1_dot_fleet__service__pb2.PutHoldRequest.FromString,
+                    response_serializer=quarterdeck_dot_v1_dot_fleet__service__pb2.PutHoldResponse.SerializeToString,
+            ),
+            'ReleaseHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseHold,
+                    request_deserializer=quarterdeck_dot_v1_dot_fleet__service__pb2.ReleaseHoldRequest.FromString,
+                    response_serializer=quarterdeck_dot_v1_dot_fleet__service__pb2.ReleaseHoldResponse.SerializeToString,
+            ),
+            'ListHolds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHolds,
+                    request_deserializer=quarterdeck_dot_v1_dot_fleet__service__pb2.ListHoldsRequest.FromString,
+                    response_serializer=quarterdeck_dot_v1_dot_fleet__service__pb2.ListHoldsResponse.SerializeToString,
+            ),
+            'GetNamespace': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetNamespace,
+                    request_deserializer=quarterdeck_dot_v1_dot_fleet__service__pb2.GetNamespaceRequest.FromString,
+                    response_serializer=quarterdeck_dot_v1_dot_fleet__service__pb2.GetNamespaceResponse.SerializeToString,
+            ),
+            'UpdateNamespace': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateNamespace,
+                    request_deserializer=quarterdeck_dot_v1_dot_fleet__service__pb2.UpdateNamespaceRequest.FromString,
+                    response_serializer=quarterdeck_dot_v1_dot_fleet__service__pb2.UpdateNamespaceResponse.SerializeToString,
+            ),
+            'ListAuditEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEntries,
+                    request_deserializer=quarterdeck_dot_v1_dot_fleet__service__pb2.ListAuditEntriesRequest.FromString,
+                    response_serializer=quarterdeck_dot_v1_dot_fleet__service__pb2.ListAuditEntriesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -266,6 +402,222 @@ class FleetService(object):
             '/quarterdeck.v1.FleetService/ListPools',
             quarterdeck_dot_v1_dot_fleet__service__pb2.ListPoolsRequest.SerializeToString,
             quarterdeck_dot_v1_dot_fleet__service__pb2.ListPoolsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Freeze(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quarterdeck.v1.FleetService/Freeze',
+            quarterdeck_dot_v1_dot_fleet__service__pb2.FreezeRequest.SerializeToString,
+            quarterdeck_dot_v1_dot_fleet__service__pb2.FreezeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Thaw(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quarterdeck.v1.FleetService/Thaw',
+            quarterdeck_dot_v1_dot_fleet__service__pb2.ThawRequest.SerializeToString,
+            quarterdeck_dot_v1_dot_fleet__service__pb2.ThawResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quarterdeck.v1.FleetService/PutHold',
+            quarterdeck_dot_v1_dot_fleet__service__pb2.PutHoldRequest.SerializeToString,
+            quarterdeck_dot_v1_dot_fleet__service__pb2.PutHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quarterdeck.v1.FleetService/ReleaseHold',
+            quarterdeck_dot_v1_dot_fleet__service__pb2.ReleaseHoldRequest.SerializeToString,
+            quarterdeck_dot_v1_dot_fleet__service__pb2.ReleaseHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHolds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quarterdeck.v1.FleetService/ListHolds',
+            quarterdeck_dot_v1_dot_fleet__service__pb2.ListHoldsRequest.SerializeToString,
+            quarterdeck_dot_v1_dot_fleet__service__pb2.ListHoldsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetNamespace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quarterdeck.v1.FleetService/GetNamespace',
+            quarterdeck_dot_v1_dot_fleet__service__pb2.GetNamespaceRequest.SerializeToString,
+            quarterdeck_dot_v1_dot_fleet__service__pb2.GetNamespaceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateNamespace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quarterdeck.v1.FleetService/UpdateNamespace',
+            quarterdeck_dot_v1_dot_fleet__service__pb2.UpdateNamespaceRequest.SerializeToString,
+            quarterdeck_dot_v1_dot_fleet__service__pb2.UpdateNamespaceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quarterdeck.v1.FleetService/ListAuditEntries',
+            quarterdeck_dot_v1_dot_fleet__service__pb2.ListAuditEntriesRequest.SerializeToString,
+            quarterdeck_dot_v1_dot_fleet__service__pb2.ListAuditEntriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,22 @@ class FleetServiceStub:
     """Pauses or resumes a queue. A queue that was never used is created."""
     ListPools: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.ListPoolsRequest, _fleet_service_pb2.ListPoolsResponse]
     """The pools of the server's settings, by name, and the instances that have not ended."""
+    Freeze: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.FreezeRequest, _fleet_service_pb2.FreezeResponse]
+    """Stops all claiming in a namespace at once. What runs goes on."""
+    Thaw: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.ThawRequest, _fleet_service_pb2.ThawResponse]
+    """Ends a freeze."""
+    PutHold: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.PutHoldRequest, _fleet_service_pb2.PutHoldResponse]
+    """Pauses a task name, or puts a task name, an agent or a version of an agent in quarantine by hand."""
+    ReleaseHold: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.ReleaseHoldRequest, _fleet_service_pb2.ReleaseHoldResponse]
+    """Ends a pause or a quarantine."""
+    ListHolds: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.ListHoldsRequest, _fleet_service_pb2.ListHoldsResponse]
+    """All that is held: freezes, pauses of names, quarantines."""
+    GetNamespace: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.GetNamespaceRequest, _fleet_service_pb2.GetNamespaceResponse]
+    """The settings of a namespace."""
+    UpdateNamespace: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.UpdateNamespaceRequest, _fleet_service_pb2.UpdateNamespaceResponse]
+    """Changes the settings of a namespace."""
+    ListAuditEntries: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.ListAuditEntriesRequest, _fleet_service_pb2.ListAuditEntriesResponse]
+    """What operators did, the newest first."""
 
 @_typing.type_check_only
 class FleetServiceAsyncStub(FleetServiceStub):
@@ -59,6 +75,22 @@ class FleetServiceAsyncStub(FleetServiceStub):
     """Pauses or resumes a queue. A queue that was never used is created."""
     ListPools: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.ListPoolsRequest, _fleet_service_pb2.ListPoolsResponse]  # type: ignore[assignment]
     """The pools of the server's settings, by name, and the instances that have not ended."""
+    Freeze: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.FreezeRequest, _fleet_service_pb2.FreezeResponse]  # type: ignore[assignment]
+    """Stops all claiming in a namespace at once. What runs goes on."""
+    Thaw: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.ThawRequest, _fleet_service_pb2.ThawResponse]  # type: ignore[assignment]
+    """Ends a freeze."""
+    PutHold: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.PutHoldRequest, _fleet_service_pb2.PutHoldResponse]  # type: ignore[assignment]
+    """Pauses a task name, or puts a task name, an agent or a version of an agent in quarantine by hand."""
+    ReleaseHold: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.ReleaseHoldRequest, _fleet_service_pb2.ReleaseHoldResponse]  # type: ignore[assignment]
+    """Ends a pause or a quarantine."""
+    ListHolds: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.ListHoldsRequest, _fleet_service_pb2.ListHoldsResponse]  # type: ignore[assignment]
+    """All that is held: freezes, pauses of names, quarantines."""
+    GetNamespace: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.GetNamespaceRequest, _fleet_service_pb2.GetNamespaceResponse]  # type: ignore[assignment]
+    """The settings of a namespace."""
+    UpdateNamespace: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.UpdateNamespaceRequest, _fleet_service_pb2.UpdateNamespaceResponse]  # type: ignore[assignment]
+    """Changes the settings of a namespace."""
+    ListAuditEntries: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.ListAuditEntriesRequest, _fleet_service_pb2.ListAuditEntriesResponse]  # type: ignore[assignment]
+    """What operators did, the newest first."""
 
 class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
     """What operators call about agents, queues and pools."""
@@ -102,5 +134,69 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_service_pb2.ListPoolsResponse, _abc.Awaitable[_fleet_service_pb2.ListPoolsResponse]]:
         """The pools of the server's settings, by name, and the instances that have not ended."""
+
+    @_abc_1.abstractmethod
+    def Freeze(
+        self,
+        request: _fleet_service_pb2.FreezeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_service_pb2.FreezeResponse, _abc.Awaitable[_fleet_service_pb2.FreezeResponse]]:
+        """Stops all claiming in a namespace at once. What runs goes on."""
+
+    @_abc_1.abstractmethod
+    def Thaw(
+        self,
+        request: _fleet_service_pb2.ThawRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_service_pb2.ThawResponse, _abc.Awaitable[_fleet_service_pb2.ThawResponse]]:
+        """Ends a freeze."""
+
+    @_abc_1.abstractmethod
+    def PutHold(
+        self,
+        request: _fleet_service_pb2.PutHoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_service_pb2.PutHoldResponse, _abc.Awaitable[_fleet_service_pb2.PutHoldResponse]]:
+        """Pauses a task name, or puts a task name, an agent or a version of an agent in quarantine by hand."""
+
+    @_abc_1.abstractmethod
+    def ReleaseHold(
+        self,
+        request: _fleet_service_pb2.ReleaseHoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_service_pb2.ReleaseHoldResponse, _abc.Awaitable[_fleet_service_pb2.ReleaseHoldResponse]]:
+        """Ends a pause or a quarantine."""
+
+    @_abc_1.abstractmethod
+    def ListHolds(
+        self,
+        request: _fleet_service_pb2.ListHoldsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_service_pb2.ListHoldsResponse, _abc.Awaitable[_fleet_service_pb2.ListHoldsResponse]]:
+        """All that is held: freezes, pauses of names, quarantines."""
+
+    @_abc_1.abstractmethod
+    def GetNamespace(
+        self,
+        request: _fleet_service_pb2.GetNamespaceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_service_pb2.GetNamespaceResponse, _abc.Awaitable[_fleet_service_pb2.GetNamespaceResponse]]:
+        """The settings of a namespace."""
+
+    @_abc_1.abstractmethod
+    def UpdateNamespace(
+        self,
+        request: _fleet_service_pb2.UpdateNamespaceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_service_pb2.UpdateNamespaceResponse, _abc.Awaitable[_fleet_service_pb2.UpdateNamespaceResponse]]:
+        """Changes the settings of a namespace."""
+
+    @_abc_1.abstractmethod
+    def ListAuditEntries(
+        self,
+        request: _fleet_service_pb2.ListAuditEntriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_service_pb2.ListAuditEntriesResponse, _abc.Awaitable[_fleet_service_pb2.ListAuditEntriesResponse]]:
+        """What operators did, the newest first."""
 
 def add_FleetServiceServicer_to_server(servicer: FleetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,21 +22,36 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from quarterdeck.v1 import task_pb2 as quarterdeck_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aquarterdeck/v1/queue.proto\x12\x0equarterdeck.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19quarterdeck/v1/task.proto\"E\n\nStateCount\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.quarterdeck.v1.TaskState\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"E\n\tNameCount\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x06\x63ounts\x18\x02 \x03(\x0b\x32\x1a.quarterdeck.v1.StateCount\"\x94\x02\n\x05Queue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0e\n\x06paused\x18\x03 \x01(\x08\x12\x12\n\npause_note\x18\x04 \x01(\t\x12*\n\x06\x63ounts\x18\x05 \x03(\x0b\x32\x1a.quarterdeck.v1.StateCount\x12(\n\x05names\x18\x06 \x03(\x0b\x32\x19.quarterdeck.v1.NameCount\x12\x17\n\x0fsucceeded_total\x18\x07 \x01(\x03\x12\x14\n\x0c\x66\x61iled_total\x18\x08 \x01(\x03\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\n \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aquarterdeck/v1/queue.proto\x12\x0equarterdeck.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19quarterdeck/v1/task.proto\"E\n\nStateCount\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.quarterdeck.v1.TaskState\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"E\n\tNameCount\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x06\x63ounts\x18\x02 \x03(\x0b\x32\x1a.quarterdeck.v1.StateCount\"S\n\x10\x43oncurrencyLimit\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\x30\n\x08overflow\x18\x02 \x01(\x0e\x32\x1e.quarterdeck.v1.OverflowPolicy\"T\n\tRateLimit\x12\r\n\x05units\x18\x01 \x01(\x03\x12)\n\x06period\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x62urst\x18\x03 \x01(\x03\"\xf3\x02\n\x0bQueueLimits\x12\x35\n\x0b\x63oncurrency\x18\x01 \x01(\x0b\x32 .quarterdeck.v1.ConcurrencyLimit\x12=\n\x13\x63oncurrency_per_key\x18\x02 \x01(\x0b\x32 .quarterdeck.v1.ConcurrencyLimit\x12\'\n\x04rate\x18\x03 \x01(\x0b\x32\x19.quarterdeck.v1.RateLimit\x12/\n\x0crate_per_key\x18\x04 \x01(\x0b\x32\x19.quarterdeck.v1.RateLimit\x12)\n\x06\x61geing\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x39\n\x07weights\x18\x06 \x03(\x0b\x32(.quarterdeck.v1.QueueLimits.WeightsEntry\x1a.\n\x0cWeightsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\xf6\x03\n\x05Queue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0e\n\x06paused\x18\x03 \x01(\x08\x12\x12\n\npause_note\x18\x04 \x01(\t\x12*\n\x06\x63ounts\x18\x05 \x03(\x0b\x32\x1a.quarterdeck.v1.StateCount\x12(\n\x05names\x18\x06 \x03(\x0b\x32\x19.quarterdeck.v1.NameCount\x12\x17\n\x0fsucceeded_total\x18\x07 \x01(\x03\x12\x14\n\x0c\x66\x61iled_total\x18\x08 \x01(\x03\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\n \x01(\x03\x12+\n\x06limits\x18\x0b \x01(\x0b\x32\x1b.quarterdeck.v1.QueueLimits\x12\x36\n\x0fpaused_arrivals\x18\x0c \x01(\x0e\x32\x1d.quarterdeck.v1.ArrivalPolicy\x12\x17\n\x0fsubmitted_total\x18\r \x01(\x03\x12\x17\n\x0f\x63\x61ncelled_total\x18\x0e \x01(\x03\x12\x15\n\rexpired_total\x18\x0f \x01(\x03\x12\x32\n\x0e\x62\x61\x63k_off_until\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xad\x01\n\x0eOverflowPolicy\x12\x1f\n\x1bOVERFLOW_POLICY_UNSPECIFIED\x10\x00\x12\x18\n\x14OVERFLOW_POLICY_WAIT\x10\x01\x12\x1a\n\x16OVERFLOW_POLICY_REJECT\x10\x02\x12!\n\x1dOVERFLOW_POLICY_CANCEL_OLDEST\x10\x03\x12!\n\x1dOVERFLOW_POLICY_CANCEL_NEWEST\x10\x04*b\n\rArrivalPolicy\x12\x1e\n\x1a\x41RRIVAL_POLICY_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41RRIVAL_POLICY_QUEUE\x10\x01\x12\x17\n\x13\x41RRIVAL_POLICY_DROP\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quarterdeck.v1.queue_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STATECOUNT']._serialized_start=106
-  _globals['_STATECOUNT']._serialized_end=175
-  _globals['_NAMECOUNT']._serialized_start=177
-  _globals['_NAMECOUNT']._serialized_end=246
-  _globals['_QUEUE']._serialized_start=249
-  _globals['_QUEUE']._serialized_end=525
+  _globals['_QUEUELIMITS_WEIGHTSENTRY']._loaded_options = None
+  _globals['_QUEUELIMITS_WEIGHTSENTRY']._serialized_options = b'8\001'
+  _globals['_OVERFLOWPOLICY']._serialized_start=1331
+  _globals['_OVERFLOWPOLICY']._serialized_end=1504
+  _globals['_ARRIVALPOLICY']._serialized_start=1506
+  _globals['_ARRIVALPOLICY']._serialized_end=1604
+  _globals['_STATECOUNT']._serialized_start=138
+  _globals['_STATECOUNT']._serialized_end=207
+  _globals['_NAMECOUNT']._serialized_start=209
+  _globals['_NAMECOUNT']._serialized_end=278
+  _globals['_CONCURRENCYLIMIT']._serialized_start=280
+  _globals['_CONCURRENCYLIMIT']._serialized_end=363
+  _globals['_RATELIMIT']._serialized_start=365
+  _globals['_RATELIMIT']._serialized_end=449
+  _globals['_QUEUELIMITS']._serialized_start=452
+  _globals['_QUEUELIMITS']._serialized_end=823
+  _globals['_QUEUELIMITS_WEIGHTSENTRY']._serialized_start=777
+  _globals['_QUEUELIMITS_WEIGHTSENTRY']._serialized_end=823
+  _globals['_QUEUE']._serialized_start=826
+  _globals['_QUEUE']._serialized_end=1328
 # @@protoc_insertion_point(module_scope)

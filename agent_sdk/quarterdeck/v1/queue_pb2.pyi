@@ -5,9 +5,11 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from quarterdeck.v1 import task_pb2 as _task_pb2
 import builtins as _builtins
 import sys
@@ -19,6 +21,62 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _OverflowPolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OverflowPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OverflowPolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OVERFLOW_POLICY_UNSPECIFIED: _OverflowPolicy.ValueType  # 0
+    """The same as OVERFLOW_POLICY_WAIT."""
+    OVERFLOW_POLICY_WAIT: _OverflowPolicy.ValueType  # 1
+    """It waits for its turn."""
+    OVERFLOW_POLICY_REJECT: _OverflowPolicy.ValueType  # 2
+    """It is refused with LIMIT_EXCEEDED."""
+    OVERFLOW_POLICY_CANCEL_OLDEST: _OverflowPolicy.ValueType  # 3
+    """A cancel of the oldest active task is requested with reason OVERFLOW, and the new one waits for its turn."""
+    OVERFLOW_POLICY_CANCEL_NEWEST: _OverflowPolicy.ValueType  # 4
+    """It is created and cancelled at once with reason OVERFLOW."""
+
+class OverflowPolicy(_OverflowPolicy, metaclass=_OverflowPolicyEnumTypeWrapper):
+    """What becomes of a new task when as many tasks of its queue, or of its group key, are active as may run at once."""
+
+OVERFLOW_POLICY_UNSPECIFIED: OverflowPolicy.ValueType  # 0
+"""The same as OVERFLOW_POLICY_WAIT."""
+OVERFLOW_POLICY_WAIT: OverflowPolicy.ValueType  # 1
+"""It waits for its turn."""
+OVERFLOW_POLICY_REJECT: OverflowPolicy.ValueType  # 2
+"""It is refused with LIMIT_EXCEEDED."""
+OVERFLOW_POLICY_CANCEL_OLDEST: OverflowPolicy.ValueType  # 3
+"""A cancel of the oldest active task is requested with reason OVERFLOW, and the new one waits for its turn."""
+OVERFLOW_POLICY_CANCEL_NEWEST: OverflowPolicy.ValueType  # 4
+"""It is created and cancelled at once with reason OVERFLOW."""
+Global___OverflowPolicy: _TypeAlias = OverflowPolicy  # noqa: Y015
+
+class _ArrivalPolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ArrivalPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ArrivalPolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ARRIVAL_POLICY_UNSPECIFIED: _ArrivalPolicy.ValueType  # 0
+    """The same as ARRIVAL_POLICY_QUEUE."""
+    ARRIVAL_POLICY_QUEUE: _ArrivalPolicy.ValueType  # 1
+    """It waits until the pause is over."""
+    ARRIVAL_POLICY_DROP: _ArrivalPolicy.ValueType  # 2
+    """It is created and cancelled at once with reason DROPPED."""
+
+class ArrivalPolicy(_ArrivalPolicy, metaclass=_ArrivalPolicyEnumTypeWrapper):
+    """What becomes of a new task of something that is paused."""
+
+ARRIVAL_POLICY_UNSPECIFIED: ArrivalPolicy.ValueType  # 0
+"""The same as ARRIVAL_POLICY_QUEUE."""
+ARRIVAL_POLICY_QUEUE: ArrivalPolicy.ValueType  # 1
+"""It waits until the pause is over."""
+ARRIVAL_POLICY_DROP: ArrivalPolicy.ValueType  # 2
+"""It is created and cancelled at once with reason DROPPED."""
+Global___ArrivalPolicy: _TypeAlias = ArrivalPolicy  # noqa: Y015
 
 @_typing.final
 class StateCount(_message.Message):
@@ -75,6 +133,144 @@ class NameCount(_message.Message):
 Global___NameCount: _TypeAlias = NameCount  # noqa: Y015
 
 @_typing.final
+class ConcurrencyLimit(_message.Message):
+    """How many may run at once. A task is active while it is ready or runs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: _builtins.int
+    OVERFLOW_FIELD_NUMBER: _builtins.int
+    limit: _builtins.int
+    """1 to 1,000,000. 0 means no limit."""
+    overflow: Global___OverflowPolicy.ValueType
+    """What becomes of a new task over the limit."""
+    def __init__(
+        self,
+        *,
+        limit: _builtins.int = ...,
+        overflow: Global___OverflowPolicy.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "overflow", b"overflow"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConcurrencyLimit: _TypeAlias = ConcurrencyLimit  # noqa: Y015
+
+@_typing.final
+class RateLimit(_message.Message):
+    """How many units may be started in a period: a token bucket. It holds `burst` units and is filled evenly."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNITS_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    BURST_FIELD_NUMBER: _builtins.int
+    units: _builtins.int
+    """Units in a period, 1 to 1,000,000,000. 0 means no limit."""
+    burst: _builtins.int
+    """Units that may be started at once after a rest. 0 means `units`. A task that takes more starts when the bucket is
+    full.
+    """
+    @_builtins.property
+    def period(self) -> _duration_pb2.Duration:
+        """1 ms to 31 days. Unset means 1 s."""
+
+    def __init__(
+        self,
+        *,
+        units: _builtins.int = ...,
+        period: _duration_pb2.Duration | None = ...,
+        burst: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["burst", b"burst", "period", b"period", "units", b"units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RateLimit: _TypeAlias = RateLimit  # noqa: Y015
+
+@_typing.final
+class QueueLimits(_message.Message):
+    """What may start from a queue, and in which order. Can be changed while it is in use; what runs is left alone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class WeightsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CONCURRENCY_FIELD_NUMBER: _builtins.int
+    CONCURRENCY_PER_KEY_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    RATE_PER_KEY_FIELD_NUMBER: _builtins.int
+    AGEING_FIELD_NUMBER: _builtins.int
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def concurrency(self) -> Global___ConcurrencyLimit:
+        """For the whole queue."""
+
+    @_builtins.property
+    def concurrency_per_key(self) -> Global___ConcurrencyLimit:
+        """For each group key."""
+
+    @_builtins.property
+    def rate(self) -> Global___RateLimit:
+        """For the whole queue."""
+
+    @_builtins.property
+    def rate_per_key(self) -> Global___RateLimit:
+        """For each group key."""
+
+    @_builtins.property
+    def ageing(self) -> _duration_pb2.Duration:
+        """When set, a waiting task counts one priority more for every such span that it has been ready, up to 9. At least
+        1 ms.
+        """
+
+    @_builtins.property
+    def weights(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Shares of group keys: one with weight 3 is given three turns for each turn of one with 1. 1 to 1,000; keys that are
+        not named have 1. At most 1,000 keys.
+        """
+
+    def __init__(
+        self,
+        *,
+        concurrency: Global___ConcurrencyLimit | None = ...,
+        concurrency_per_key: Global___ConcurrencyLimit | None = ...,
+        rate: Global___RateLimit | None = ...,
+        rate_per_key: Global___RateLimit | None = ...,
+        ageing: _duration_pb2.Duration | None = ...,
+        weights: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ageing", b"ageing", "concurrency", b"concurrency", "concurrency_per_key", b"concurrency_per_key", "rate", b"rate", "rate_per_key", b"rate_per_key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ageing", b"ageing", "concurrency", b"concurrency", "concurrency_per_key", b"concurrency_per_key", "rate", b"rate", "rate_per_key", b"rate_per_key", "weights", b"weights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueueLimits: _TypeAlias = QueueLimits  # noqa: Y015
+
+@_typing.final
 class Queue(_message.Message):
     """A named line of tasks. It exists from its first use. Everything here is set by the server."""
 
@@ -90,6 +286,12 @@ class Queue(_message.Message):
     FAILED_TOTAL_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    PAUSED_ARRIVALS_FIELD_NUMBER: _builtins.int
+    SUBMITTED_TOTAL_FIELD_NUMBER: _builtins.int
+    CANCELLED_TOTAL_FIELD_NUMBER: _builtins.int
+    EXPIRED_TOTAL_FIELD_NUMBER: _builtins.int
+    BACK_OFF_UNTIL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     namespace: _builtins.str
@@ -104,6 +306,14 @@ class Queue(_message.Message):
     """Tasks that ever ended as FAILED, whether or not they are still kept."""
     revision: _builtins.int
     """Rises with every change of the queue."""
+    paused_arrivals: Global___ArrivalPolicy.ValueType
+    """What becomes of tasks that arrive while it is paused."""
+    submitted_total: _builtins.int
+    """Tasks that were ever submitted to it, whether or not they are still kept."""
+    cancelled_total: _builtins.int
+    """Tasks that ever ended as CANCELLED, whether or not they are still kept."""
+    expired_total: _builtins.int
+    """Tasks that ever ended as EXPIRED, whether or not they are still kept."""
     @_builtins.property
     def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___StateCount]:
         """Kept tasks by state; states without tasks are left out."""
@@ -115,6 +325,14 @@ class Queue(_message.Message):
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was first used."""
+
+    @_builtins.property
+    def limits(self) -> Global___QueueLimits:
+        """What may start from it."""
+
+    @_builtins.property
+    def back_off_until(self) -> _timestamp_pb2.Timestamp:
+        """Until when an agent asked that nothing be handed out, after a provider's 429."""
 
     def __init__(
         self,
@@ -129,10 +347,16 @@ class Queue(_message.Message):
         failed_total: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         revision: _builtins.int = ...,
+        limits: Global___QueueLimits | None = ...,
+        paused_arrivals: Global___ArrivalPolicy.ValueType = ...,
+        submitted_total: _builtins.int = ...,
+        cancelled_total: _builtins.int = ...,
+        expired_total: _builtins.int = ...,
+        back_off_until: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["back_off_until", b"back_off_until", "create_time", b"create_time", "limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "failed_total", b"failed_total", "name", b"name", "names", b"names", "namespace", b"namespace", "pause_note", b"pause_note", "paused", b"paused", "revision", b"revision", "succeeded_total", b"succeeded_total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["back_off_until", b"back_off_until", "cancelled_total", b"cancelled_total", "counts", b"counts", "create_time", b"create_time", "expired_total", b"expired_total", "failed_total", b"failed_total", "limits", b"limits", "name", b"name", "names", b"names", "namespace", b"namespace", "pause_note", b"pause_note", "paused", b"paused", "paused_arrivals", b"paused_arrivals", "revision", b"revision", "submitted_total", b"submitted_total", "succeeded_total", b"succeeded_total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

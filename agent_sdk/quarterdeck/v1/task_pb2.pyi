@@ -98,6 +98,74 @@ DEPENDENCY_POLICY_ALL_ENDED: DependencyPolicy.ValueType  # 2
 """When every dependency has ended, however it ended."""
 Global___DependencyPolicy: _TypeAlias = DependencyPolicy  # noqa: Y015
 
+class _UniqueScope:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _UniqueScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UniqueScope.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    UNIQUE_SCOPE_UNSPECIFIED: _UniqueScope.ValueType  # 0
+    """The same as UNIQUE_SCOPE_ACTIVE."""
+    UNIQUE_SCOPE_PENDING: _UniqueScope.ValueType  # 1
+    """The key is taken until its task is started for the first time."""
+    UNIQUE_SCOPE_ACTIVE: _UniqueScope.ValueType  # 2
+    """The key is taken until its task has ended."""
+    UNIQUE_SCOPE_PERIOD: _UniqueScope.ValueType  # 3
+    """The key is taken for `period` from the task's creation, whatever becomes of it."""
+
+class UniqueScope(_UniqueScope, metaclass=_UniqueScopeEnumTypeWrapper):
+    """What another task that has the same unique key means for a new one."""
+
+UNIQUE_SCOPE_UNSPECIFIED: UniqueScope.ValueType  # 0
+"""The same as UNIQUE_SCOPE_ACTIVE."""
+UNIQUE_SCOPE_PENDING: UniqueScope.ValueType  # 1
+"""The key is taken until its task is started for the first time."""
+UNIQUE_SCOPE_ACTIVE: UniqueScope.ValueType  # 2
+"""The key is taken until its task has ended."""
+UNIQUE_SCOPE_PERIOD: UniqueScope.ValueType  # 3
+"""The key is taken for `period` from the task's creation, whatever becomes of it."""
+Global___UniqueScope: _TypeAlias = UniqueScope  # noqa: Y015
+
+class _UniquePolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _UniquePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UniquePolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    UNIQUE_POLICY_UNSPECIFIED: _UniquePolicy.ValueType  # 0
+    """The same as UNIQUE_POLICY_REJECT."""
+    UNIQUE_POLICY_REJECT: _UniquePolicy.ValueType  # 1
+    """It is refused with UNIQUE_KEY_TAKEN."""
+    UNIQUE_POLICY_RETURN_EXISTING: _UniquePolicy.ValueType  # 2
+    """It is not created; the answer is the task that has the key."""
+    UNIQUE_POLICY_REPLACE_PENDING: _UniquePolicy.ValueType  # 3
+    """The task that has the key, while it has not been started for the first time, is cancelled with reason REPLACED and
+    the new one is created. One that was started keeps the key: the new one is refused.
+    """
+    UNIQUE_POLICY_AFTER_EXISTING: _UniquePolicy.ValueType  # 4
+    """It is created and starts once the task that has the key has ended, however it ended. Not together with
+    `depends_on`, nor with UNIQUE_SCOPE_PERIOD.
+    """
+
+class UniquePolicy(_UniquePolicy, metaclass=_UniquePolicyEnumTypeWrapper):
+    """What becomes of a new task whose unique key is taken."""
+
+UNIQUE_POLICY_UNSPECIFIED: UniquePolicy.ValueType  # 0
+"""The same as UNIQUE_POLICY_REJECT."""
+UNIQUE_POLICY_REJECT: UniquePolicy.ValueType  # 1
+"""It is refused with UNIQUE_KEY_TAKEN."""
+UNIQUE_POLICY_RETURN_EXISTING: UniquePolicy.ValueType  # 2
+"""It is not created; the answer is the task that has the key."""
+UNIQUE_POLICY_REPLACE_PENDING: UniquePolicy.ValueType  # 3
+"""The task that has the key, while it has not been started for the first time, is cancelled with reason REPLACED and
+the new one is created. One that was started keeps the key: the new one is refused.
+"""
+UNIQUE_POLICY_AFTER_EXISTING: UniquePolicy.ValueType  # 4
+"""It is created and starts once the task that has the key has ended, however it ended. Not together with
+`depends_on`, nor with UNIQUE_SCOPE_PERIOD.
+"""
+Global___UniquePolicy: _TypeAlias = UniquePolicy  # noqa: Y015
+
 class _AttemptOutcome:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -154,6 +222,7 @@ class RetryPolicy(_message.Message):
     JITTER_FIELD_NUMBER: _builtins.int
     NON_RETRYABLE_TYPES_FIELD_NUMBER: _builtins.int
     MAX_CRASHES_FIELD_NUMBER: _builtins.int
+    DELAYS_FIELD_NUMBER: _builtins.int
     max_attempts: _builtins.int
     """Attempts in all, the first included. 1 to 1,000; 0 means the default, 3."""
     factor: _builtins.float
@@ -174,6 +243,13 @@ class RetryPolicy(_message.Message):
     def non_retryable_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Error types that are not retried. At most 32, each of at most 256 characters."""
 
+    @_builtins.property
+    def delays(self) -> _containers.RepeatedCompositeFieldContainer[_duration_pb2.Duration]:
+        """The delays themselves, instead of those that the formula gives: entry n is the delay after failed attempt n, the
+        last one is repeated. `jitter` applies, unset meaning none here. At most 100 entries. Not together with
+        `initial_backoff`, `max_backoff` and `factor`.
+        """
+
     def __init__(
         self,
         *,
@@ -184,16 +260,204 @@ class RetryPolicy(_message.Message):
         jitter: _builtins.float | None = ...,
         non_retryable_types: _abc.Iterable[_builtins.str] | None = ...,
         max_crashes: _builtins.int = ...,
+        delays: _abc.Iterable[_duration_pb2.Duration] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_jitter", b"_jitter", "initial_backoff", b"initial_backoff", "jitter", b"jitter", "max_backoff", b"max_backoff"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_jitter", b"_jitter", "factor", b"factor", "initial_backoff", b"initial_backoff", "jitter", b"jitter", "max_attempts", b"max_attempts", "max_backoff", b"max_backoff", "max_crashes", b"max_crashes", "non_retryable_types", b"non_retryable_types"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_jitter", b"_jitter", "delays", b"delays", "factor", b"factor", "initial_backoff", b"initial_backoff", "jitter", b"jitter", "max_attempts", b"max_attempts", "max_backoff", b"max_backoff", "max_crashes", b"max_crashes", "non_retryable_types", b"non_retryable_types"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__jitter: _TypeAlias = _typing.Literal["jitter"]  # noqa: Y015
     _WhichOneofArgType__jitter: _TypeAlias = _typing.Literal["_jitter", b"_jitter"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__jitter) -> _WhichOneofReturnType__jitter | None: ...
 
 Global___RetryPolicy: _TypeAlias = RetryPolicy  # noqa: Y015
+
+@_typing.final
+class Unique(_message.Message):
+    """At most one task of its name has the key at a time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Distinguishes tasks of one name. Required. At most 256 characters."""
+    scope: Global___UniqueScope.ValueType
+    """For how long the key is taken."""
+    policy: Global___UniquePolicy.ValueType
+    """What becomes of a second task."""
+    @_builtins.property
+    def period(self) -> _duration_pb2.Duration:
+        """For UNIQUE_SCOPE_PERIOD, at least 1 ms."""
+
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        scope: Global___UniqueScope.ValueType = ...,
+        policy: Global___UniquePolicy.ValueType = ...,
+        period: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "period", b"period", "policy", b"policy", "scope", b"scope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Unique: _TypeAlias = Unique  # noqa: Y015
+
+@_typing.final
+class Debounce(_message.Message):
+    """Folds a burst of submits into one task: while a task of the same name with this key waits for its delay, another
+    submit replaces its content (input, priority, labels, attributes, policies) and begins the delay again. The latest
+    wins.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    DELAY_FIELD_NUMBER: _builtins.int
+    MAX_WAIT_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Distinguishes tasks of one name. Required. At most 256 characters."""
+    @_builtins.property
+    def delay(self) -> _duration_pb2.Duration:
+        """From the last submit to the start, at least 1 ms. Required."""
+
+    @_builtins.property
+    def max_wait(self) -> _duration_pb2.Duration:
+        """From the first submit to the start at the latest. Unset means no limit."""
+
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        delay: _duration_pb2.Duration | None = ...,
+        max_wait: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delay", b"delay", "max_wait", b"max_wait"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delay", b"delay", "key", b"key", "max_wait", b"max_wait"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Debounce: _TypeAlias = Debounce  # noqa: Y015
+
+@_typing.final
+class Throttle(_message.Message):
+    """Lets a number of submits through in each period; the first wins. A submit over the limit creates nothing and is
+    answered with the last task that was let through.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Distinguishes tasks of one name. Required. At most 256 characters."""
+    limit: _builtins.int
+    """How many in a period, 1 to 1,000,000. 0 means 1."""
+    @_builtins.property
+    def period(self) -> _duration_pb2.Duration:
+        """Begins with the first submit that is let through. At least 1 ms. Required."""
+
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        limit: _builtins.int = ...,
+        period: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "limit", b"limit", "period", b"period"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Throttle: _TypeAlias = Throttle  # noqa: Y015
+
+@_typing.final
+class Affinity(_message.Message):
+    """Which agents may run a task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class RequiredEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class PreferredEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    REQUIRED_FIELD_NUMBER: _builtins.int
+    PREFERRED_FIELD_NUMBER: _builtins.int
+    SAME_AGENT_AS_FIELD_NUMBER: _builtins.int
+    PATIENCE_FIELD_NUMBER: _builtins.int
+    same_agent_as: _builtins.str
+    """The agent that ran this task's last attempt is waited for first, up to `patience`. A task id."""
+    @_builtins.property
+    def required(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels that the agent must have. The limits of task labels."""
+
+    @_builtins.property
+    def preferred(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels of the agents that are waited for first, up to `patience`; then any agent with the required ones will do."""
+
+    @_builtins.property
+    def patience(self) -> _duration_pb2.Duration:
+        """How long `preferred` and `same_agent_as` are waited for once the task is ready. Unset means 5 s."""
+
+    def __init__(
+        self,
+        *,
+        required: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        preferred: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        same_agent_as: _builtins.str = ...,
+        patience: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["patience", b"patience"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["patience", b"patience", "preferred", b"preferred", "required", b"required", "same_agent_as", b"same_agent_as"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Affinity: _TypeAlias = Affinity  # noqa: Y015
 
 @_typing.final
 class Timeouts(_message.Message):
@@ -273,6 +537,27 @@ class TaskSpec(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___AttributeValue: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___AttributeValue | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     QUEUE_FIELD_NUMBER: _builtins.int
     INPUT_FIELD_NUMBER: _builtins.int
@@ -286,6 +571,14 @@ class TaskSpec(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     PARENT_ID_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_TTL_FIELD_NUMBER: _builtins.int
+    UNIQUE_FIELD_NUMBER: _builtins.int
+    DEBOUNCE_FIELD_NUMBER: _builtins.int
+    THROTTLE_FIELD_NUMBER: _builtins.int
+    GROUP_KEY_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
+    AFFINITY_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What is to be done; agents say which names they handle. Required. At most 256 characters of
     letters, digits and `_ - . : /`.
@@ -302,6 +595,12 @@ class TaskSpec(_message.Message):
     """
     parent_id: _builtins.str
     """The task that submits this one; a cancel of the parent reaches it. Empty means none."""
+    group_key: _builtins.str
+    """Whose task it is: keys of a queue take turns, so that one with a million tasks does not hold up one with ten, and
+    a queue may limit each key. Empty is a key like any other. At most 256 characters.
+    """
+    units: _builtins.int
+    """What it takes from the queue's rate limits, 1 to 1,000,000. 0 means 1."""
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
         """The input of the task's handler."""
@@ -332,6 +631,32 @@ class TaskSpec(_message.Message):
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """For finding and grouping. At most 64 pairs, keys up to 128 and values up to 256 characters."""
 
+    @_builtins.property
+    def idempotency_ttl(self) -> _duration_pb2.Duration:
+        """How long the idempotency key is kept. Unset means for as long as the task is."""
+
+    @_builtins.property
+    def unique(self) -> Global___Unique:
+        """At most one task of this name with a key. Not together with `debounce` or `throttle`."""
+
+    @_builtins.property
+    def debounce(self) -> Global___Debounce:
+        """Folds a burst of submits into one task. Not together with `run_time`, `delay`, `depends_on`, `idempotency_key`,
+        `unique` or `throttle`.
+        """
+
+    @_builtins.property
+    def throttle(self) -> Global___Throttle:
+        """Lets a number of submits through. Not together with `unique` or `debounce`."""
+
+    @_builtins.property
+    def affinity(self) -> Global___Affinity:
+        """Which agents may run it. Unset means any that handles its name."""
+
+    @_builtins.property
+    def attributes(self) -> _containers.MessageMap[_builtins.str, Global___AttributeValue]:
+        """Typed facts for finding it, such as `attr.cost>5`. The limits of labels; texts, finite numbers and booleans."""
+
     def __init__(
         self,
         *,
@@ -348,16 +673,56 @@ class TaskSpec(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         idempotency_key: _builtins.str = ...,
         parent_id: _builtins.str = ...,
+        idempotency_ttl: _duration_pb2.Duration | None = ...,
+        unique: Global___Unique | None = ...,
+        debounce: Global___Debounce | None = ...,
+        throttle: Global___Throttle | None = ...,
+        group_key: _builtins.str = ...,
+        units: _builtins.int = ...,
+        affinity: Global___Affinity | None = ...,
+        attributes: _abc.Mapping[_builtins.str, Global___AttributeValue] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "delay", b"delay", "input", b"input", "priority", b"priority", "retry", b"retry", "run_time", b"run_time", "timeouts", b"timeouts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "affinity", b"affinity", "debounce", b"debounce", "delay", b"delay", "idempotency_ttl", b"idempotency_ttl", "input", b"input", "priority", b"priority", "retry", b"retry", "run_time", b"run_time", "throttle", b"throttle", "timeouts", b"timeouts", "unique", b"unique"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "delay", b"delay", "dependency_policy", b"dependency_policy", "depends_on", b"depends_on", "idempotency_key", b"idempotency_key", "input", b"input", "labels", b"labels", "name", b"name", "parent_id", b"parent_id", "priority", b"priority", "queue", b"queue", "retry", b"retry", "run_time", b"run_time", "timeouts", b"timeouts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "affinity", b"affinity", "attributes", b"attributes", "debounce", b"debounce", "delay", b"delay", "dependency_policy", b"dependency_policy", "depends_on", b"depends_on", "group_key", b"group_key", "idempotency_key", b"idempotency_key", "idempotency_ttl", b"idempotency_ttl", "input", b"input", "labels", b"labels", "name", b"name", "parent_id", b"parent_id", "priority", b"priority", "queue", b"queue", "retry", b"retry", "run_time", b"run_time", "throttle", b"throttle", "timeouts", b"timeouts", "unique", b"unique", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__priority: _TypeAlias = _typing.Literal["priority"]  # noqa: Y015
     _WhichOneofArgType__priority: _TypeAlias = _typing.Literal["_priority", b"_priority"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__priority) -> _WhichOneofReturnType__priority | None: ...
 
 Global___TaskSpec: _TypeAlias = TaskSpec  # noqa: Y015
+
+@_typing.final
+class AttributeValue(_message.Message):
+    """One typed fact of a task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    FLAG_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """At most 256 characters."""
+    number: _builtins.float
+    """A finite number."""
+    flag: _builtins.bool
+    """A truth."""
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        number: _builtins.float = ...,
+        flag: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["flag", b"flag", "number", b"number", "text", b"text", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flag", b"flag", "number", b"number", "text", b"text", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_value: _TypeAlias = _typing.Literal["text", "number", "flag"]  # noqa: Y015
+    _WhichOneofArgType_value: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_value) -> _WhichOneofReturnType_value | None: ...
+
+Global___AttributeValue: _TypeAlias = AttributeValue  # noqa: Y015
 
 @_typing.final
 class Progress(_message.Message):
@@ -452,6 +817,50 @@ class Cancellation(_message.Message):
 Global___Cancellation: _TypeAlias = Cancellation  # noqa: Y015
 
 @_typing.final
+class TaskPause(_message.Message):
+    """A pause of a running task with its proof."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DELIVER_TIME_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGE_TIME_FIELD_NUMBER: _builtins.int
+    actor: _builtins.str
+    """Who asked."""
+    reason: _builtins.str
+    """Why, in the actor's words."""
+    @_builtins.property
+    def request_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was asked for."""
+
+    @_builtins.property
+    def deliver_time(self) -> _timestamp_pb2.Timestamp:
+        """When the agent that holds the lease was told."""
+
+    @_builtins.property
+    def acknowledge_time(self) -> _timestamp_pb2.Timestamp:
+        """When the agent said that the handler stands still."""
+
+    def __init__(
+        self,
+        *,
+        request_time: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        deliver_time: _timestamp_pb2.Timestamp | None = ...,
+        acknowledge_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "deliver_time", b"deliver_time", "request_time", b"request_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "actor", b"actor", "deliver_time", b"deliver_time", "reason", b"reason", "request_time", b"request_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaskPause: _TypeAlias = TaskPause  # noqa: Y015
+
+@_typing.final
 class Task(_message.Message):
     """One unit of work, without its payloads. Everything here is set by the server."""
 
@@ -459,6 +868,47 @@ class Task(_message.Message):
 
     @_typing.final
     class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___AttributeValue: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___AttributeValue | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class RequiredLabelsEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         KEY_FIELD_NUMBER: _builtins.int
@@ -505,6 +955,12 @@ class Task(_message.Message):
     FAILURE_FIELD_NUMBER: _builtins.int
     LATE_REPORTS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    GROUP_KEY_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    REQUIRED_LABELS_FIELD_NUMBER: _builtins.int
+    PREFERRED_AGENT_ID_FIELD_NUMBER: _builtins.int
+    PAUSE_FIELD_NUMBER: _builtins.int
+    RERUN_OF_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Server-made, sortable by creation: `task_` and 13 characters."""
     namespace: _builtins.str
@@ -539,6 +995,12 @@ class Task(_message.Message):
     """Reports that came from an attempt whose lease had ended, and were refused."""
     revision: _builtins.int
     """Rises with every change of the task. Opaque but for comparison of two versions of one task."""
+    group_key: _builtins.str
+    """As submitted."""
+    preferred_agent_id: _builtins.str
+    """The only agent that is given the task now, while it is waited for."""
+    rerun_of: _builtins.str
+    """The task of which this one is a rerun."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was accepted."""
@@ -583,6 +1045,18 @@ class Task(_message.Message):
     def failure(self) -> _payload_pb2.Failure:
         """The failure of the last attempt, its message cut to 256 characters and without stack trace."""
 
+    @_builtins.property
+    def attributes(self) -> _containers.MessageMap[_builtins.str, Global___AttributeValue]:
+        """As submitted."""
+
+    @_builtins.property
+    def required_labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels that an agent must have to be given the task now."""
+
+    @_builtins.property
+    def pause(self) -> Global___TaskPause:
+        """Set while the running attempt is paused, or asked to."""
+
     def __init__(
         self,
         *,
@@ -614,10 +1088,16 @@ class Task(_message.Message):
         failure: _payload_pb2.Failure | None = ...,
         late_reports: _builtins.int = ...,
         revision: _builtins.int = ...,
+        group_key: _builtins.str = ...,
+        attributes: _abc.Mapping[_builtins.str, Global___AttributeValue] | None = ...,
+        required_labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        preferred_agent_id: _builtins.str = ...,
+        pause: Global___TaskPause | None = ...,
+        rerun_of: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_deadline", b"attempt_deadline", "cancellation", b"cancellation", "create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "progress", b"progress", "run_time", b"run_time", "schedule_time", b"schedule_time", "start_time", b"start_time", "task_deadline", b"task_deadline"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_deadline", b"attempt_deadline", "cancellation", b"cancellation", "create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "pause", b"pause", "progress", b"progress", "run_time", b"run_time", "schedule_time", b"schedule_time", "start_time", b"start_time", "task_deadline", b"task_deadline"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "attempt", b"attempt", "attempt_deadline", b"attempt_deadline", "cancellation", b"cancellation", "crashes", b"crashes", "create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "id", b"id", "idempotency_key", b"idempotency_key", "labels", b"labels", "late_reports", b"late_reports", "max_attempts", b"max_attempts", "name", b"name", "namespace", b"namespace", "parent_id", b"parent_id", "pending_dependencies", b"pending_dependencies", "priority", b"priority", "progress", b"progress", "queue", b"queue", "reason", b"reason", "revision", b"revision", "run_time", b"run_time", "schedule_id", b"schedule_id", "schedule_time", b"schedule_time", "start_time", b"start_time", "state", b"state", "task_deadline", b"task_deadline"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "attempt", b"attempt", "attempt_deadline", b"attempt_deadline", "attributes", b"attributes", "cancellation", b"cancellation", "crashes", b"crashes", "create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "group_key", b"group_key", "id", b"id", "idempotency_key", b"idempotency_key", "labels", b"labels", "late_reports", b"late_reports", "max_attempts", b"max_attempts", "name", b"name", "namespace", b"namespace", "parent_id", b"parent_id", "pause", b"pause", "pending_dependencies", b"pending_dependencies", "preferred_agent_id", b"preferred_agent_id", "priority", b"priority", "progress", b"progress", "queue", b"queue", "reason", b"reason", "required_labels", b"required_labels", "rerun_of", b"rerun_of", "revision", b"revision", "run_time", b"run_time", "schedule_id", b"schedule_id", "schedule_time", b"schedule_time", "start_time", b"start_time", "state", b"state", "task_deadline", b"task_deadline"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -636,6 +1116,7 @@ class Attempt(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
     LATE_REPORTS_FIELD_NUMBER: _builtins.int
+    LATE_HEARTBEATS_FIELD_NUMBER: _builtins.int
     attempt: _builtins.int
     """1, 2, 3 and so on, without gaps. A released one keeps its number, the next gets the following."""
     agent_id: _builtins.str
@@ -644,6 +1125,8 @@ class Attempt(_message.Message):
     """How it ended."""
     late_reports: _builtins.int
     """Reports that came after its end and were refused."""
+    late_heartbeats: _builtins.int
+    """Heartbeats that came after its end and were refused, counted at most once a second."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When it was claimed."""
@@ -666,10 +1149,11 @@ class Attempt(_message.Message):
         outcome: Global___AttemptOutcome.ValueType = ...,
         failure: _payload_pb2.Failure | None = ...,
         late_reports: _builtins.int = ...,
+        late_heartbeats: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "failure", b"failure", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "attempt", b"attempt", "end_time", b"end_time", "failure", b"failure", "late_reports", b"late_reports", "outcome", b"outcome", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "attempt", b"attempt", "end_time", b"end_time", "failure", b"failure", "late_heartbeats", b"late_heartbeats", "late_reports", b"late_reports", "outcome", b"outcome", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,57 +23,110 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from quarterdeck.v1 import payload_pb2 as quarterdeck_dot_v1_dot_payload__pb2
 from quarterdeck.v1 import queue_pb2 as quarterdeck_dot_v1_dot_queue__pb2
 from quarterdeck.v1 import status_pb2 as quarterdeck_dot_v1_dot_status__pb2
 from quarterdeck.v1 import task_pb2 as quarterdeck_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!quarterdeck/v1/task_service.proto\x12\x0equarterdeck.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cquarterdeck/v1/payload.proto\x1a\x1aquarterdeck/v1/queue.proto\x1a\x1bquarterdeck/v1/status.proto\x1a\x19quarterdeck/v1/task.proto\"_\n\rSubmitRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\'\n\x05tasks\x18\x02 \x03(\x0b\x32\x18.quarterdeck.v1.TaskSpec\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"W\n\x0cSubmitResult\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x65xisted\x18\x02 \x01(\x08\x12%\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x16.quarterdeck.v1.Status\"?\n\x0eSubmitResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.quarterdeck.v1.SubmitResult\"4\n\x0eGetTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\"\x9d\x02\n\x0fGetTaskResponse\x12\"\n\x04task\x18\x01 \x01(\x0b\x32\x14.quarterdeck.v1.Task\x12&\n\x05input\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Payload\x12\'\n\x06result\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Payload\x12)\n\x08\x61ttempts\x18\x04 \x03(\x0b\x32\x17.quarterdeck.v1.Attempt\x12\x12\n\ndepends_on\x18\x05 \x03(\t\x12*\n\x05retry\x18\x06 \x01(\x0b\x32\x1b.quarterdeck.v1.RetryPolicy\x12*\n\x08timeouts\x18\x07 \x01(\x0b\x32\x18.quarterdeck.v1.Timeouts\"n\n\x10ListTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\x10\n\x08order_by\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"f\n\x11ListTasksResponse\x12#\n\x05tasks\x18\x01 \x03(\x0b\x32\x14.quarterdeck.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x13\n\x0bwatch_token\x18\x03 \x01(\t\"6\n\x11\x43ountTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\"O\n\x12\x43ountTasksResponse\x12*\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x1a.quarterdeck.v1.StateCount\x12\r\n\x05total\x18\x02 \x01(\x03\"^\n\x0fWaitTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\'\n\x04wait\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"n\n\x10WaitTaskResponse\x12\"\n\x04task\x18\x01 \x01(\x0b\x32\x14.quarterdeck.v1.Task\x12\'\n\x06result\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Payload\x12\r\n\x05\x65nded\x18\x03 \x01(\x08\"\x83\x01\n\x12\x43\x61ncelTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x10\n\x08task_ids\x18\x02 \x03(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x15\n\rkeep_children\x18\x05 \x01(\x08\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"_\n\x0c\x43\x61ncelResult\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.quarterdeck.v1.TaskState\x12%\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x16.quarterdeck.v1.Status\"D\n\x13\x43\x61ncelTasksResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.quarterdeck.v1.CancelResult\"L\n\x11RetryTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x10\n\x08task_ids\x18\x02 \x03(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"^\n\x0bRetryResult\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.quarterdeck.v1.TaskState\x12%\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x16.quarterdeck.v1.Status\"B\n\x12RetryTasksResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.quarterdeck.v1.RetryResult\"\x9a\x01\n\x0fReadLogsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\'\n\x04wait\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"^\n\x10ReadLogsResponse\x12&\n\x05lines\x18\x01 \x03(\x0b\x32\x17.quarterdeck.v1.LogLine\x12\x15\n\rnext_sequence\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x08\x32\x94\x05\n\x0bTaskService\x12G\n\x06Submit\x12\x1d.quarterdeck.v1.SubmitRequest\x1a\x1e.quarterdeck.v1.SubmitResponse\x12J\n\x07GetTask\x12\x1e.quarterdeck.v1.GetTaskRequest\x1a\x1f.quarterdeck.v1.GetTaskResponse\x12P\n\tListTasks\x12 .quarterdeck.v1.ListTasksRequest\x1a!.quarterdeck.v1.ListTasksResponse\x12S\n\nCountTasks\x12!.quarterdeck.v1.CountTasksRequest\x1a\".quarterdeck.v1.CountTasksResponse\x12M\n\x08WaitTask\x12\x1f.quarterdeck.v1.WaitTaskRequest\x1a .quarterdeck.v1.WaitTaskResponse\x12V\n\x0b\x43\x61ncelTasks\x12\".quarterdeck.v1.CancelTasksRequest\x1a#.quarterdeck.v1.CancelTasksResponse\x12S\n\nRetryTasks\x12!.quarterdeck.v1.RetryTasksRequest\x1a\".quarterdeck.v1.RetryTasksResponse\x12M\n\x08ReadLogs\x12\x1f.quarterdeck.v1.ReadLogsRequest\x1a .quarterdeck.v1.ReadLogsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!quarterdeck/v1/task_service.proto\x12\x0equarterdeck.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cquarterdeck/v1/payload.proto\x1a\x1aquarterdeck/v1/queue.proto\x1a\x1bquarterdeck/v1/status.proto\x1a\x19quarterdeck/v1/task.proto\"_\n\rSubmitRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\'\n\x05tasks\x18\x02 \x03(\x0b\x32\x18.quarterdeck.v1.TaskSpec\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"W\n\x0cSubmitResult\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x65xisted\x18\x02 \x01(\x08\x12%\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x16.quarterdeck.v1.Status\"?\n\x0eSubmitResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.quarterdeck.v1.SubmitResult\"4\n\x0eGetTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\"\x9d\x02\n\x0fGetTaskResponse\x12\"\n\x04task\x18\x01 \x01(\x0b\x32\x14.quarterdeck.v1.Task\x12&\n\x05input\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Payload\x12\'\n\x06result\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Payload\x12)\n\x08\x61ttempts\x18\x04 \x03(\x0b\x32\x17.quarterdeck.v1.Attempt\x12\x12\n\ndepends_on\x18\x05 \x03(\t\x12*\n\x05retry\x18\x06 \x01(\x0b\x32\x1b.quarterdeck.v1.RetryPolicy\x12*\n\x08timeouts\x18\x07 \x01(\x0b\x32\x18.quarterdeck.v1.Timeouts\"n\n\x10ListTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\x10\n\x08order_by\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"f\n\x11ListTasksResponse\x12#\n\x05tasks\x18\x01 \x03(\x0b\x32\x14.quarterdeck.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x13\n\x0bwatch_token\x18\x03 \x01(\t\"6\n\x11\x43ountTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\"d\n\x12\x43ountTasksResponse\x12*\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x1a.quarterdeck.v1.StateCount\x12\r\n\x05total\x18\x02 \x01(\x03\x12\x13\n\x0bwatch_token\x18\x03 \x01(\t\"^\n\x0fWaitTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\'\n\x04wait\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"n\n\x10WaitTaskResponse\x12\"\n\x04task\x18\x01 \x01(\x0b\x32\x14.quarterdeck.v1.Task\x12\'\n\x06result\x18\x02 \x01(\x0b\x32\x17.quarterdeck.v1.Payload\x12\r\n\x05\x65nded\x18\x03 \x01(\x08\"\x83\x01\n\x12\x43\x61ncelTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x10\n\x08task_ids\x18\x02 \x03(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x15\n\rkeep_children\x18\x05 \x01(\x08\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"_\n\x0c\x43\x61ncelResult\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.quarterdeck.v1.TaskState\x12%\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x16.quarterdeck.v1.Status\"D\n\x13\x43\x61ncelTasksResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.quarterdeck.v1.CancelResult\"k\n\x11RetryTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x10\n\x08task_ids\x18\x02 \x03(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\"^\n\x0bRetryResult\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.quarterdeck.v1.TaskState\x12%\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x16.quarterdeck.v1.Status\"B\n\x12RetryTasksResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.quarterdeck.v1.RetryResult\"\x9a\x01\n\x0fReadLogsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\'\n\x04wait\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"^\n\x10ReadLogsResponse\x12&\n\x05lines\x18\x01 \x03(\x0b\x32\x17.quarterdeck.v1.LogLine\x12\x15\n\rnext_sequence\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x08\"\xac\x01\n\x11RerunTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x10\n\x08task_ids\x18\x02 \x03(\t\x12&\n\x05input\x18\x03 \x01(\x0b\x32\x17.quarterdeck.v1.Payload\x12\x17\n\x0fwith_dependents\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"\\\n\x0bRerunResult\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x15\n\rdependent_ids\x18\x02 \x03(\t\x12%\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x16.quarterdeck.v1.Status\"B\n\x12RerunTasksResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.quarterdeck.v1.RerunResult\"\xe5\x02\n\nTaskUpdate\x12\x15\n\x08priority\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12,\n\x08run_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x05\x64\x65lay\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\x05queue\x18\x04 \x01(\tH\x01\x88\x01\x01\x12*\n\x05retry\x18\x05 \x01(\x0b\x32\x1b.quarterdeck.v1.RetryPolicy\x12*\n\x08timeouts\x18\x06 \x01(\x0b\x32\x18.quarterdeck.v1.Timeouts\x12\x36\n\x06labels\x18\x07 \x03(\x0b\x32&.quarterdeck.v1.TaskUpdate.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0b\n\t_priorityB\x08\n\x06_queue\"\x98\x01\n\x12UpdateTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x10\n\x08task_ids\x18\x02 \x03(\t\x12*\n\x06update\x18\x03 \x01(\x0b\x32\x1a.quarterdeck.v1.TaskUpdate\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"_\n\x0cUpdateResult\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.quarterdeck.v1.TaskState\x12%\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x16.quarterdeck.v1.Status\"D\n\x13UpdateTasksResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.quarterdeck.v1.UpdateResult\"W\n\x11PauseTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x10\n\x08task_ids\x18\x02 \x03(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\"^\n\x0bPauseResult\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.quarterdeck.v1.TaskState\x12%\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x16.quarterdeck.v1.Status\"B\n\x12PauseTasksResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.quarterdeck.v1.PauseResult\"X\n\x12ResumeTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x10\n\x08task_ids\x18\x02 \x03(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\"_\n\x0cResumeResult\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.quarterdeck.v1.TaskState\x12%\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x16.quarterdeck.v1.Status\"D\n\x13ResumeTasksResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.quarterdeck.v1.ResumeResult\"\"\n\tCancelAct\x12\x15\n\rkeep_children\x18\x01 \x01(\x08\"\n\n\x08RetryAct\"\n\n\x08PauseAct\"\x0b\n\tResumeAct\"\xf3\x02\n\x11\x41\x63tOnTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\x11\n\tmax_count\x18\x03 \x01(\x05\x12\x13\n\x0bwatch_token\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x07 \x01(\x08\x12+\n\x06\x63\x61ncel\x18\x08 \x01(\x0b\x32\x19.quarterdeck.v1.CancelActH\x00\x12)\n\x05retry\x18\t \x01(\x0b\x32\x18.quarterdeck.v1.RetryActH\x00\x12,\n\x06update\x18\n \x01(\x0b\x32\x1a.quarterdeck.v1.TaskUpdateH\x00\x12)\n\x05pause\x18\x0b \x01(\x0b\x32\x18.quarterdeck.v1.PauseActH\x00\x12+\n\x06resume\x18\x0c \x01(\x0b\x32\x19.quarterdeck.v1.ResumeActH\x00\x42\x05\n\x03\x61\x63t\"\x90\x01\n\x12\x41\x63tOnTasksResponse\x12\x0f\n\x07matched\x18\x01 \x01(\x03\x12\x0c\n\x04\x64one\x18\x02 \x01(\x03\x12\x0f\n\x07refused\x18\x03 \x01(\x03\x12&\n\x06\x65rrors\x18\x04 \x03(\x0b\x32\x16.quarterdeck.v1.Status\x12\x10\n\x08\x63omplete\x18\x05 \x01(\x08\x12\x10\n\x08\x61udit_id\x18\x06 \x01(\t\"8\n\x12\x45xplainTaskRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\"\xa6\x01\n\x08Obstacle\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.quarterdeck.v1.ObstacleKind\x12\x0f\n\x07message\x18\x02 \x01(\t\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x10\n\x08task_ids\x18\x05 \x03(\t\x12\x11\n\tagent_ids\x18\x06 \x03(\t\"\x88\x01\n\x08LifeSpan\x12\r\n\x05phase\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x05\"\x99\x02\n\x13\x45xplainTaskResponse\x12\"\n\x04task\x18\x01 \x01(\x0b\x32\x14.quarterdeck.v1.Task\x12\x0f\n\x07summary\x18\x02 \x01(\t\x12+\n\tobstacles\x18\x03 \x03(\x0b\x32\x18.quarterdeck.v1.Obstacle\x12\r\n\x05\x61head\x18\x04 \x01(\x03\x12\x18\n\x10\x61head_is_minimum\x18\x05 \x01(\x08\x12\x38\n\x14\x65stimated_start_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05spans\x18\x07 \x03(\x0b\x32\x18.quarterdeck.v1.LifeSpan\x12\x14\n\x0ctime_summary\x18\x08 \x01(\t*\xab\x05\n\x0cObstacleKind\x12\x1d\n\x19OBSTACLE_KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1aOBSTACLE_KIND_DEPENDENCIES\x10\x01\x12\x17\n\x13OBSTACLE_KIND_DELAY\x10\x02\x12\x19\n\x15OBSTACLE_KIND_BACKOFF\x10\x03\x12\x1e\n\x1aOBSTACLE_KIND_QUEUE_PAUSED\x10\x04\x12\x1d\n\x19OBSTACLE_KIND_NAME_PAUSED\x10\x05\x12\"\n\x1eOBSTACLE_KIND_NAME_QUARANTINED\x10\x06\x12\x18\n\x14OBSTACLE_KIND_FROZEN\x10\x07\x12#\n\x1fOBSTACLE_KIND_QUEUE_CONCURRENCY\x10\x08\x12!\n\x1dOBSTACLE_KIND_KEY_CONCURRENCY\x10\t\x12\x1c\n\x18OBSTACLE_KIND_QUEUE_RATE\x10\n\x12\x1a\n\x16OBSTACLE_KIND_KEY_RATE\x10\x0b\x12\x1a\n\x16OBSTACLE_KIND_BACK_OFF\x10\x0c\x12$\n OBSTACLE_KIND_NO_AGENT_FOR_QUEUE\x10\r\x12#\n\x1fOBSTACLE_KIND_NO_AGENT_FOR_NAME\x10\x0e\x12&\n\"OBSTACLE_KIND_NO_AGENT_WITH_LABELS\x10\x0f\x12!\n\x1dOBSTACLE_KIND_PREFERRED_AGENT\x10\x10\x12\x1d\n\x19OBSTACLE_KIND_AGENTS_HELD\x10\x11\x12\x1d\n\x19OBSTACLE_KIND_AGENTS_BUSY\x10\x12\x12\x1a\n\x16OBSTACLE_KIND_POSITION\x10\x13\x12\x1d\n\x19OBSTACLE_KIND_TASK_PAUSED\x10\x14\x32\x9d\t\n\x0bTaskService\x12G\n\x06Submit\x12\x1d.quarterdeck.v1.SubmitRequest\x1a\x1e.quarterdeck.v1.SubmitResponse\x12J\n\x07GetTask\x12\x1e.quarterdeck.v1.GetTaskRequest\x1a\x1f.quarterdeck.v1.GetTaskResponse\x12P\n\tListTasks\x12 .quarterdeck.v1.ListTasksRequest\x1a!.quarterdeck.v1.ListTasksResponse\x12S\n\nCountTasks\x12!.quarterdeck.v1.CountTasksRequest\x1a\".quarterdeck.v1.CountTasksResponse\x12M\n\x08WaitTask\x12\x1f.quarterdeck.v1.WaitTaskRequest\x1a .quarterdeck.v1.WaitTaskResponse\x12V\n\x0b\x43\x61ncelTasks\x12\".quarterdeck.v1.CancelTasksRequest\x1a#.quarterdeck.v1.CancelTasksResponse\x12S\n\nRetryTasks\x12!.quarterdeck.v1.RetryTasksRequest\x1a\".quarterdeck.v1.RetryTasksResponse\x12S\n\nRerunTasks\x12!.quarterdeck.v1.RerunTasksRequest\x1a\".quarterdeck.v1.RerunTasksResponse\x12V\n\x0bUpdateTasks\x12\".quarterdeck.v1.UpdateTasksRequest\x1a#.quarterdeck.v1.UpdateTasksResponse\x12S\n\nPauseTasks\x12!.quarterdeck.v1.PauseTasksRequest\x1a\".quarterdeck.v1.PauseTasksResponse\x12V\n\x0bResumeTasks\x12\".quarterdeck.v1.ResumeTasksRequest\x1a#.quarterdeck.v1.ResumeTasksResponse\x12U\n\nActOnTasks\x12!.quarterdeck.v1.ActOnTasksRequest\x1a\".quarterdeck.v1.ActOnTasksResponse0\x01\x12V\n\x0b\x45xplainTask\x12\".quarterdeck.v1.ExplainTaskRequest\x1a#.quarterdeck.v1.ExplainTaskResponse\x12M\n\x08ReadLogs\x12\x1f.quarterdeck.v1.ReadLogsRequest\x1a .quarterdeck.v1.ReadLogsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quarterdeck.v1.task_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SUBMITREQUEST']._serialized_start=199
-  _globals['_SUBMITREQUEST']._serialized_end=294
-  _globals['_SUBMITRESULT']._serialized_start=296
-  _globals['_SUBMITRESULT']._serialized_end=383
-  _globals['_SUBMITRESPONSE']._serialized_start=385
-  _globals['_SUBMITRESPONSE']._serialized_end=448
-  _globals['_GETTASKREQUEST']._serialized_start=450
-  _globals['_GETTASKREQUEST']._serialized_end=502
-  _globals['_GETTASKRESPONSE']._serialized_start=505
-  _globals['_GETTASKRESPONSE']._serialized_end=790
-  _globals['_LISTTASKSREQUEST']._serialized_start=792
-  _globals['_LISTTASKSREQUEST']._serialized_end=902
-  _globals['_LISTTASKSRESPONSE']._serialized_start=904
-  _globals['_LISTTASKSRESPONSE']._serialized_end=1006
-  _globals['_COUNTTASKSREQUEST']._serialized_start=1008
-  _globals['_COUNTTASKSREQUEST']._serialized_end=1062
-  _globals['_COUNTTASKSRESPONSE']._serialized_start=1064
-  _globals['_COUNTTASKSRESPONSE']._serialized_end=1143
-  _globals['_WAITTASKREQUEST']._serialized_start=1145
-  _globals['_WAITTASKREQUEST']._serialized_end=1239
-  _globals['_WAITTASKRESPONSE']._serialized_start=1241
-  _globals['_WAITTASKRESPONSE']._serialized_end=1351
-  _globals['_CANCELTASKSREQUEST']._serialized_start=1354
-  _globals['_CANCELTASKSREQUEST']._serialized_end=1485
-  _globals['_CANCELRESULT']._serialized_start=1487
-  _globals['_CANCELRESULT']._serialized_end=1582
-  _globals['_CANCELTASKSRESPONSE']._serialized_start=1584
-  _globals['_CANCELTASKSRESPONSE']._serialized_end=1652
-  _globals['_RETRYTASKSREQUEST']._serialized_start=1654
-  _globals['_RETRYTASKSREQUEST']._serialized_end=1730
-  _globals['_RETRYRESULT']._serialized_start=1732
-  _globals['_RETRYRESULT']._serialized_end=1826
-  _globals['_RETRYTASKSRESPONSE']._serialized_start=1828
-  _globals['_RETRYTASKSRESPONSE']._serialized_end=1894
-  _globals['_READLOGSREQUEST']._serialized_start=1897
-  _globals['_READLOGSREQUEST']._serialized_end=2051
-  _globals['_READLOGSRESPONSE']._serialized_start=2053
-  _globals['_READLOGSRESPONSE']._serialized_end=2147
-  _globals['_TASKSERVICE']._serialized_start=2150
-  _globals['_TASKSERVICE']._serialized_end=2810
+  _globals['_TASKUPDATE_LABELSENTRY']._loaded_options = None
+  _globals['_TASKUPDATE_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_OBSTACLEKIND']._serialized_start=5008
+  _globals['_OBSTACLEKIND']._serialized_end=5691
+  _globals['_SUBMITREQUEST']._serialized_start=232
+  _globals['_SUBMITREQUEST']._serialized_end=327
+  _globals['_SUBMITRESULT']._serialized_start=329
+  _globals['_SUBMITRESULT']._serialized_end=416
+  _globals['_SUBMITRESPONSE']._serialized_start=418
+  _globals['_SUBMITRESPONSE']._serialized_end=481
+  _globals['_GETTASKREQUEST']._serialized_start=483
+  _globals['_GETTASKREQUEST']._serialized_end=535
+  _globals['_GETTASKRESPONSE']._serialized_start=538
+  _globals['_GETTASKRESPONSE']._serialized_end=823
+  _globals['_LISTTASKSREQUEST']._serialized_start=825
+  _globals['_LISTTASKSREQUEST']._serialized_end=935
+  _globals['_LISTTASKSRESPONSE']._serialized_start=937
+  _globals['_LISTTASKSRESPONSE']._serialized_end=1039
+  _globals['_COUNTTASKSREQUEST']._serialized_start=1041
+  _globals['_COUNTTASKSREQUEST']._serialized_end=1095
+  _globals['_COUNTTASKSRESPONSE']._serialized_start=1097
+  _globals['_COUNTTASKSRESPONSE']._serialized_end=1197
+  _globals['_WAITTASKREQUEST']._serialized_start=1199
+  _globals['_WAITTASKREQUEST']._serialized_end=1293
+  _globals['_WAITTASKRESPONSE']._serialized_start=1295
+  _globals['_WAITTASKRESPONSE']._serialized_end=1405
+  _globals['_CANCELTASKSREQUEST']._serialized_start=1408
+  _globals['_CANCELTASKSREQUEST']._serialized_end=1539
+  _globals['_CANCELRESULT']._serialized_start=1541
+  _globals['_CANCELRESULT']._serialized_end=1636
+  _globals['_CANCELTASKSRESPONSE']._serialized_start=1638
+  _globals['_CANCELTASKSRESPONSE']._serialized_end=1706
+  _globals['_RETRYTASKSREQUEST']._serialized_start=1708
+  _globals['_RETRYTASKSREQUEST']._serialized_end=1815
+  _globals['_RETRYRESULT']._serialized_start=1817
+  _globals['_RETRYRESULT']._serialized_end=1911
+  _globals['_RETRYTASKSRESPONSE']._serialized_start=1913
+  _globals['_RETRYTASKSRESPONSE']._serialized_end=1979
+  _globals['_READLOGSREQUEST']._serialized_start=1982
+  _globals['_READLOGSREQUEST']._serialized_end=2136
+  _globals['_READLOGSRESPONSE']._serialized_start=2138
+  _globals['_READLOGSRESPONSE']._serialized_end=2232
+  _globals['_RERUNTASKSREQUEST']._serialized_start=2235
+  _globals['_RERUNTASKSREQUEST']._serialized_end=2407
+  _globals['_RERUNRESULT']._serialized_start=2409
+  _globals['_RERUNRESULT']._serialized_end=2501
+  _globals['_RERUNTASKSRESPONSE']._serialized_start=2503
+  _globals['_RERUNTASKSRESPONSE']._serialized_end=2569
+  _globals['_TASKUPDATE']._serialized_start=2572
+  _globals['_TASKUPDATE']._serialized_end=2929
+  _globals['_TASKUPDATE_LABELSENTRY']._serialized_start=2861
+  _globals['_TASKUPDATE_LABELSENTRY']._serialized_end=2906
+  _globals['_UPDATETASKSREQUEST']._serialized_start=2932
+  _globals['_UPDATETASKSREQUEST']._serialized_end=3084
+  _globals['_UPDATERESULT']._serialized_start=3086
+  _globals['_UPDATERESULT']._serialized_end=3181
+  _globals['_UPDATETASKSRESPONSE']._serialized_start=3183
+  _globals['_UPDATETASKSRESPONSE']._serialized_end=3251
+  _globals['_PAUSETASKSREQUEST']._serialized_start=3253
+  _globals['_PAUSETASKSREQUEST']._serialized_end=3340
+  _globals['_PAUSERESULT']._serialized_start=3342
+  _globals['_PAUSERESULT']._serialized_end=3436
+  _globals['_PAUSETASKSRESPONSE']._serialized_start=3438
+  _globals['_PAUSETASKSRESPONSE']._serialized_end=3504
+  _globals['_RESUMETASKSREQUEST']._serialized_start=3506
+  _globals['_RESUMETASKSREQUEST']._serialized_end=3594
+  _globals['_RESUMERESULT']._serialized_start=3596
+  _globals['_RESUMERESULT']._serialized_end=3691
+  _globals['_RESUMETASKSRESPONSE']._serialized_start=3693
+  _globals['_RESUMETASKSRESPONSE']._serialized_end=3761
+  _globals['_CANCELACT']._serialized_start=3763
+  _globals['_CANCELACT']._serialized_end=3797
+  _globals['_RETRYACT']._serialized_start=3799
+  _globals['_RETRYACT']._serialized_end=3809
+  _globals['_PAUSEACT']._serialized_start=3811
+  _globals['_PAUSEACT']._serialized_end=3821
+  _globals['_RESUMEACT']._serialized_start=3823
+  _globals['_RESUMEACT']._serialized_end=3834
+  _globals['_ACTONTASKSREQUEST']._serialized_start=3837
+  _globals['_ACTONTASKSREQUEST']._serialized_end=4208
+  _globals['_ACTONTASKSRESPONSE']._serialized_start=4211
+  _globals['_ACTONTASKSRESPONSE']._serialized_end=4355
+  _globals['_EXPLAINTASKREQUEST']._serialized_start=4357
+  _globals['_EXPLAINTASKREQUEST']._serialized_end=4413
+  _globals['_OBSTACLE']._serialized_start=4416
+  _globals['_OBSTACLE']._serialized_end=4582
+  _globals['_LIFESPAN']._serialized_start=4585
+  _globals['_LIFESPAN']._serialized_end=4721
+  _globals['_EXPLAINTASKRESPONSE']._serialized_start=4724
+  _globals['_EXPLAINTASKRESPONSE']._serialized_end=5005
+  _globals['_TASKSERVICE']._serialized_start=5694
+  _globals['_TASKSERVICE']._serialized_end=6875
 # @@protoc_insertion_point(module_scope)

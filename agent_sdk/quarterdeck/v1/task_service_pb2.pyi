@@ -7,7 +7,9 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from quarterdeck.v1 import payload_pb2 as _payload_pb2
 from quarterdeck.v1 import queue_pb2 as _queue_pb2
 from quarterdeck.v1 import status_pb2 as _status_pb2
@@ -22,6 +24,102 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _ObstacleKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ObstacleKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ObstacleKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OBSTACLE_KIND_UNSPECIFIED: _ObstacleKind.ValueType  # 0
+    """Never sent by the server."""
+    OBSTACLE_KIND_DEPENDENCIES: _ObstacleKind.ValueType  # 1
+    """Waits for other tasks: `task_ids`."""
+    OBSTACLE_KIND_DELAY: _ObstacleKind.ValueType  # 2
+    """Submitted with a delay or a start time: `until`."""
+    OBSTACLE_KIND_BACKOFF: _ObstacleKind.ValueType  # 3
+    """Waits before another attempt: `until`."""
+    OBSTACLE_KIND_QUEUE_PAUSED: _ObstacleKind.ValueType  # 4
+    """Its queue is paused."""
+    OBSTACLE_KIND_NAME_PAUSED: _ObstacleKind.ValueType  # 5
+    """Its name is paused."""
+    OBSTACLE_KIND_NAME_QUARANTINED: _ObstacleKind.ValueType  # 6
+    """Its name is in quarantine after too many failures."""
+    OBSTACLE_KIND_FROZEN: _ObstacleKind.ValueType  # 7
+    """The namespace is frozen."""
+    OBSTACLE_KIND_QUEUE_CONCURRENCY: _ObstacleKind.ValueType  # 8
+    """As many tasks of its queue run as may: `task_ids`."""
+    OBSTACLE_KIND_KEY_CONCURRENCY: _ObstacleKind.ValueType  # 9
+    """As many tasks of its group key run as may: `task_ids`."""
+    OBSTACLE_KIND_QUEUE_RATE: _ObstacleKind.ValueType  # 10
+    """The queue's rate is used up: `until`."""
+    OBSTACLE_KIND_KEY_RATE: _ObstacleKind.ValueType  # 11
+    """The rate of its group key is used up: `until`."""
+    OBSTACLE_KIND_BACK_OFF: _ObstacleKind.ValueType  # 12
+    """An agent reported that the provider wants a rest: `until`."""
+    OBSTACLE_KIND_NO_AGENT_FOR_QUEUE: _ObstacleKind.ValueType  # 13
+    """No agent that is in contact takes from its queue."""
+    OBSTACLE_KIND_NO_AGENT_FOR_NAME: _ObstacleKind.ValueType  # 14
+    """Agents take from its queue, but none handles its name: `agent_ids` has those that came close."""
+    OBSTACLE_KIND_NO_AGENT_WITH_LABELS: _ObstacleKind.ValueType  # 15
+    """No agent has the labels that it needs: `agent_ids` has those that came close."""
+    OBSTACLE_KIND_PREFERRED_AGENT: _ObstacleKind.ValueType  # 16
+    """Waits for an agent that it prefers: `until`, `agent_ids`."""
+    OBSTACLE_KIND_AGENTS_HELD: _ObstacleKind.ValueType  # 17
+    """The agents that could take it are draining or in quarantine: `agent_ids`."""
+    OBSTACLE_KIND_AGENTS_BUSY: _ObstacleKind.ValueType  # 18
+    """The agents that could take it have no free slot: `agent_ids`."""
+    OBSTACLE_KIND_POSITION: _ObstacleKind.ValueType  # 19
+    """Others are before it in line."""
+    OBSTACLE_KIND_TASK_PAUSED: _ObstacleKind.ValueType  # 20
+    """The attempt was paused by an operator."""
+
+class ObstacleKind(_ObstacleKind, metaclass=_ObstacleKindEnumTypeWrapper):
+    """Why something does not happen."""
+
+OBSTACLE_KIND_UNSPECIFIED: ObstacleKind.ValueType  # 0
+"""Never sent by the server."""
+OBSTACLE_KIND_DEPENDENCIES: ObstacleKind.ValueType  # 1
+"""Waits for other tasks: `task_ids`."""
+OBSTACLE_KIND_DELAY: ObstacleKind.ValueType  # 2
+"""Submitted with a delay or a start time: `until`."""
+OBSTACLE_KIND_BACKOFF: ObstacleKind.ValueType  # 3
+"""Waits before another attempt: `until`."""
+OBSTACLE_KIND_QUEUE_PAUSED: ObstacleKind.ValueType  # 4
+"""Its queue is paused."""
+OBSTACLE_KIND_NAME_PAUSED: ObstacleKind.ValueType  # 5
+"""Its name is paused."""
+OBSTACLE_KIND_NAME_QUARANTINED: ObstacleKind.ValueType  # 6
+"""Its name is in quarantine after too many failures."""
+OBSTACLE_KIND_FROZEN: ObstacleKind.ValueType  # 7
+"""The namespace is frozen."""
+OBSTACLE_KIND_QUEUE_CONCURRENCY: ObstacleKind.ValueType  # 8
+"""As many tasks of its queue run as may: `task_ids`."""
+OBSTACLE_KIND_KEY_CONCURRENCY: ObstacleKind.ValueType  # 9
+"""As many tasks of its group key run as may: `task_ids`."""
+OBSTACLE_KIND_QUEUE_RATE: ObstacleKind.ValueType  # 10
+"""The queue's rate is used up: `until`."""
+OBSTACLE_KIND_KEY_RATE: ObstacleKind.ValueType  # 11
+"""The rate of its group key is used up: `until`."""
+OBSTACLE_KIND_BACK_OFF: ObstacleKind.ValueType  # 12
+"""An agent reported that the provider wants a rest: `until`."""
+OBSTACLE_KIND_NO_AGENT_FOR_QUEUE: ObstacleKind.ValueType  # 13
+"""No agent that is in contact takes from its queue."""
+OBSTACLE_KIND_NO_AGENT_FOR_NAME: ObstacleKind.ValueType  # 14
+"""Agents take from its queue, but none handles its name: `agent_ids` has those that came close."""
+OBSTACLE_KIND_NO_AGENT_WITH_LABELS: ObstacleKind.ValueType  # 15
+"""No agent has the labels that it needs: `agent_ids` has those that came close."""
+OBSTACLE_KIND_PREFERRED_AGENT: ObstacleKind.ValueType  # 16
+"""Waits for an agent that it prefers: `until`, `agent_ids`."""
+OBSTACLE_KIND_AGENTS_HELD: ObstacleKind.ValueType  # 17
+"""The agents that could take it are draining or in quarantine: `agent_ids`."""
+OBSTACLE_KIND_AGENTS_BUSY: ObstacleKind.ValueType  # 18
+"""The agents that could take it have no free slot: `agent_ids`."""
+OBSTACLE_KIND_POSITION: ObstacleKind.ValueType  # 19
+"""Others are before it in line."""
+OBSTACLE_KIND_TASK_PAUSED: ObstacleKind.ValueType  # 20
+"""The attempt was paused by an operator."""
+Global___ObstacleKind: _TypeAlias = ObstacleKind  # noqa: Y015
 
 @_typing.final
 class SubmitRequest(_message.Message):
@@ -67,7 +165,9 @@ class SubmitResult(_message.Message):
     task_id: _builtins.str
     """The task's id, when it was accepted or existed."""
     existed: _builtins.bool
-    """True when a task with the same idempotency key existed."""
+    """True when no task was created: one with the same idempotency key, unique key, debounce key or throttle key is the
+    answer.
+    """
     @_builtins.property
     def error(self) -> _status_pb2.Status:
         """Set when the spec was refused; its neighbours are not affected."""
@@ -305,8 +405,11 @@ class CountTasksResponse(_message.Message):
 
     COUNTS_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
+    WATCH_TOKEN_FIELD_NUMBER: _builtins.int
     total: _builtins.int
     """In all."""
+    watch_token: _builtins.str
+    """A resume token at which the count was true."""
     @_builtins.property
     def counts(self) -> _containers.RepeatedCompositeFieldContainer[_queue_pb2.StateCount]:
         """By state; states without tasks are left out."""
@@ -316,10 +419,11 @@ class CountTasksResponse(_message.Message):
         *,
         counts: _abc.Iterable[_queue_pb2.StateCount] | None = ...,
         total: _builtins.int = ...,
+        watch_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "total", b"total", "watch_token", b"watch_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -498,10 +602,16 @@ class RetryTasksRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     TASK_IDS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
     """Tenant. Empty means `default`."""
     request_id: _builtins.str
     """Repeating a request with its id within 24 h returns the first answer. At most 64 characters."""
+    reason: _builtins.str
+    """Why, for the audit. At most 1,024 characters."""
+    actor: _builtins.str
+    """Who asks, until the server knows its callers. At most 256 characters."""
     @_builtins.property
     def task_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The tasks, at most 5,000."""
@@ -512,10 +622,12 @@ class RetryTasksRequest(_message.Message):
         namespace: _builtins.str = ...,
         task_ids: _abc.Iterable[_builtins.str] | None = ...,
         request_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["namespace", b"namespace", "request_id", b"request_id", "task_ids", b"task_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "namespace", b"namespace", "reason", b"reason", "request_id", b"request_id", "task_ids", b"task_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -650,3 +762,841 @@ class ReadLogsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReadLogsResponse: _TypeAlias = ReadLogsResponse  # noqa: Y015
+
+@_typing.final
+class RerunTasksRequest(_message.Message):
+    """Runs ended tasks again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    TASK_IDS_FIELD_NUMBER: _builtins.int
+    INPUT_FIELD_NUMBER: _builtins.int
+    WITH_DEPENDENTS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    """Tenant. Empty means `default`."""
+    with_dependents: _builtins.bool
+    """True runs again also what depended on them, to any depth, at most 10,000 tasks in all: the copies depend on each
+    other as the originals did. What they depended on besides is left as it is.
+    """
+    reason: _builtins.str
+    """Why, for the audit. At most 1,024 characters."""
+    actor: _builtins.str
+    """Who asks, until the server knows its callers. At most 256 characters."""
+    request_id: _builtins.str
+    """Repeating a request with its id within 24 h returns the first answer. At most 64 characters."""
+    @_builtins.property
+    def task_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The tasks, at most 1,000, all ended."""
+
+    @_builtins.property
+    def input(self) -> _payload_pb2.Payload:
+        """Their input instead of the old one; needs exactly one task."""
+
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        task_ids: _abc.Iterable[_builtins.str] | None = ...,
+        input: _payload_pb2.Payload | None = ...,
+        with_dependents: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "input", b"input", "namespace", b"namespace", "reason", b"reason", "request_id", b"request_id", "task_ids", b"task_ids", "with_dependents", b"with_dependents"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RerunTasksRequest: _TypeAlias = RerunTasksRequest  # noqa: Y015
+
+@_typing.final
+class RerunResult(_message.Message):
+    """What became of one rerun."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    DEPENDENT_IDS_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    """The new task."""
+    @_builtins.property
+    def dependent_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The copies of its dependents, in the order in which the originals were created."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Set when it was refused: TASK_NOT_FOUND, WRONG_STATE for a task that has not ended, or LIMIT_EXCEEDED."""
+
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str = ...,
+        dependent_ids: _abc.Iterable[_builtins.str] | None = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dependent_ids", b"dependent_ids", "error", b"error", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RerunResult: _TypeAlias = RerunResult  # noqa: Y015
+
+@_typing.final
+class RerunTasksResponse(_message.Message):
+    """A result for every task, in their order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___RerunResult]:
+        """In the order of the ids."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___RerunResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RerunTasksResponse: _TypeAlias = RerunTasksResponse  # noqa: Y015
+
+@_typing.final
+class TaskUpdate(_message.Message):
+    """What to change of a task. What is unset stays."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    RUN_TIME_FIELD_NUMBER: _builtins.int
+    DELAY_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    RETRY_FIELD_NUMBER: _builtins.int
+    TIMEOUTS_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    priority: _builtins.int
+    """0 to 9. Of a task that waits."""
+    queue: _builtins.str
+    """The line it waits in. Of a task that waits."""
+    @_builtins.property
+    def run_time(self) -> _timestamp_pb2.Timestamp:
+        """Its earliest start. Of a task that waits."""
+
+    @_builtins.property
+    def delay(self) -> _duration_pb2.Duration:
+        """Its earliest start, counted from the server's receipt. Not together with `run_time`. Of a task that waits."""
+
+    @_builtins.property
+    def retry(self) -> _task_pb2.RetryPolicy:
+        """How failed attempts are retried from now on: the whole policy."""
+
+    @_builtins.property
+    def timeouts(self) -> _task_pb2.Timeouts:
+        """Time limits from now on, all of them: counted from where they were, so that a limit already passed ends the task or
+        its attempt at once.
+        """
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels to set; an empty value removes the label."""
+
+    def __init__(
+        self,
+        *,
+        priority: _builtins.int | None = ...,
+        run_time: _timestamp_pb2.Timestamp | None = ...,
+        delay: _duration_pb2.Duration | None = ...,
+        queue: _builtins.str | None = ...,
+        retry: _task_pb2.RetryPolicy | None = ...,
+        timeouts: _task_pb2.Timeouts | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "_queue", b"_queue", "delay", b"delay", "priority", b"priority", "queue", b"queue", "retry", b"retry", "run_time", b"run_time", "timeouts", b"timeouts"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "_queue", b"_queue", "delay", b"delay", "labels", b"labels", "priority", b"priority", "queue", b"queue", "retry", b"retry", "run_time", b"run_time", "timeouts", b"timeouts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__priority: _TypeAlias = _typing.Literal["priority"]  # noqa: Y015
+    _WhichOneofArgType__priority: _TypeAlias = _typing.Literal["_priority", b"_priority"]  # noqa: Y015
+    _WhichOneofReturnType__queue: _TypeAlias = _typing.Literal["queue"]  # noqa: Y015
+    _WhichOneofArgType__queue: _TypeAlias = _typing.Literal["_queue", b"_queue"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__priority) -> _WhichOneofReturnType__priority | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__queue) -> _WhichOneofReturnType__queue | None: ...
+
+Global___TaskUpdate: _TypeAlias = TaskUpdate  # noqa: Y015
+
+@_typing.final
+class UpdateTasksRequest(_message.Message):
+    """Changes tasks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    TASK_IDS_FIELD_NUMBER: _builtins.int
+    UPDATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    """Tenant. Empty means `default`."""
+    reason: _builtins.str
+    """Why, for the audit. At most 1,024 characters."""
+    actor: _builtins.str
+    """Who asks, until the server knows its callers. At most 256 characters."""
+    request_id: _builtins.str
+    """Repeating a request with its id within 24 h returns the first answer. At most 64 characters."""
+    @_builtins.property
+    def task_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The tasks, at most 5,000."""
+
+    @_builtins.property
+    def update(self) -> Global___TaskUpdate:
+        """What to change. Required."""
+
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        task_ids: _abc.Iterable[_builtins.str] | None = ...,
+        update: Global___TaskUpdate | None = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update", b"update"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "namespace", b"namespace", "reason", b"reason", "request_id", b"request_id", "task_ids", b"task_ids", "update", b"update"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateTasksRequest: _TypeAlias = UpdateTasksRequest  # noqa: Y015
+
+@_typing.final
+class UpdateResult(_message.Message):
+    """What became of one update."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    state: _task_pb2.TaskState.ValueType
+    """The state of the task after it."""
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Set when it was refused: TASK_NOT_FOUND, or WRONG_STATE for a task that ended, or that runs where only a waiting
+        one can be changed so.
+        """
+
+    def __init__(
+        self,
+        *,
+        state: _task_pb2.TaskState.ValueType = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateResult: _TypeAlias = UpdateResult  # noqa: Y015
+
+@_typing.final
+class UpdateTasksResponse(_message.Message):
+    """A result for every task, in their order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___UpdateResult]:
+        """In the order of the ids."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___UpdateResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateTasksResponse: _TypeAlias = UpdateTasksResponse  # noqa: Y015
+
+@_typing.final
+class PauseTasksRequest(_message.Message):
+    """Asks for pauses."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    TASK_IDS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    """Tenant. Empty means `default`."""
+    reason: _builtins.str
+    """Why, for the agent and the audit. At most 1,024 characters."""
+    actor: _builtins.str
+    """Who asks, until the server knows its callers. At most 256 characters."""
+    @_builtins.property
+    def task_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The tasks, at most 5,000."""
+
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        task_ids: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "namespace", b"namespace", "reason", b"reason", "task_ids", b"task_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseTasksRequest: _TypeAlias = PauseTasksRequest  # noqa: Y015
+
+@_typing.final
+class PauseResult(_message.Message):
+    """What became of one pause."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    state: _task_pb2.TaskState.ValueType
+    """The state of the task after it."""
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Set when it was refused: TASK_NOT_FOUND, or WRONG_STATE for a task that does not run."""
+
+    def __init__(
+        self,
+        *,
+        state: _task_pb2.TaskState.ValueType = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseResult: _TypeAlias = PauseResult  # noqa: Y015
+
+@_typing.final
+class PauseTasksResponse(_message.Message):
+    """A result for every task, in their order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___PauseResult]:
+        """In the order of the ids."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___PauseResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseTasksResponse: _TypeAlias = PauseTasksResponse  # noqa: Y015
+
+@_typing.final
+class ResumeTasksRequest(_message.Message):
+    """Ends pauses."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    TASK_IDS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    """Tenant. Empty means `default`."""
+    reason: _builtins.str
+    """Why, for the audit. At most 1,024 characters."""
+    actor: _builtins.str
+    """Who asks, until the server knows its callers. At most 256 characters."""
+    @_builtins.property
+    def task_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The tasks, at most 5,000."""
+
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        task_ids: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "namespace", b"namespace", "reason", b"reason", "task_ids", b"task_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeTasksRequest: _TypeAlias = ResumeTasksRequest  # noqa: Y015
+
+@_typing.final
+class ResumeResult(_message.Message):
+    """What became of one resume."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    state: _task_pb2.TaskState.ValueType
+    """The state of the task after it."""
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Set when it was refused: TASK_NOT_FOUND, or WRONG_STATE for a task that is not paused."""
+
+    def __init__(
+        self,
+        *,
+        state: _task_pb2.TaskState.ValueType = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeResult: _TypeAlias = ResumeResult  # noqa: Y015
+
+@_typing.final
+class ResumeTasksResponse(_message.Message):
+    """A result for every task, in their order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResumeResult]:
+        """In the order of the ids."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___ResumeResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeTasksResponse: _TypeAlias = ResumeTasksResponse  # noqa: Y015
+
+@_typing.final
+class CancelAct(_message.Message):
+    """Cancels what matches."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEEP_CHILDREN_FIELD_NUMBER: _builtins.int
+    keep_children: _builtins.bool
+    """True leaves the tasks alone that were submitted by these."""
+    def __init__(
+        self,
+        *,
+        keep_children: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keep_children", b"keep_children"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelAct: _TypeAlias = CancelAct  # noqa: Y015
+
+@_typing.final
+class RetryAct(_message.Message):
+    """Puts back what matches."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryAct: _TypeAlias = RetryAct  # noqa: Y015
+
+@_typing.final
+class PauseAct(_message.Message):
+    """Pauses what matches and runs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseAct: _TypeAlias = PauseAct  # noqa: Y015
+
+@_typing.final
+class ResumeAct(_message.Message):
+    """Lets go on what matches and is paused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeAct: _TypeAlias = ResumeAct  # noqa: Y015
+
+@_typing.final
+class ActOnTasksRequest(_message.Message):
+    """Does one thing to all tasks that match."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    MAX_COUNT_FIELD_NUMBER: _builtins.int
+    WATCH_TOKEN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    CANCEL_FIELD_NUMBER: _builtins.int
+    RETRY_FIELD_NUMBER: _builtins.int
+    UPDATE_FIELD_NUMBER: _builtins.int
+    PAUSE_FIELD_NUMBER: _builtins.int
+    RESUME_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    """Tenant. Empty means `default`."""
+    filter: _builtins.str
+    """As in ListTasks. Required; `id:*` means all."""
+    max_count: _builtins.int
+    """Refused with LIMIT_EXCEEDED, nothing being done, when more tasks match. 1 to 1,000,000. Required."""
+    watch_token: _builtins.str
+    """From the list or count that the operator saw: exactly the tasks that matched then are acted on, whatever matches
+    now. Refused with LIST_TOO_OLD when too much has changed since. Empty means what matches now.
+    """
+    reason: _builtins.str
+    """Why, for the agents and the audit. At most 1,024 characters."""
+    actor: _builtins.str
+    """Who asks, until the server knows its callers. At most 256 characters."""
+    dry_run: _builtins.bool
+    """True only counts."""
+    @_builtins.property
+    def cancel(self) -> Global___CancelAct:
+        """As CancelTasks."""
+
+    @_builtins.property
+    def retry(self) -> Global___RetryAct:
+        """As RetryTasks: redrives the dead-letter list."""
+
+    @_builtins.property
+    def update(self) -> Global___TaskUpdate:
+        """As UpdateTasks."""
+
+    @_builtins.property
+    def pause(self) -> Global___PauseAct:
+        """As PauseTasks."""
+
+    @_builtins.property
+    def resume(self) -> Global___ResumeAct:
+        """As ResumeTasks."""
+
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        max_count: _builtins.int = ...,
+        watch_token: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+        cancel: Global___CancelAct | None = ...,
+        retry: Global___RetryAct | None = ...,
+        update: Global___TaskUpdate | None = ...,
+        pause: Global___PauseAct | None = ...,
+        resume: Global___ResumeAct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["act", b"act", "cancel", b"cancel", "pause", b"pause", "resume", b"resume", "retry", b"retry", "update", b"update"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["act", b"act", "actor", b"actor", "cancel", b"cancel", "dry_run", b"dry_run", "filter", b"filter", "max_count", b"max_count", "namespace", b"namespace", "pause", b"pause", "reason", b"reason", "resume", b"resume", "retry", b"retry", "update", b"update", "watch_token", b"watch_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_act: _TypeAlias = _typing.Literal["cancel", "retry", "update", "pause", "resume"]  # noqa: Y015
+    _WhichOneofArgType_act: _TypeAlias = _typing.Literal["act", b"act"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_act) -> _WhichOneofReturnType_act | None: ...
+
+Global___ActOnTasksRequest: _TypeAlias = ActOnTasksRequest  # noqa: Y015
+
+@_typing.final
+class ActOnTasksResponse(_message.Message):
+    """How far an act has come: after counting, and after every page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MATCHED_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    AUDIT_ID_FIELD_NUMBER: _builtins.int
+    matched: _builtins.int
+    """Tasks that match."""
+    done: _builtins.int
+    """Tasks for which it was done."""
+    refused: _builtins.int
+    """Tasks for which it was refused, such as because they ended meanwhile."""
+    complete: _builtins.bool
+    """True in the last response of an act that came to its end."""
+    audit_id: _builtins.str
+    """Its entry in the audit log; empty when it only counts."""
+    @_builtins.property
+    def errors(self) -> _containers.RepeatedCompositeFieldContainer[_status_pb2.Status]:
+        """The first refusals of this page, at most 10."""
+
+    def __init__(
+        self,
+        *,
+        matched: _builtins.int = ...,
+        done: _builtins.int = ...,
+        refused: _builtins.int = ...,
+        errors: _abc.Iterable[_status_pb2.Status] | None = ...,
+        complete: _builtins.bool = ...,
+        audit_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_id", b"audit_id", "complete", b"complete", "done", b"done", "errors", b"errors", "matched", b"matched", "refused", b"refused"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActOnTasksResponse: _TypeAlias = ActOnTasksResponse  # noqa: Y015
+
+@_typing.final
+class ExplainTaskRequest(_message.Message):
+    """Names a task to explain."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    """Tenant. Empty means `default`."""
+    task_id: _builtins.str
+    """The task."""
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        task_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["namespace", b"namespace", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainTaskRequest: _TypeAlias = ExplainTaskRequest  # noqa: Y015
+
+@_typing.final
+class Obstacle(_message.Message):
+    """One thing that keeps a task from running."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    TASK_IDS_FIELD_NUMBER: _builtins.int
+    AGENT_IDS_FIELD_NUMBER: _builtins.int
+    kind: Global___ObstacleKind.ValueType
+    """What it is."""
+    message: _builtins.str
+    """The same for a person: what it is, whose doing, what to do about it."""
+    actor: _builtins.str
+    """Who brought it about, of what an operator did."""
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """When it ends by itself; unset when that is not known."""
+
+    @_builtins.property
+    def task_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tasks that it is about, at most 10."""
+
+    @_builtins.property
+    def agent_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Agents that it is about, at most 10."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___ObstacleKind.ValueType = ...,
+        message: _builtins.str = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
+        task_ids: _abc.Iterable[_builtins.str] | None = ...,
+        agent_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent_ids", b"agent_ids", "kind", b"kind", "message", b"message", "task_ids", b"task_ids", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Obstacle: _TypeAlias = Obstacle  # noqa: Y015
+
+@_typing.final
+class LifeSpan(_message.Message):
+    """One span of a task's life."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PHASE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    phase: _builtins.str
+    """What it did: `blocked`, `delayed`, `ready`, `running`, `backoff`."""
+    attempt: _builtins.int
+    """The attempt, of `running` and of the `backoff` after it."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When it began."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ended; unset for what goes on."""
+
+    def __init__(
+        self,
+        *,
+        phase: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        attempt: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "end_time", b"end_time", "phase", b"phase", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LifeSpan: _TypeAlias = LifeSpan  # noqa: Y015
+
+@_typing.final
+class ExplainTaskResponse(_message.Message):
+    """Why a task is not running, why it failed, and where its time went."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    OBSTACLES_FIELD_NUMBER: _builtins.int
+    AHEAD_FIELD_NUMBER: _builtins.int
+    AHEAD_IS_MINIMUM_FIELD_NUMBER: _builtins.int
+    ESTIMATED_START_TIME_FIELD_NUMBER: _builtins.int
+    SPANS_FIELD_NUMBER: _builtins.int
+    TIME_SUMMARY_FIELD_NUMBER: _builtins.int
+    summary: _builtins.str
+    """The answer in one or two sentences."""
+    ahead: _builtins.int
+    """How many ready tasks of its queue come before it, counted up to 10,000; 0 unless it is ready."""
+    ahead_is_minimum: _builtins.bool
+    """True when there are more than were counted."""
+    time_summary: _builtins.str
+    """Where most of the time went, in one sentence."""
+    @_builtins.property
+    def task(self) -> _task_pb2.Task:
+        """The task."""
+
+    @_builtins.property
+    def obstacles(self) -> _containers.RepeatedCompositeFieldContainer[Global___Obstacle]:
+        """All that keeps it from running, what has to end first standing first. Empty for one that runs or has ended."""
+
+    @_builtins.property
+    def estimated_start_time(self) -> _timestamp_pb2.Timestamp:
+        """When it will probably start, from how fast its queue moves now; unset when nothing can be said."""
+
+    @_builtins.property
+    def spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___LifeSpan]:
+        """Its life so far in order."""
+
+    def __init__(
+        self,
+        *,
+        task: _task_pb2.Task | None = ...,
+        summary: _builtins.str = ...,
+        obstacles: _abc.Iterable[Global___Obstacle] | None = ...,
+        ahead: _builtins.int = ...,
+        ahead_is_minimum: _builtins.bool = ...,
+        estimated_start_time: _timestamp_pb2.Timestamp | None = ...,
+        spans: _abc.Iterable[Global___LifeSpan] | None = ...,
+        time_summary: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["estimated_start_time", b"estimated_start_time", "task", b"task"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ahead", b"ahead", "ahead_is_minimum", b"ahead_is_minimum", "estimated_start_time", b"estimated_start_time", "obstacles", b"obstacles", "spans", b"spans", "summary", b"summary", "task", b"task", "time_summary", b"time_summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainTaskResponse: _TypeAlias = ExplainTaskResponse  # noqa: Y015

@@ -70,6 +70,36 @@ class TaskServiceStub(object):
                 request_serializer=quarterdeck_dot_v1_dot_task__service__pb2.RetryTasksRequest.SerializeToString,
                 response_deserializer=quarterdeck_dot_v1_dot_task__service__pb2.RetryTasksResponse.FromString,
                 _registered_method=True)
+        self.RerunTasks = channel.unary_unary(
+                '/quarterdeck.v1.TaskService/RerunTasks',
+                request_serializer=quarterdeck_dot_v1_dot_task__service__pb2.RerunTasksRequest.SerializeToString,
+                response_deserializer=quarterdeck_dot_v1_dot_task__service__pb2.RerunTasksResponse.FromString,
+                _registered_method=True)
+        self.UpdateTasks = channel.unary_unary(
+                '/quarterdeck.v1.TaskService/UpdateTasks',
+                request_serializer=quarterdeck_dot_v1_dot_task__service__pb2.UpdateTasksRequest.SerializeToString,
+                response_deserializer=quarterdeck_dot_v1_dot_task__service__pb2.UpdateTasksResponse.FromString,
+                _registered_method=True)
+        self.PauseTasks = channel.unary_unary(
+                '/quarterdeck.v1.TaskService/PauseTasks',
+                request_serializer=quarterdeck_dot_v1_dot_task__service__pb2.PauseTasksRequest.SerializeToString,
+                response_deserializer=quarterdeck_dot_v1_dot_task__service__pb2.PauseTasksResponse.FromString,
+                _registered_method=True)
+        self.ResumeTasks = channel.unary_unary(
+                '/quarterdeck.v1.TaskService/ResumeTasks',
+                request_serializer=quarterdeck_dot_v1_dot_task__service__pb2.ResumeTasksRequest.SerializeToString,
+                response_deserializer=quarterdeck_dot_v1_dot_task__service__pb2.ResumeTasksResponse.FromString,
+                _registered_method=True)
+        self.ActOnTasks = channel.unary_stream(
+                '/quarterdeck.v1.TaskService/ActOnTasks',
+                request_serializer=quarterdeck_dot_v1_dot_task__service__pb2.ActOnTasksRequest.SerializeToString,
+                response_deserializer=quarterdeck_dot_v1_dot_task__service__pb2.ActOnTasksResponse.FromString,
+                _registered_method=True)
+        self.ExplainTask = channel.unary_unary(
+                '/quarterdeck.v1.TaskService/ExplainTask',
+                request_serializer=quarterdeck_dot_v1_dot_task__service__pb2.ExplainTaskRequest.SerializeToString,
+                response_deserializer=quarterdeck_dot_v1_dot_task__service__pb2.ExplainTaskResponse.FromString,
+                _registered_method=True)
         self.ReadLogs = channel.unary_unary(
                 '/quarterdeck.v1.TaskService/ReadLogs',
                 request_serializer=quarterdeck_dot_v1_dot_task__service__pb2.ReadLogsRequest.SerializeToString,
@@ -130,6 +160,50 @@ class TaskServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RerunTasks(self, request, context):
+        """Runs ended tasks again from the beginning as new tasks that are linked to the old ones, with another input if
+        wanted, and with all that depended on them if wanted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateTasks(self, request, context):
+        """Changes tasks that have not ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseTasks(self, request, context):
+        """Asks the agents of running tasks to let them stand still.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeTasks(self, request, context):
+        """Lets paused tasks go on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ActOnTasks(self, request, context):
+        """Does one thing to all tasks that match a filter, page by page, and streams how far it has come. A caller that goes
+        away ends it after the page that is being done.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainTask(self, request, context):
+        """Says why a task is not running, why it failed, and where its time went.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReadLogs(self, request, context):
         """The log of a task, page by page, also while it runs.
         """
@@ -174,6 +248,36 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.RetryTasks,
                     request_deserializer=quarterdeck_dot_v1_dot_task__service__pb2.RetryTasksRequest.FromString,
                     response_serializer=quarterdeck_dot_v1_dot_task__service__pb2.RetryTasksResponse.SerializeToString,
+            ),
+            'RerunTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.RerunTasks,
+                    request_deserializer=quarterdeck_dot_v1_dot_task__service__pb2.RerunTasksRequest.FromString,
+                    response_serializer=quarterdeck_dot_v1_dot_task__service__pb2.RerunTasksResponse.SerializeToString,
+            ),
+            'UpdateTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateTasks,
+                    request_deserializer=quarterdeck_dot_v1_dot_task__service__pb2.UpdateTasksRequest.FromString,
+                    response_serializer=quarterdeck_dot_v1_dot_task__service__pb2.UpdateTasksResponse.SerializeToString,
+            ),
+            'PauseTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseTasks,
+                    request_deserializer=quarterdeck_dot_v1_dot_task__service__pb2.PauseTasksRequest.FromString,
+                    response_serializer=quarterdeck_dot_v1_dot_task__service__pb2.PauseTasksResponse.SerializeToString,
+            ),
+            'ResumeTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeTasks,
+                    request_deserializer=quarterdeck_dot_v1_dot_task__service__pb2.ResumeTasksRequest.FromString,
+                    response_serializer=quarterdeck_dot_v1_dot_task__service__pb2.ResumeTasksResponse.SerializeToString,
+            ),
+            'ActOnTasks': grpc.unary_stream_rpc_method_handler(
+                    servicer.ActOnTasks,
+                    request_deserializer=quarterdeck_dot_v1_dot_task__service__pb2.ActOnTasksRequest.FromString,
+                    response_serializer=quarterdeck_dot_v1_dot_task__service__pb2.ActOnTasksResponse.SerializeToString,
+            ),
+            'ExplainTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainTask,
+                    request_deserializer=quarterdeck_dot_v1_dot_task__service__pb2.ExplainTaskRequest.FromString,
+                    response_serializer=quarterdeck_dot_v1_dot_task__service__pb2.ExplainTaskResponse.SerializeToString,
             ),
             'ReadLogs': grpc.unary_unary_rpc_method_handler(
                     servicer.ReadLogs,
@@ -371,6 +475,168 @@ class TaskService(object):
             '/quarterdeck.v1.TaskService/RetryTasks',
             quarterdeck_dot_v1_dot_task__service__pb2.RetryTasksRequest.SerializeToString,
             quarterdeck_dot_v1_dot_task__service__pb2.RetryTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RerunTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quarterdeck.v1.TaskService/RerunTasks',
+            quarterdeck_dot_v1_dot_task__service__pb2.RerunTasksRequest.SerializeToString,
+            quarterdeck_dot_v1_dot_task__service__pb2.RerunTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quarterdeck.v1.TaskService/UpdateTasks',
+            quarterdeck_dot_v1_dot_task__service__pb2.UpdateTasksRequest.SerializeToString,
+            quarterdeck_dot_v1_dot_task__service__pb2.UpdateTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quarterdeck.v1.TaskService/PauseTasks',
+            quarterdeck_dot_v1_dot_task__service__pb2.PauseTasksRequest.SerializeToString,
+            quarterdeck_dot_v1_dot_task__service__pb2.PauseTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quarterdeck.v1.TaskService/ResumeTasks',
+            quarterdeck_dot_v1_dot_task__service__pb2.ResumeTasksRequest.SerializeToString,
+            quarterdeck_dot_v1_dot_task__service__pb2.ResumeTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ActOnTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/quarterdeck.v1.TaskService/ActOnTasks',
+            quarterdeck_dot_v1_dot_task__service__pb2.ActOnTasksRequest.SerializeToString,
+            quarterdeck_dot_v1_dot_task__service__pb2.ActOnTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/quarterdeck.v1.TaskService/ExplainTask',
+            quarterdeck_dot_v1_dot_task__service__pb2.ExplainTaskRequest.SerializeToString,
+            quarterdeck_dot_v1_dot_task__service__pb2.ExplainTaskResponse.FromString,
             options,
             channel_credentials,
             insecure,

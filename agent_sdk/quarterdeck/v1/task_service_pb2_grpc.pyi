@@ -47,6 +47,22 @@ class TaskServiceStub:
     """Requests that tasks be cancelled."""
     RetryTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.RetryTasksRequest, _task_service_pb2.RetryTasksResponse]
     """Puts ended tasks back in their queue, with a fresh budget of attempts."""
+    RerunTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.RerunTasksRequest, _task_service_pb2.RerunTasksResponse]
+    """Runs ended tasks again from the beginning as new tasks that are linked to the old ones, with another input if
+    wanted, and with all that depended on them if wanted.
+    """
+    UpdateTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.UpdateTasksRequest, _task_service_pb2.UpdateTasksResponse]
+    """Changes tasks that have not ended."""
+    PauseTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.PauseTasksRequest, _task_service_pb2.PauseTasksResponse]
+    """Asks the agents of running tasks to let them stand still."""
+    ResumeTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ResumeTasksRequest, _task_service_pb2.ResumeTasksResponse]
+    """Lets paused tasks go on."""
+    ActOnTasks: _grpc.UnaryStreamMultiCallable[_task_service_pb2.ActOnTasksRequest, _task_service_pb2.ActOnTasksResponse]
+    """Does one thing to all tasks that match a filter, page by page, and streams how far it has come. A caller that goes
+    away ends it after the page that is being done.
+    """
+    ExplainTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ExplainTaskRequest, _task_service_pb2.ExplainTaskResponse]
+    """Says why a task is not running, why it failed, and where its time went."""
     ReadLogs: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ReadLogsRequest, _task_service_pb2.ReadLogsResponse]
     """The log of a task, page by page, also while it runs."""
 
@@ -69,6 +85,22 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """Requests that tasks be cancelled."""
     RetryTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.RetryTasksRequest, _task_service_pb2.RetryTasksResponse]  # type: ignore[assignment]
     """Puts ended tasks back in their queue, with a fresh budget of attempts."""
+    RerunTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.RerunTasksRequest, _task_service_pb2.RerunTasksResponse]  # type: ignore[assignment]
+    """Runs ended tasks again from the beginning as new tasks that are linked to the old ones, with another input if
+    wanted, and with all that depended on them if wanted.
+    """
+    UpdateTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.UpdateTasksRequest, _task_service_pb2.UpdateTasksResponse]  # type: ignore[assignment]
+    """Changes tasks that have not ended."""
+    PauseTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.PauseTasksRequest, _task_service_pb2.PauseTasksResponse]  # type: ignore[assignment]
+    """Asks the agents of running tasks to let them stand still."""
+    ResumeTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ResumeTasksRequest, _task_service_pb2.ResumeTasksResponse]  # type: ignore[assignment]
+    """Lets paused tasks go on."""
+    ActOnTasks: _aio.UnaryStreamMultiCallable[_task_service_pb2.ActOnTasksRequest, _task_service_pb2.ActOnTasksResponse]  # type: ignore[assignment]
+    """Does one thing to all tasks that match a filter, page by page, and streams how far it has come. A caller that goes
+    away ends it after the page that is being done.
+    """
+    ExplainTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ExplainTaskRequest, _task_service_pb2.ExplainTaskResponse]  # type: ignore[assignment]
+    """Says why a task is not running, why it failed, and where its time went."""
     ReadLogs: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ReadLogsRequest, _task_service_pb2.ReadLogsResponse]  # type: ignore[assignment]
     """The log of a task, page by page, also while it runs."""
 
@@ -130,6 +162,58 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.RetryTasksResponse, _abc.Awaitable[_task_service_pb2.RetryTasksResponse]]:
         """Puts ended tasks back in their queue, with a fresh budget of attempts."""
+
+    @_abc_1.abstractmethod
+    def RerunTasks(
+        self,
+        request: _task_service_pb2.RerunTasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.RerunTasksResponse, _abc.Awaitable[_task_service_pb2.RerunTasksResponse]]:
+        """Runs ended tasks again from the beginning as new tasks that are linked to the old ones, with another input if
+        wanted, and with all that depended on them if wanted.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateTasks(
+        self,
+        request: _task_service_pb2.UpdateTasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.UpdateTasksResponse, _abc.Awaitable[_task_service_pb2.UpdateTasksResponse]]:
+        """Changes tasks that have not ended."""
+
+    @_abc_1.abstractmethod
+    def PauseTasks(
+        self,
+        request: _task_service_pb2.PauseTasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.PauseTasksResponse, _abc.Awaitable[_task_service_pb2.PauseTasksResponse]]:
+        """Asks the agents of running tasks to let them stand still."""
+
+    @_abc_1.abstractmethod
+    def ResumeTasks(
+        self,
+        request: _task_service_pb2.ResumeTasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.ResumeTasksResponse, _abc.Awaitable[_task_service_pb2.ResumeTasksResponse]]:
+        """Lets paused tasks go on."""
+
+    @_abc_1.abstractmethod
+    def ActOnTasks(
+        self,
+        request: _task_service_pb2.ActOnTasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_task_service_pb2.ActOnTasksResponse], _abc.AsyncIterator[_task_service_pb2.ActOnTasksResponse]]:
+        """Does one thing to all tasks that match a filter, page by page, and streams how far it has come. A caller that goes
+        away ends it after the page that is being done.
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainTask(
+        self,
+        request: _task_service_pb2.ExplainTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.ExplainTaskResponse, _abc.Awaitable[_task_service_pb2.ExplainTaskResponse]]:
+        """Says why a task is not running, why it failed, and where its time went."""
 
     @_abc_1.abstractmethod
     def ReadLogs(

@@ -24,31 +24,32 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from quarterdeck.v1 import agent_pb2 as quarterdeck_dot_v1_dot_agent__pb2
+from quarterdeck.v1 import hold_pb2 as quarterdeck_dot_v1_dot_hold__pb2
 from quarterdeck.v1 import pool_pb2 as quarterdeck_dot_v1_dot_pool__pb2
 from quarterdeck.v1 import queue_pb2 as quarterdeck_dot_v1_dot_queue__pb2
 from quarterdeck.v1 import schedule_pb2 as quarterdeck_dot_v1_dot_schedule__pb2
 from quarterdeck.v1 import task_pb2 as quarterdeck_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"quarterdeck/v1/watch_service.proto\x12\x0equarterdeck.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aquarterdeck/v1/agent.proto\x1a\x19quarterdeck/v1/pool.proto\x1a\x1aquarterdeck/v1/queue.proto\x1a\x1dquarterdeck/v1/schedule.proto\x1a\x19quarterdeck/v1/task.proto\"\xb4\x01\n\x0cWatchRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12+\n\x05kinds\x18\x02 \x03(\x0e\x32\x1c.quarterdeck.v1.ResourceKind\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x14\n\x0cresume_token\x18\x04 \x01(\t\x12\'\n\x04mode\x18\x05 \x01(\x0e\x32\x19.quarterdeck.v1.WatchMode\x12\x15\n\rskip_snapshot\x18\x06 \x01(\x08\"\xf2\x02\n\x06\x43hange\x12(\n\x04type\x18\x01 \x01(\x0e\x32\x1a.quarterdeck.v1.ChangeType\x12$\n\x04task\x18\x02 \x01(\x0b\x32\x14.quarterdeck.v1.TaskH\x00\x12&\n\x05\x61gent\x18\x03 \x01(\x0b\x32\x15.quarterdeck.v1.AgentH\x00\x12&\n\x05queue\x18\x04 \x01(\x0b\x32\x15.quarterdeck.v1.QueueH\x00\x12,\n\x08schedule\x18\x05 \x01(\x0b\x32\x18.quarterdeck.v1.ScheduleH\x00\x12,\n\x08instance\x18\x06 \x01(\x0b\x32\x18.quarterdeck.v1.InstanceH\x00\x12$\n\x04pool\x18\x07 \x01(\x0b\x32\x14.quarterdeck.v1.PoolH\x00\x12\x10\n\x08revision\x18\x08 \x01(\x03\x12(\n\x04time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\n\x08resource\"z\n\rWatchResponse\x12\'\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x16.quarterdeck.v1.Change\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\x12\x19\n\x11snapshot_complete\x18\x03 \x01(\x08\x12\x0f\n\x07\x63losing\x18\x04 \x01(\x08*[\n\tWatchMode\x12\x1a\n\x16WATCH_MODE_UNSPECIFIED\x10\x00\x12\x1b\n\x17WATCH_MODE_EVERY_CHANGE\x10\x01\x12\x15\n\x11WATCH_MODE_LATEST\x10\x02*\xc7\x01\n\x0cResourceKind\x12\x1d\n\x19RESOURCE_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12RESOURCE_KIND_TASK\x10\x01\x12\x17\n\x13RESOURCE_KIND_AGENT\x10\x02\x12\x17\n\x13RESOURCE_KIND_QUEUE\x10\x03\x12\x1a\n\x16RESOURCE_KIND_SCHEDULE\x10\x04\x12\x1a\n\x16RESOURCE_KIND_INSTANCE\x10\x05\x12\x16\n\x12RESOURCE_KIND_POOL\x10\x06*\xa4\x01\n\nChangeType\x12\x1b\n\x17\x43HANGE_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43HANGE_TYPE_SNAPSHOT\x10\x01\x12\x17\n\x13\x43HANGE_TYPE_CREATED\x10\x02\x12\x17\n\x13\x43HANGE_TYPE_UPDATED\x10\x03\x12\x17\n\x13\x43HANGE_TYPE_DELETED\x10\x04\x12\x14\n\x10\x43HANGE_TYPE_LEFT\x10\x05\x32V\n\x0cWatchService\x12\x46\n\x05Watch\x12\x1c.quarterdeck.v1.WatchRequest\x1a\x1d.quarterdeck.v1.WatchResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"quarterdeck/v1/watch_service.proto\x12\x0equarterdeck.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aquarterdeck/v1/agent.proto\x1a\x19quarterdeck/v1/hold.proto\x1a\x19quarterdeck/v1/pool.proto\x1a\x1aquarterdeck/v1/queue.proto\x1a\x1dquarterdeck/v1/schedule.proto\x1a\x19quarterdeck/v1/task.proto\"\xb4\x01\n\x0cWatchRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12+\n\x05kinds\x18\x02 \x03(\x0e\x32\x1c.quarterdeck.v1.ResourceKind\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x14\n\x0cresume_token\x18\x04 \x01(\t\x12\'\n\x04mode\x18\x05 \x01(\x0e\x32\x19.quarterdeck.v1.WatchMode\x12\x15\n\rskip_snapshot\x18\x06 \x01(\x08\"\x98\x03\n\x06\x43hange\x12(\n\x04type\x18\x01 \x01(\x0e\x32\x1a.quarterdeck.v1.ChangeType\x12$\n\x04task\x18\x02 \x01(\x0b\x32\x14.quarterdeck.v1.TaskH\x00\x12&\n\x05\x61gent\x18\x03 \x01(\x0b\x32\x15.quarterdeck.v1.AgentH\x00\x12&\n\x05queue\x18\x04 \x01(\x0b\x32\x15.quarterdeck.v1.QueueH\x00\x12,\n\x08schedule\x18\x05 \x01(\x0b\x32\x18.quarterdeck.v1.ScheduleH\x00\x12,\n\x08instance\x18\x06 \x01(\x0b\x32\x18.quarterdeck.v1.InstanceH\x00\x12$\n\x04pool\x18\x07 \x01(\x0b\x32\x14.quarterdeck.v1.PoolH\x00\x12$\n\x04hold\x18\n \x01(\x0b\x32\x14.quarterdeck.v1.HoldH\x00\x12\x10\n\x08revision\x18\x08 \x01(\x03\x12(\n\x04time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\n\x08resource\"z\n\rWatchResponse\x12\'\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x16.quarterdeck.v1.Change\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\x12\x19\n\x11snapshot_complete\x18\x03 \x01(\x08\x12\x0f\n\x07\x63losing\x18\x04 \x01(\x08*[\n\tWatchMode\x12\x1a\n\x16WATCH_MODE_UNSPECIFIED\x10\x00\x12\x1b\n\x17WATCH_MODE_EVERY_CHANGE\x10\x01\x12\x15\n\x11WATCH_MODE_LATEST\x10\x02*\xdf\x01\n\x0cResourceKind\x12\x1d\n\x19RESOURCE_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12RESOURCE_KIND_TASK\x10\x01\x12\x17\n\x13RESOURCE_KIND_AGENT\x10\x02\x12\x17\n\x13RESOURCE_KIND_QUEUE\x10\x03\x12\x1a\n\x16RESOURCE_KIND_SCHEDULE\x10\x04\x12\x1a\n\x16RESOURCE_KIND_INSTANCE\x10\x05\x12\x16\n\x12RESOURCE_KIND_POOL\x10\x06\x12\x16\n\x12RESOURCE_KIND_HOLD\x10\x07*\xa4\x01\n\nChangeType\x12\x1b\n\x17\x43HANGE_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43HANGE_TYPE_SNAPSHOT\x10\x01\x12\x17\n\x13\x43HANGE_TYPE_CREATED\x10\x02\x12\x17\n\x13\x43HANGE_TYPE_UPDATED\x10\x03\x12\x17\n\x13\x43HANGE_TYPE_DELETED\x10\x04\x12\x14\n\x10\x43HANGE_TYPE_LEFT\x10\x05\x32V\n\x0cWatchService\x12\x46\n\x05Watch\x12\x1c.quarterdeck.v1.WatchRequest\x1a\x1d.quarterdeck.v1.WatchResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quarterdeck.v1.watch_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WATCHMODE']._serialized_start=908
-  _globals['_WATCHMODE']._serialized_end=999
-  _globals['_RESOURCEKIND']._serialized_start=1002
-  _globals['_RESOURCEKIND']._serialized_end=1201
-  _globals['_CHANGETYPE']._serialized_start=1204
-  _globals['_CHANGETYPE']._serialized_end=1368
-  _globals['_WATCHREQUEST']._serialized_start=229
-  _globals['_WATCHREQUEST']._serialized_end=409
-  _globals['_CHANGE']._serialized_start=412
-  _globals['_CHANGE']._serialized_end=782
-  _globals['_WATCHRESPONSE']._serialized_start=784
-  _globals['_WATCHRESPONSE']._serialized_end=906
-  _globals['_WATCHSERVICE']._serialized_start=1370
-  _globals['_WATCHSERVICE']._serialized_end=1456
+  _globals['_WATCHMODE']._serialized_start=973
+  _globals['_WATCHMODE']._serialized_end=1064
+  _globals['_RESOURCEKIND']._serialized_start=1067
+  _globals['_RESOURCEKIND']._serialized_end=1290
+  _globals['_CHANGETYPE']._serialized_start=1293
+  _globals['_CHANGETYPE']._serialized_end=1457
+  _globals['_WATCHREQUEST']._serialized_start=256
+  _globals['_WATCHREQUEST']._serialized_end=436
+  _globals['_CHANGE']._serialized_start=439
+  _globals['_CHANGE']._serialized_end=847
+  _globals['_WATCHRESPONSE']._serialized_start=849
+  _globals['_WATCHRESPONSE']._serialized_end=971
+  _globals['_WATCHSERVICE']._serialized_start=1459
+  _globals['_WATCHSERVICE']._serialized_end=1545
 # @@protoc_insertion_point(module_scope)

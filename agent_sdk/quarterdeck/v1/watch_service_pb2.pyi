@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from quarterdeck.v1 import agent_pb2 as _agent_pb2
+from quarterdeck.v1 import hold_pb2 as _hold_pb2
 from quarterdeck.v1 import pool_pb2 as _pool_pb2
 from quarterdeck.v1 import queue_pb2 as _queue_pb2
 from quarterdeck.v1 import schedule_pb2 as _schedule_pb2
@@ -69,6 +70,8 @@ class _ResourceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Resource
     """Instances of pools."""
     RESOURCE_KIND_POOL: _ResourceKind.ValueType  # 6
     """Pools."""
+    RESOURCE_KIND_HOLD: _ResourceKind.ValueType  # 7
+    """Holds."""
 
 class ResourceKind(_ResourceKind, metaclass=_ResourceKindEnumTypeWrapper):
     """What kind of resource a watch is about."""
@@ -87,6 +90,8 @@ RESOURCE_KIND_INSTANCE: ResourceKind.ValueType  # 5
 """Instances of pools."""
 RESOURCE_KIND_POOL: ResourceKind.ValueType  # 6
 """Pools."""
+RESOURCE_KIND_HOLD: ResourceKind.ValueType  # 7
+"""Holds."""
 Global___ResourceKind: _TypeAlias = ResourceKind  # noqa: Y015
 
 class _ChangeType:
@@ -184,6 +189,7 @@ class Change(_message.Message):
     SCHEDULE_FIELD_NUMBER: _builtins.int
     INSTANCE_FIELD_NUMBER: _builtins.int
     POOL_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
     type: Global___ChangeType.ValueType
@@ -215,6 +221,10 @@ class Change(_message.Message):
         """A pool."""
 
     @_builtins.property
+    def hold(self) -> _hold_pb2.Hold:
+        """A hold."""
+
+    @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it was committed."""
 
@@ -228,14 +238,15 @@ class Change(_message.Message):
         schedule: _schedule_pb2.Schedule | None = ...,
         instance: _pool_pb2.Instance | None = ...,
         pool: _pool_pb2.Pool | None = ...,
+        hold: _hold_pb2.Hold | None = ...,
         revision: _builtins.int = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "instance", b"instance", "pool", b"pool", "queue", b"queue", "resource", b"resource", "schedule", b"schedule", "task", b"task", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "hold", b"hold", "instance", b"instance", "pool", b"pool", "queue", b"queue", "resource", b"resource", "schedule", b"schedule", "task", b"task", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "instance", b"instance", "pool", b"pool", "queue", b"queue", "resource", b"resource", "revision", b"revision", "schedule", b"schedule", "task", b"task", "time", b"time", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "hold", b"hold", "instance", b"instance", "pool", b"pool", "queue", b"queue", "resource", b"resource", "revision", b"revision", "schedule", b"schedule", "task", b"task", "time", b"time", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_resource: _TypeAlias = _typing.Literal["task", "agent", "queue", "schedule", "instance", "pool"]  # noqa: Y015
+    _WhichOneofReturnType_resource: _TypeAlias = _typing.Literal["task", "agent", "queue", "schedule", "instance", "pool", "hold"]  # noqa: Y015
     _WhichOneofArgType_resource: _TypeAlias = _typing.Literal["resource", b"resource"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_resource) -> _WhichOneofReturnType_resource | None: ...
 

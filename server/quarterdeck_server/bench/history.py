@@ -40,7 +40,8 @@ class History:
         self._loader = Loader(connection)
         self._ids = IdSource(0)
         self._revision = 0
-        self._spec = Spec(queue, TASK, _PRIORITY, None, 0, None, None, None, None, None, (), _INPUT)
+        nothing = (None,) * 7
+        self._spec = Spec(queue, TASK, _PRIORITY, None, 0, *nothing, (), _INPUT)
         self.last_id = 0
 
     def write(self, tasks: int, *, finished: bool) -> None:
@@ -69,7 +70,7 @@ class History:
         world.results[task.id] = _RESULT
         outcome = int(Outcome.SUCCEEDED)
         world.attempts.append(
-            Attempt(task.id, 1, "agent", _TOKEN, now, now, outcome, None, None, None, 0)
+            Attempt(task.id, 1, "agent", _TOKEN, now, now, outcome, None, None, None, 0, 0)
         )
 
 

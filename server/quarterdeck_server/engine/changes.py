@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-TASK, AGENT, QUEUE, SCHEDULE, INSTANCE, POOL = 1, 2, 3, 4, 5, 6
+TASK, AGENT, QUEUE, SCHEDULE, INSTANCE, POOL, HOLD = 1, 2, 3, 4, 5, 6, 7
 """Kinds of resources; the numbers are those of `quarterdeck.v1.ResourceKind`."""
 
 CREATED, UPDATED, DELETED = 2, 3, 4

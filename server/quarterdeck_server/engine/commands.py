@@ -28,6 +28,44 @@ class RequestKey(NamedTuple):
     body_hash: bytes
 
 
+class Unique(NamedTuple):
+    """At most one task of a name has the key at a time; the numbers are those of the API's enums."""
+
+    key: str
+    scope: int
+    policy: int
+    period: int
+
+
+class Debounce(NamedTuple):
+    """Submits with the key are folded into one waiting task. Spans are microseconds."""
+
+    key: str
+    delay: int
+    max_wait: int | None
+
+
+class Throttle(NamedTuple):
+    """At most `limit` submits with the key are let through in a period (microseconds)."""
+
+    key: str
+    limit: int
+    period: int
+
+
+class Audit(NamedTuple):
+    """Who does something by hand, and why: what the audit log is told."""
+
+    actor: str
+    action: str
+    reason: str = ""
+    target: str = ""
+    filter: str = ""
+    matched: int = 1
+    entry_id: int | None = None
+    """The entry that this command goes on with, of an act on all that matches a filter; None begins one."""
+
+
 class Spec(NamedTuple):
     """One task to create. Exactly the columns of the row that a producer decides, plus what stands beside it."""
 
@@ -38,6 +76,8 @@ class Spec(NamedTuple):
     delay: int
     policy: str | None
     labels: str | None
+    attributes: str | None
+    lane: str | None
     parent_id: int | None
     idempotency_key: str | None
     content_hash: bytes | None
@@ -45,6 +85,9 @@ class Spec(NamedTuple):
     depends_on: tuple[int, ...]
     """Task ids; a negative -n means item n - 1 of the same command."""
     input: Payload | None
+    admission: Unique | Debounce | Throttle | None = None
+    key_ttl: int | None = None
+    """How long the idempotency key is kept; None means for as long as the task is."""
 
 
 @dataclass(slots=True, frozen=True)

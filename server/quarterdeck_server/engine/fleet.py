@@ -11,7 +11,7 @@ from quarterdeck_server.engine.commands import (
     SetAgentState,
     UpdateQueue,
 )
-from quarterdeck_server.engine.model import Agent, Queue
+from quarterdeck_server.engine.model import Agent, Queue, new_queue
 from quarterdeck_server.engine.states import AgentState
 from quarterdeck_server.engine.world import World
 
@@ -21,7 +21,7 @@ def update_queue(world: World, command: UpdateQueue) -> Queue:
     key = (command.namespace, command.queue)
     queue = world.queues.get(key)
     if queue is None:
-        queue = Queue(command.namespace, command.queue, 0, None, 0, 0, world.now, 0)
+        queue = new_queue(command.namespace, command.queue, world.now)
     if command.paused is not None:
         queue = queue._replace(
             paused=int(command.paused), pause_note=command.note if command.paused else None

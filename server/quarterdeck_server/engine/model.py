@@ -28,7 +28,13 @@ class Task(NamedTuple):
     policy: str | None
     labels: str | None
     """A JSON object of strings."""
+    attributes: str | None
+    """A JSON object of texts, numbers and booleans."""
+    lane: str | None
+    """Whose task it is and which agents may have it; see `engine.lane`. None for most tasks."""
     parent_id: int | None
+    origin_id: int | None
+    """The task of which this one is a rerun."""
     schedule_id: str | None
     schedule_time: int | None
     idempotency_key: str | None
@@ -45,6 +51,8 @@ class Task(NamedTuple):
     end_time: int | None
     progress: str | None
     cancel: str | None
+    pause: str | None
+    """Set while the running attempt is paused, or asked to."""
     reason: str | None
     error_type: str | None
     error_message: str | None
@@ -68,6 +76,7 @@ class Attempt(NamedTuple):
     error_message: str | None
     error_stack: str | None
     late_reports: int
+    late_heartbeats: int
 
 
 class Payload(NamedTuple):
@@ -107,6 +116,16 @@ class Cancellation(NamedTuple):
     escalate_time: int | None = None
 
 
+class Pause(NamedTuple):
+    """A pause of a running attempt with its proof."""
+
+    request_time: int
+    actor: str
+    reason: str
+    deliver_time: int | None = None
+    acknowledge_time: int | None = None
+
+
 class Queue(NamedTuple):
     """A named line of tasks."""
 
@@ -114,8 +133,15 @@ class Queue(NamedTuple):
     name: str
     paused: int
     pause_note: str | None
+    limits: str | None
+    """See `engine.limits`. None for most queues."""
+    back_off_until: int | None
+    """Nothing is handed out before: an agent said that its provider wants a rest."""
+    submitted_total: int
     succeeded_total: int
     failed_total: int
+    cancelled_total: int
+    expired_total: int
     create_time: int
     revision: int
     counts: tuple[tuple[str, int, int], ...] = ()
@@ -123,6 +149,11 @@ class Queue(NamedTuple):
 
     The change log keeps MAX_NAMES names; the tasks of all others stand there under the empty name, which no task has.
     """
+
+
+def new_queue(namespace: str, name: str, now: int) -> Queue:
+    """Return a queue at its first use."""
+    return Queue(namespace, name, 0, None, None, None, 0, 0, 0, 0, 0, now, 0)
 
 
 class Agent(NamedTuple):
@@ -147,6 +178,37 @@ class Agent(NamedTuple):
     revision: int
 
 
+class Hold(NamedTuple):
+    """Something that keeps tasks from being handed out."""
+
+    namespace: str
+    kind: int
+    subject: str
+    quarantined: int
+    """By rule; 0 when somebody did it by hand."""
+    actor: str
+    reason: str
+    drops: int
+    """What arrives meanwhile is dropped."""
+    create_time: int
+    revision: int
+
+
+class AuditEntry(NamedTuple):
+    """What somebody did by hand, or the server by a rule."""
+
+    namespace: str
+    id: int
+    time: int
+    actor: str
+    action: str
+    reason: str
+    target: str
+    filter: str
+    matched: int
+    done: int
+
+
 class LogRow(NamedTuple):
     """One line of a task's log."""
 
@@ -164,7 +226,7 @@ class LogRow(NamedTuple):
 MAX_NAMES = 100
 
 
-def encode(value: Progress | Cancellation) -> str:
+def encode(value: Progress | Cancellation | Pause) -> str:
     """Encode a part for its column of the task row."""
     return json.dumps(value, separators=(",", ":"))
 
@@ -177,3 +239,8 @@ def progress_of(task: Task) -> Progress | None:
 def cancellation_of(task: Task) -> Cancellation | None:
     """Return the task's cancellation, if one was requested."""
     return None if task.cancel is None else Cancellation(*json.loads(task.cancel))
+
+
+def pause_of(task: Task) -> Pause | None:
+    """Return the pause of the task's running attempt, if one was requested."""
+    return None if task.pause is None else Pause(*json.loads(task.pause))

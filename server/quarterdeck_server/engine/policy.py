@@ -26,6 +26,18 @@ class Policy(NamedTuple):
     cancel_grace: int = 30 * SECOND
     all_ended: bool = False
     """Dependencies need only to have ended, not to have succeeded."""
+    delays: tuple[int, ...] = ()
+    """The delays before the attempts themselves, instead of those of the formula; the last one is repeated."""
+    units: int = 1
+    """What a start takes from the queue's rate limits."""
+    required: tuple[tuple[str, str], ...] = ()
+    """Labels that the agent must have, sorted."""
+    preferred: tuple[tuple[str, str], ...] = ()
+    """Labels of the agents that are waited for first, sorted."""
+    same_agent_as: int | None = None
+    """The task whose agent is waited for first."""
+    patience: int = 5 * SECOND
+    """How long preferred agents are waited for."""
 
 
 DEFAULT_POLICY = Policy()
@@ -46,8 +58,12 @@ def policy_text(policy: Policy) -> str | None:
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> Policy:
     values = json.loads(text)
-    if "non_retryable_types" in values:
-        values["non_retryable_types"] = tuple(values["non_retryable_types"])
+    for name in ("non_retryable_types", "delays"):
+        if name in values:
+            values[name] = tuple(values[name])
+    for name in ("required", "preferred"):
+        if name in values:
+            values[name] = tuple((key, value) for key, value in values[name])
     return Policy(**values)
 
 

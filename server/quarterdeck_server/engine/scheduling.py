@@ -38,6 +38,8 @@ def template_of(schedule: Schedule) -> Spec:
         delay=0,
         policy=rest["policy"],
         labels=rest["labels"],
+        attributes=None,
+        lane=None,
         parent_id=None,
         idempotency_key=None,
         content_hash=None,

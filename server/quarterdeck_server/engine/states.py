@@ -30,6 +30,15 @@ class Outcome(IntEnum):
     REVOKED = 6
 
 
+class HoldKind(IntEnum):
+    """What is held; the numbers are those of `quarterdeck.v1.HoldKind`."""
+
+    NAMESPACE = 1
+    TASK_NAME = 2
+    AGENT = 3
+    AGENT_VERSION = 4
+
+
 class AgentState(IntEnum):
     """Where an agent stands; the numbers are those of `quarterdeck.v1.AgentState`."""
 

@@ -95,6 +95,7 @@ def _attempt(task: Task, outcome: Outcome, now: int, failure: Failure | None = N
         None if failure is None else failure.message,
         None if failure is None or not failure.stack else failure.stack,
         0,
+        0,
     )
 
 

@@ -13,12 +13,22 @@ from typing import Any
 from quarterdeck_server.engine import changes as log
 from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.commands import Claim
-from quarterdeck_server.engine.model import Agent, Attempt, LogRow, Payload, Queue, Task
+from quarterdeck_server.engine.model import (
+    Agent,
+    Attempt,
+    LogRow,
+    Payload,
+    Queue,
+    Task,
+    new_queue,
+)
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
-from quarterdeck_server.engine.states import ENDED, FAILED, READY, RUNNING, SUCCEEDED
+from quarterdeck_server.engine.states import ENDED, READY, RUNNING, WAITING
 
 QueueKey = tuple[str, str]
+
+_NO_TOTALS = (0, 0, 0, 0, 0)
 
 
 class World:
@@ -59,7 +69,8 @@ class World:
 
         self.queues: dict[QueueKey, Queue] = {}
         self.deltas: dict[QueueKey, defaultdict[tuple[str, int], int]] = {}
-        self.ended_totals: dict[QueueKey, list[int]] = {}
+        self.totals: dict[QueueKey, list[int]] = {}
+        """What this group adds to the totals of a queue: submitted, then ended by state from SUCCEEDED on."""
         self.dirty_queues: set[QueueKey] = set()
         self.agents: dict[tuple[str, str], Agent] = {}
         self.unrecorded: defaultdict[tuple[str, str], int] = defaultdict(int)
@@ -103,6 +114,7 @@ class World:
         self.revision += 1
         task = Task._make((*task[:-1], self.revision))
         self.tasks[task.id] = self.born[task.id] = task
+        self.totals.setdefault((task.namespace, task.queue), [0, 0, 0, 0, 0])[0] += 1
         if task.parent_id is not None:
             self.children.setdefault(task.parent_id, []).append(task.id)
         self._count(task, 1)
@@ -135,9 +147,8 @@ class World:
 
     def _end(self, task: Task) -> None:
         self.just_ended.append(task)
-        if task.state in (SUCCEEDED, FAILED):
-            totals = self.ended_totals.setdefault((task.namespace, task.queue), [0, 0])
-            totals[task.state == FAILED] += 1
+        totals = self.totals.setdefault((task.namespace, task.queue), [0, 0, 0, 0, 0])
+        totals[task.state - WAITING] += 1
 
     def _count(self, task: Task, step: int) -> None:
         key = (task.namespace, task.queue)
@@ -228,15 +239,18 @@ class World:
     def _finish_queues(self) -> None:
         for key in self.dirty_queues | self.deltas.keys():
             before = self.queues.get(key)
-            queue = before or Queue(key[0], key[1], 0, None, 0, 0, self.now, 0)
+            queue = before or new_queue(*key, self.now)
             counts = {(name, state): n for name, state, n in queue.counts}
             for cell, step in self.deltas.get(key, {}).items():
                 counts[cell] = counts.get(cell, 0) + step
-            ok, failed = self.ended_totals.get(key, (0, 0))
+            submitted, succeeded, failed, cancelled, expired = self.totals.get(key, _NO_TOTALS)
             self.revision += 1
             queue = queue._replace(
-                succeeded_total=queue.succeeded_total + ok,
+                submitted_total=queue.submitted_total + submitted,
+                succeeded_total=queue.succeeded_total + succeeded,
                 failed_total=queue.failed_total + failed,
+                cancelled_total=queue.cancelled_total + cancelled,
+                expired_total=queue.expired_total + expired,
                 counts=tuple((name, state, n) for (name, state), n in counts.items() if n),
                 revision=self.revision,
             )

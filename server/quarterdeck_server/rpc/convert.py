@@ -13,6 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from quarterdeck.v1 import (
     agent_pb2,
     agent_service_pb2,
+    hold_pb2,
     payload_pb2,
     pool_pb2,
     queue_pb2,
@@ -21,6 +22,8 @@ from quarterdeck.v1 import (
 from quarterdeck_server.engine import model
 from quarterdeck_server.engine.commands import Claimed
 from quarterdeck_server.engine.ids import encode_task_id
+from quarterdeck_server.engine.lane import lane_of
+from quarterdeck_server.engine.limits import limits_of
 from quarterdeck_server.engine.policy import policy_of
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.states import RUNNING
@@ -83,8 +86,34 @@ def task(row: model.Task) -> task_pb2.Task:
     if row.error_type is not None:
         out.failure.type = row.error_type
         out.failure.message = row.error_message or ""
+    if row.lane is not None:
+        lane = lane_of(row.lane)
+        out.group_key = lane.group_key
+        out.required_labels.update(lane.labels)
+        out.preferred_agent_id = lane.agent_id or ""
     _rare_parts(out, row)
     return out
+
+
+def attributes(text: str) -> dict[str, task_pb2.AttributeValue]:
+    """Typed facts, by name."""
+    return {
+        name: task_pb2.AttributeValue(flag=value)
+        if isinstance(value, bool)
+        else task_pb2.AttributeValue(text=value)
+        if isinstance(value, str)
+        else task_pb2.AttributeValue(number=value)
+        for name, value in json.loads(text).items()
+    }
+
+
+def _pause(out: task_pb2.TaskPause, row: model.Task) -> None:
+    pause = model.pause_of(row)
+    assert pause is not None
+    out.actor, out.reason = pause.actor, pause.reason
+    set_time(out.request_time, pause.request_time)
+    set_time(out.deliver_time, pause.deliver_time)
+    set_time(out.acknowledge_time, pause.acknowledge_time)
 
 
 def _rare_parts(out: task_pb2.Task, row: model.Task) -> None:
@@ -101,6 +130,13 @@ def _rare_parts(out: task_pb2.Task, row: model.Task) -> None:
         _progress(out.progress, row)
     if row.cancel is not None:
         _cancellation(out.cancellation, row)
+    if row.pause is not None:
+        _pause(out.pause, row)
+    if row.origin_id is not None:
+        out.rerun_of = encode_task_id(row.origin_id)
+    if row.attributes is not None:
+        for name, value in attributes(row.attributes).items():
+            out.attributes[name].CopyFrom(value)
 
 
 def _progress(out: task_pb2.Progress, row: model.Task) -> None:
@@ -161,6 +197,11 @@ def claimed_task(
         out.labels.update(json.loads(row.labels))
     if row.parent_id is not None:
         out.parent_id = encode_task_id(row.parent_id)
+    if row.lane is not None:
+        out.group_key = lane_of(row.lane).group_key
+    if row.attributes is not None:
+        for name, value in attributes(row.attributes).items():
+            out.attributes[name].CopyFrom(value)
     return out
 
 
@@ -171,6 +212,7 @@ def attempt(row: model.Attempt) -> task_pb2.Attempt:
         agent_id=row.agent_id or "",
         outcome=row.outcome,  # type: ignore[arg-type]
         late_reports=row.late_reports,
+        late_heartbeats=row.late_heartbeats,
     )
     set_time(out.start_time, row.start_time)
     set_time(out.end_time, row.end_time)
@@ -202,6 +244,8 @@ def retry_policy(text: str | None) -> task_pb2.RetryPolicy:
     )
     set_span(out.initial_backoff, policy.initial_backoff)
     set_span(out.max_backoff, policy.max_backoff)
+    for delay in policy.delays:
+        set_span(out.delays.add(), delay)
     return out
 
 
@@ -278,12 +322,58 @@ def queue(row: model.Queue) -> queue_pb2.Queue:
         paused=bool(row.paused),
         pause_note=row.pause_note or "",
         counts=state_counts(totals),
+        submitted_total=row.submitted_total,
         succeeded_total=row.succeeded_total,
         failed_total=row.failed_total,
+        cancelled_total=row.cancelled_total,
+        expired_total=row.expired_total,
         revision=row.revision,
+        paused_arrivals=_arrivals(limits_of(row.limits).drop_while_paused),
     )
+    if row.limits is not None:
+        out.limits.CopyFrom(queue_limits(row.limits))
+    set_time(out.back_off_until, row.back_off_until)
     for name in sorted(filter(None, names))[: model.MAX_NAMES]:
         out.names.add(name=name, counts=state_counts(names[name]))
+    set_time(out.create_time, row.create_time)
+    return out
+
+
+def _arrivals(drop: object) -> queue_pb2.ArrivalPolicy.ValueType:
+    return queue_pb2.ARRIVAL_POLICY_DROP if drop else queue_pb2.ARRIVAL_POLICY_QUEUE
+
+
+def queue_limits(text: str) -> queue_pb2.QueueLimits:
+    """What may start from a queue; limits that are not set stay unset."""
+    limits = limits_of(text)
+    out = queue_pb2.QueueLimits(weights=dict(limits.weights))
+    for message, cap in (
+        (out.concurrency, limits.concurrency),
+        (out.concurrency_per_key, limits.concurrency_per_key),
+    ):
+        if cap.limit:
+            message.limit, message.overflow = cap.limit, cap.overflow  # type: ignore[assignment]
+    for bucket, rate in ((out.rate, limits.rate), (out.rate_per_key, limits.rate_per_key)):
+        if rate.units:
+            bucket.units, bucket.burst = rate.units, rate.burst
+            set_span(bucket.period, rate.period)
+    if limits.ageing:
+        set_span(out.ageing, limits.ageing)
+    return out
+
+
+def hold(row: model.Hold) -> hold_pb2.Hold:
+    """Something that is held."""
+    out = hold_pb2.Hold(
+        namespace=row.namespace,
+        kind=row.kind,  # type: ignore[arg-type]
+        subject=row.subject,
+        quarantined=bool(row.quarantined),
+        actor=row.actor,
+        reason=row.reason,
+        arrivals=_arrivals(row.drops),
+        revision=row.revision,
+    )
     set_time(out.create_time, row.create_time)
     return out
 

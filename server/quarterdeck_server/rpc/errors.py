@@ -49,6 +49,9 @@ CODES: Final[dict[str, grpc.StatusCode]] = {
     "DRAINING": _Code.UNAVAILABLE,
     "STORE_UNAVAILABLE": _Code.UNAVAILABLE,
     "LIMIT_EXCEEDED": _Code.RESOURCE_EXHAUSTED,
+    "UNIQUE_KEY_TAKEN": _Code.ALREADY_EXISTS,
+    "LIST_TOO_OLD": _Code.ABORTED,
+    "HOLD_NOT_FOUND": _Code.NOT_FOUND,
     "INTERNAL": _Code.INTERNAL,
 }
 """The code of every reason; the proto comments of ErrorReason say the same, and a test compares

@@ -78,7 +78,9 @@ def service_handler(
     (service,) = file.services_by_name.values()
     handlers = {}
     for method in service.methods:
-        implementation = getattr(servicer, _CAPITAL.sub("_", method.name).lower())
+        implementation = getattr(servicer, _CAPITAL.sub("_", method.name).lower(), None)
+        if implementation is None:
+            continue
         wrap = _stream if method.server_streaming else _unary
         handlers[method.name] = wrap(method, implementation, in_flight)
     return grpc.method_handlers_generic_handler(service.full_name, handlers)

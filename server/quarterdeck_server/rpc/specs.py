@@ -54,6 +54,8 @@ def task_spec(spec: task_pb2.TaskSpec, index: int, limit: int, out: Violations) 
         if spec.HasField("retry") or spec.HasField("timeouts") or spec.dependency_policy
         else None,
         validate.labels(spec.labels, "labels", out),
+        None,
+        None,
         _parent(parent, out) if parent else None,
         validate.text(key, "idempotency_key", 256, out) if key else None,
         hashlib.sha256(spec.SerializeToString(deterministic=True)).digest() if key else None,

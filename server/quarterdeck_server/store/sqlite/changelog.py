@@ -10,7 +10,7 @@ import msgpack
 
 from quarterdeck_server.engine import changes as log
 from quarterdeck_server.engine.changes import Change
-from quarterdeck_server.engine.model import MAX_NAMES, Agent, Queue, Task
+from quarterdeck_server.engine.model import MAX_NAMES, Agent, Hold, Queue, Task
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
 
@@ -25,6 +25,7 @@ _ROWS: dict[int, Any] = {
     log.SCHEDULE: Schedule,
     log.INSTANCE: Instance,
     log.POOL: PoolStatus,
+    log.HOLD: Hold,
 }
 
 

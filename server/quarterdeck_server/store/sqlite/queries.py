@@ -6,7 +6,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from quarterdeck_server.engine.model import Agent, Attempt, Task
+from quarterdeck_server.engine.model import Agent, Attempt, AuditEntry, Hold, Queue, Task
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
 
@@ -14,6 +14,10 @@ _TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "Task": ("tasks", Task._fields),
     "Attempt": ("attempts", Attempt._fields),
     "Agent": ("agents", Agent._fields),
+    # Its counts stand in a table of their own.
+    "Queue": ("queues", Queue._fields[:-1]),
+    "Hold": ("holds", Hold._fields),
+    "AuditEntry": ("audit", AuditEntry._fields),
     "Schedule": ("schedules", Schedule._fields),
     "Instance": ("instances", Instance._fields),
     "PoolStatus": ("pools", PoolStatus._fields),

@@ -37,9 +37,9 @@ SELECT task_id, depends_on FROM json_each(?) AS wanted JOIN dependencies ON depe
 ORDER BY task_id, depends_on
 
 -- name: queues_by_key
-SELECT q.namespace, q.name, q.paused, q.pause_note, q.succeeded_total, q.failed_total, q.create_time, q.revision
-FROM json_each(?) AS wanted JOIN queues AS q
-  ON q.namespace = json_extract(wanted.value, '$[0]') AND q.name = json_extract(wanted.value, '$[1]')
+SELECT {columns:Queue}
+FROM json_each(?) AS wanted JOIN queues
+  ON queues.namespace = json_extract(wanted.value, '$[0]') AND queues.name = json_extract(wanted.value, '$[1]')
 
 -- name: counts_by_key
 SELECT c.namespace, c.queue, c.name, c.state, c.count
@@ -81,7 +81,7 @@ SELECT min(instant) FROM (
 
 -- name: ready_of_lane
 SELECT {columns:Task} FROM tasks
-WHERE state = 3 AND namespace = ? AND queue = ? AND name = ?
+WHERE state = 3 AND namespace = ? AND queue = ? AND name = ? AND lane IS NULL
 ORDER BY priority DESC, run_at, id LIMIT ?
 
 -- name: inputs_by_id
@@ -124,8 +124,7 @@ INSERT INTO logs (task_id, sequence, attempt, "offset", time, level, stream, tex
 INSERT OR REPLACE INTO log_ends (task_id, attempt, sequence, next_offset) VALUES {rows}
 
 -- name: put_queues
-INSERT OR REPLACE INTO queues
-  (namespace, name, paused, pause_note, succeeded_total, failed_total, create_time, revision) VALUES {rows}
+INSERT OR REPLACE INTO queues ({columns:Queue}) VALUES {rows}
 
 -- name: put_counts
 INSERT OR REPLACE INTO queue_counts (namespace, queue, name, state, count) VALUES {rows}
@@ -250,7 +249,7 @@ SELECT {columns:Agent} FROM agents WHERE namespace = ? AND id = ?
 SELECT {columns:Schedule} FROM schedules WHERE namespace = ? AND id = ?
 
 -- name: read_queues
-SELECT namespace, name, paused, pause_note, succeeded_total, failed_total, create_time, revision FROM queues
+SELECT {columns:Queue} FROM queues
 WHERE namespace = ? AND name > ? ORDER BY name LIMIT ?
 
 -- name: read_pools
