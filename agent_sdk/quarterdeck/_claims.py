@@ -89,9 +89,7 @@ class Claims:
                 await self._slot.wait()
                 continue
             try:
-                response = await self._link.agent_polls.Claim(
-                    request, timeout=_WAIT_SECONDS + _MARGIN_SECONDS
-                )
+                response = await self._link.claim(request, timeout=_WAIT_SECONDS + _MARGIN_SECONDS)
             except aio.AioRpcError as error:
                 failures += 1
                 await self._pause(error_from_rpc(error), failures)

@@ -151,7 +151,7 @@ class Heart:
             wait=to_duration(wait) if wait else None,
         )
         sent = self._loop.time()
-        method = self._link.agent_polls.Heartbeat if wait else self._link.agent.Heartbeat
+        method = self._link.heartbeat if wait else self._link.agent.Heartbeat
         try:
             response = await method(request, timeout=wait + _MARGIN_SECONDS)
         except aio.AioRpcError as error:

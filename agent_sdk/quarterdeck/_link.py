@@ -12,9 +12,12 @@ from grpc import aio
 from quarterdeck._control import control
 from quarterdeck._errors import ApiError, UnavailableError
 from quarterdeck._status import error_from_rpc
+from quarterdeck._streams import Streamed
+from quarterdeck.v1 import stream_service_pb2 as pb
 from quarterdeck.v1.agent_service_pb2_grpc import AgentServiceStub
 from quarterdeck.v1.fleet_service_pb2_grpc import FleetServiceStub
 from quarterdeck.v1.schedule_service_pb2_grpc import ScheduleServiceStub
+from quarterdeck.v1.stream_service_pb2_grpc import StreamServiceStub
 from quarterdeck.v1.system_service_pb2_grpc import SystemServiceStub
 from quarterdeck.v1.task_service_pb2_grpc import TaskServiceStub
 from quarterdeck.v1.watch_service_pb2_grpc import WatchServiceStub
@@ -55,6 +58,15 @@ class Link:
         self.agent = AgentServiceStub(self._calls)
         self.task_polls = TaskServiceStub(self._polls)
         self.tasks = TaskServiceStub(self._calls)
+        streams, poll_streams = StreamServiceStub(self._calls), StreamServiceStub(self._polls)
+        self.submit = Streamed(self.tasks.Submit, streams.StreamSubmit, pb.StreamSubmitRequest)
+        self.report = Streamed(self.agent.Report, streams.StreamReport, pb.StreamReportRequest)
+        self.claim = Streamed(
+            self.agent_polls.Claim, poll_streams.StreamClaim, pb.StreamClaimRequest
+        )
+        self.heartbeat = Streamed(
+            self.agent_polls.Heartbeat, poll_streams.StreamHeartbeat, pb.StreamHeartbeatRequest
+        )
         self.watch = WatchServiceStub(self._polls)
         self.schedules = ScheduleServiceStub(self._calls)
         self.fleet = FleetServiceStub(self._calls)

@@ -105,7 +105,7 @@ class Reports:
             reports=[lease.report for lease in batch if lease.report is not None],
         )
         try:
-            response = await self._link.agent.Report(request, timeout=_CALL_SECONDS)
+            response = await self._link.report(request, timeout=_CALL_SECONDS)
         except aio.AioRpcError as error:
             return error_from_rpc(error)
         again: list[Lease] = []

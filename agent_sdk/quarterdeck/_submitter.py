@@ -79,7 +79,7 @@ class Submitter:
         for group in groups:
             request.tasks.extend(group.specs)
         try:
-            response = await invoke(self._link.tasks.Submit, request, within=self._within)
+            response = await invoke(self._link.submit, request, within=self._within)
         except BaseException as error:
             for group in groups:
                 group.deliver(error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
@@ -27,6 +28,7 @@ from quarterdeck_server.rpc.errors import (
     invalid_field,
     status_of,
 )
+from quarterdeck_server.rpc.options import MAX_CONNECTION_AGE
 from quarterdeck_server.rpc.wire import find_fault
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -34,6 +36,8 @@ Unary = Callable[[Any, Context], Awaitable[Message]]
 Stream = Callable[[Any, Context], Awaitable[None]]
 
 _CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")
+_AGE_SHARE: Final = (0.75, 0.9)
+"""Of the age of a connection, at which a stream of calls ends itself, so that none is cut."""
 _log: Final = Log(__name__)
 
 
@@ -73,7 +77,8 @@ def service_handler(
         in_flight: Counts their calls.
         file: Its descriptor.
         servicer: An object with a coroutine method for every RPC, such as `list_tasks` for
-            ListTasks. One that answers with a stream writes encoded messages itself.
+            ListTasks. One that answers with a stream writes encoded messages itself, unless the
+            requests are a stream as well: then it answers each of them.
     """
     (service,) = file.services_by_name.values()
     handlers = {}
@@ -81,7 +86,7 @@ def service_handler(
         implementation = getattr(servicer, _CAPITAL.sub("_", method.name).lower(), None)
         if implementation is None:
             continue
-        wrap = _stream if method.server_streaming else _unary
+        wrap = _calls if method.client_streaming else _stream if method.server_streaming else _unary
         handlers[method.name] = wrap(method, implementation, in_flight)
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
@@ -114,6 +119,27 @@ def _stream(
                 await _refuse(error, method, raw, context)
 
     return grpc.unary_stream_rpc_method_handler(call)
+
+
+def _calls(
+    method: MethodDescriptor, implementation: Unary, in_flight: InFlight
+) -> grpc.RpcMethodHandler[Any, Any]:
+    """Many unary calls over one stream, one after the other; between two of them nothing is in flight."""
+    parse: Any = message_factory.GetMessageClass(method.input_type).FromString
+    wrap: Any = message_factory.GetMessageClass(method.output_type)
+
+    async def call(_: object, context: Context) -> None:
+        now = asyncio.get_running_loop().time
+        end = now() + MAX_CONNECTION_AGE * random.uniform(*_AGE_SHARE)
+        while now() < end and (raw := await context.read()) is not grpc.aio.EOF:
+            with in_flight.call():
+                try:
+                    answer = await implementation(parse(raw).request, context)
+                    await context.write(wrap(response=answer).SerializeToString())
+                except Exception as error:
+                    await _refuse(error, method, raw, context)
+
+    return grpc.stream_stream_rpc_method_handler(call)
 
 
 async def _refuse(

@@ -16,6 +16,7 @@ from quarterdeck.v1 import (
     agent_service_pb2,
     fleet_service_pb2,
     schedule_service_pb2,
+    stream_service_pb2,
     system_service_pb2,
     task_service_pb2,
     watch_service_pb2,
@@ -27,17 +28,19 @@ from quarterdeck_server.rpc.methods import InFlight, service_handler
 from quarterdeck_server.rpc.options import server_options
 from quarterdeck_server.rpc.reflection import reflection_pool
 from quarterdeck_server.rpc.schedules import ScheduleService
+from quarterdeck_server.rpc.streams import StreamService
 from quarterdeck_server.rpc.system import SystemService
 from quarterdeck_server.rpc.tasks import TaskService
 from quarterdeck_server.rpc.watch import WatchService
 
-_SERVICES: Final[tuple[tuple[FileDescriptor, type[Any]], ...]] = (
-    (agent_service_pb2.DESCRIPTOR, AgentService),
-    (fleet_service_pb2.DESCRIPTOR, FleetService),
-    (schedule_service_pb2.DESCRIPTOR, ScheduleService),
-    (system_service_pb2.DESCRIPTOR, SystemService),
-    (task_service_pb2.DESCRIPTOR, TaskService),
-    (watch_service_pb2.DESCRIPTOR, WatchService),
+_FILES: Final[tuple[FileDescriptor, ...]] = (
+    agent_service_pb2.DESCRIPTOR,
+    fleet_service_pb2.DESCRIPTOR,
+    schedule_service_pb2.DESCRIPTOR,
+    stream_service_pb2.DESCRIPTOR,
+    system_service_pb2.DESCRIPTOR,
+    task_service_pb2.DESCRIPTOR,
+    watch_service_pb2.DESCRIPTOR,
 )
 _HEALTH: Final[Any] = health_pb2.DESCRIPTOR
 
@@ -100,7 +103,21 @@ class _GenericOnly:
 
 def service_names() -> list[str]:
     """The full names of the API's services."""
-    return [name.full_name for file, _ in _SERVICES for name in file.services_by_name.values()]
+    return [name.full_name for file in _FILES for name in file.services_by_name.values()]
+
+
+def _servicers(core: Core) -> tuple[object, ...]:
+    """What answers the service of each file, in their order."""
+    agents, tasks = AgentService(core), TaskService(core)
+    return (
+        agents,
+        FleetService(core),
+        ScheduleService(core),
+        StreamService(tasks, agents),
+        SystemService(core),
+        tasks,
+        WatchService(core),
+    )
 
 
 async def start_rpc(core: Core, listen: str) -> tuple[RpcServer, str]:
@@ -112,16 +129,16 @@ async def start_rpc(core: Core, listen: str) -> tuple[RpcServer, str]:
     server = grpc.aio.server(options=server_options(core.settings), compression=None)
     in_flight = InFlight()
     server.add_generic_rpc_handlers(
-        tuple(service_handler(file, service(core), in_flight) for file, service in _SERVICES)
+        tuple(
+            service_handler(file, servicer, in_flight)
+            for file, servicer in zip(_FILES, _servicers(core), strict=True)
+        )
     )
     generated: Any = _GenericOnly(server)
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, generated)
     names = (*service_names(), health.SERVICE_NAME, reflection.SERVICE_NAME)
-    described: list[FileDescriptor] = [file for file, _ in _SERVICES]
-    reflection.enable_server_reflection(
-        names, generated, pool=reflection_pool([*described, _HEALTH])
-    )
+    reflection.enable_server_reflection(names, generated, pool=reflection_pool([*_FILES, _HEALTH]))
     host = listen.rpartition(":")[0]
     try:
         port = server.add_insecure_port(listen)
