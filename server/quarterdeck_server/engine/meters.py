@@ -28,10 +28,10 @@ class Meter(NamedTuple):
 
     full_at: int = 0
     """When the bucket is full again, rounded down to a microsecond."""
-    part: int = 0
-    """What was rounded off, in parts of a microsecond: as many as the rate has units."""
     back_off_until: int = 0
     """Nothing is started before."""
+    part: int = 0
+    """What was rounded off, in parts of a microsecond: as many as the rate has units."""
 
 
 REST = Meter()
@@ -84,7 +84,8 @@ def take(meter: Meter, rate: Rate, units: int, now: int) -> Meter | int:
     if not rate.units:
         return meter
     owed = max(meter.full_at * rate.units + meter.part, now * rate.units) + units * rate.period
-    return Meter(*divmod(owed, rate.units), meter.back_off_until)
+    full_at, part = divmod(owed, rate.units)
+    return Meter(full_at, meter.back_off_until, part)
 
 
 def back_off(meter: Meter, until: int) -> Meter:
