@@ -153,6 +153,7 @@ class Settings(_Frozen):
     retention_failed: _Seconds = 30 * _DAY
     change_log_age: _Seconds = _DAY
     change_log_entries: _Positive = 1_000_000
+    audit_age: _Seconds = 90 * _DAY
     drain_grace: _Seconds = 10.0
     pools: Annotated[tuple[PoolSettings, ...], _Expected("a list of tables")] = ()
 

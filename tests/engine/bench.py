@@ -18,7 +18,7 @@ from quarterdeck_server.engine.commands import (
     Succeed,
     Sweep,
 )
-from quarterdeck_server.engine.model import Agent, Attempt, LogRow, Payload, Queue, Task
+from quarterdeck_server.engine.model import Agent, Attempt, AuditEntry, LogRow, Payload, Queue, Task
 from quarterdeck_server.engine.schedules import Schedule
 
 from . import make
@@ -58,6 +58,9 @@ class Driver(Protocol):
 
     @property
     def schedules(self) -> Mapping[tuple[str, str], Schedule]: ...
+
+    @property
+    def audit(self) -> Mapping[tuple[str, int], AuditEntry]: ...
 
     @property
     def results(self) -> Mapping[int, Payload]: ...

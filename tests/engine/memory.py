@@ -23,7 +23,8 @@ from quarterdeck_server.engine.claim import (
 from quarterdeck_server.engine.commands import Claim, Command, Prune, Sweep
 from quarterdeck_server.engine.decide import decide, finished, gather, settle_before
 from quarterdeck_server.engine.dependencies import open_edges, settle
-from quarterdeck_server.engine.model import Agent, Attempt, LogRow, Payload, Queue, Task
+from quarterdeck_server.engine.meters import Meter, MeterKey
+from quarterdeck_server.engine.model import Agent, Attempt, AuditEntry, LogRow, Payload, Queue, Task
 from quarterdeck_server.engine.schedules import Schedule
 from quarterdeck_server.engine.states import (
     BLOCKED,
@@ -64,6 +65,7 @@ class Memory:
         self.queues: dict[tuple[str, str], Queue] = {}
         self.agents: dict[tuple[str, str], Agent] = {}
         self.schedules: dict[tuple[str, str], Schedule] = {}
+        self.audit: dict[tuple[str, int], AuditEntry] = {}
         self.log_ends: dict[int, tuple[int, dict[int, int]]] = {}
         self.logs: list[LogRow] = []
         self.changes: list[Change] = []
@@ -114,6 +116,7 @@ class Memory:
             if task.state == RUNNING and task.agent_id is not None:
                 world.unrecorded[task.namespace, task.agent_id] += 1
         world.schedules = dict(self.schedules)
+        world.audit = dict(self.audit)
         world.log_ends = {task: (end, dict(offs)) for task, (end, offs) in self.log_ends.items()}
         world.past_attempts = {(a.task_id, a.lease_token): a for a in self.attempts.values()}
         world.instants = {
@@ -136,6 +139,8 @@ class Memory:
                 gone = agent.state == AgentState.GONE and not agent.running
                 if gone and agent.last_contact_time < needs.prune.ended_before:
                     world.delete_agent(agent)
+            before = needs.prune.audit_before
+            world.audit = {k: entry for k, entry in world.audit.items() if entry.time >= before}
 
     def _load_due(self, world: World) -> None:
         due = [t for t in self.tasks.values() if t.wake_at is not None and t.wake_at <= world.now]
@@ -181,6 +186,7 @@ class Memory:
         self.queues = world.queues
         self.agents = world.agents
         self.schedules = world.schedules
+        self.audit = world.audit
         self.log_ends = world.log_ends
         self.logs += world.logs
         self.changes += world.changes

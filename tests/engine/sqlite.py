@@ -10,7 +10,7 @@ from typing import Any
 from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.claim import Waiting
 from quarterdeck_server.engine.commands import Command
-from quarterdeck_server.engine.model import Agent, Attempt, LogRow, Payload, Queue, Task
+from quarterdeck_server.engine.model import Agent, Attempt, AuditEntry, LogRow, Payload, Queue, Task
 from quarterdeck_server.engine.schedules import Schedule
 from quarterdeck_server.store.base import GroupResult
 from quarterdeck_server.store.sqlite.changelog import decode_changes
@@ -111,6 +111,12 @@ class Sqlite:
     def schedules(self) -> dict[tuple[str, str], Schedule]:
         """By namespace and id."""
         return {row[:2]: Schedule._make(row) for row in self.rows("SELECT * FROM schedules")}
+
+    @property
+    def audit(self) -> dict[tuple[str, int], AuditEntry]:
+        """By namespace and id."""
+        sql = f"SELECT {columns(AuditEntry._fields)} FROM audit"
+        return {row[:2]: AuditEntry._make(row) for row in self.rows(sql)}
 
     @property
     def results(self) -> dict[int, Payload]:

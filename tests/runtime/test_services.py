@@ -152,12 +152,16 @@ async def test_the_expirer_ends_leases_and_notes_silence(
 
 
 async def test_the_pruner_takes_portions(executed: Executed, clock: ManualClock) -> None:
-    pruner = Pruner(executed, clock, finished=7, failed=30, change_age=1, change_entries=10)
+    pruner = Pruner(
+        executed, clock, finished=7, failed=30, change_age=1, change_entries=10, audit=90
+    )
     executed.reply = 500
     assert await pruner.round() < 1, "a full portion: there is more"
     executed.reply = 3
     assert await pruner.round() == 10.0
-    assert executed.commands[0] == c.Prune(NOW - 7 * SECOND, NOW - 30 * SECOND, NOW - SECOND, 10)
+    assert executed.commands[0] == c.Prune(
+        NOW - 7 * SECOND, NOW - 30 * SECOND, NOW - SECOND, 10, audit_before=NOW - 90 * SECOND
+    )
 
 
 class _Failing(Service):

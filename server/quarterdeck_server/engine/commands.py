@@ -166,6 +166,7 @@ class Cancel:
     actor: str
     keep_children: bool = False
     request: RequestKey | None = None
+    audit: Audit | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -175,6 +176,7 @@ class Retry:
     namespace: str
     task_ids: Sequence[int]
     request: RequestKey | None = None
+    audit: Audit | None = None
 
 
 class Line(NamedTuple):
@@ -246,6 +248,7 @@ class Prune:
     changes_before: int
     keep_changes: int
     limit: int = 500
+    audit_before: int = 0
 
 
 @dataclass(slots=True, frozen=True)
@@ -262,6 +265,7 @@ class SetAgentState:
     namespace: str
     agent_ids: Sequence[str]
     state: int
+    audit: Audit | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -272,6 +276,7 @@ class UpdateQueue:
     queue: str
     paused: bool | None
     note: str
+    audit: Audit | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -280,6 +285,7 @@ class PutSchedule:
 
     schedule: Schedule
     request: RequestKey | None = None
+    audit: Audit | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -290,6 +296,7 @@ class PauseSchedule:
     schedule_id: str
     paused: bool
     note: str = ""
+    audit: Audit | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -299,6 +306,7 @@ class TriggerSchedule:
     namespace: str
     schedule_id: str
     request: RequestKey | None = None
+    audit: Audit | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -307,6 +315,15 @@ class DeleteSchedule:
 
     namespace: str
     schedule_id: str
+    audit: Audit | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class BeginAct:
+    """Enter an act on all that matches a filter before its first page. Answered with the id of its audit entry."""
+
+    namespace: str
+    audit: Audit
 
 
 @dataclass(slots=True, frozen=True)
@@ -371,6 +388,7 @@ Command = (
     | PauseSchedule
     | TriggerSchedule
     | DeleteSchedule
+    | BeginAct
     | PutInstance
     | PutPools
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from quarterdeck_server.engine import cancel, fleet, report, scheduling, submit, timers
+from quarterdeck_server.engine import audit, cancel, fleet, report, scheduling, submit, timers
 from quarterdeck_server.engine import commands as c
 from quarterdeck_server.engine.replies import decode_reply, encode_reply
 from quarterdeck_server.engine.world import World
@@ -33,6 +33,8 @@ class Needs:
     instants: set[tuple[str, str]] = field(default_factory=set)
     """Schedules of which the instants from now on that have their task are needed."""
     instances: set[str] = field(default_factory=set)
+    audit: set[tuple[str, int]] = field(default_factory=set)
+    """(namespace, id) of the entries that acts go on with."""
     pools: bool = False
     sweep: int = 0
     """How many due rows of each kind."""
@@ -46,6 +48,9 @@ def gather(commands: Sequence[c.Command]) -> Needs:
         request = getattr(command, "request", None)
         if request is not None:
             needs.requests.add(request[:3])
+        entry: c.Audit | None = getattr(command, "audit", None)
+        if entry is not None and entry.entry_id is not None:
+            needs.audit.add((audit.command_namespace(command), entry.entry_id))
         gatherer = _GATHER.get(type(command))
         if gatherer is not None:
             gatherer(needs, command)
@@ -145,6 +150,7 @@ _DECIDE: dict[type, Callable[[World, Any], Any]] = {
     c.PauseSchedule: scheduling.pause_schedule,
     c.TriggerSchedule: scheduling.trigger_schedule,
     c.DeleteSchedule: scheduling.delete_schedule,
+    c.BeginAct: lambda world, command: audit.enter(world, command.namespace, command.audit, 0),
     c.PutInstance: fleet.put_instance,
     c.PutPools: fleet.put_pools,
 }
@@ -180,10 +186,10 @@ def decide(world: World, command: c.Command) -> Any:
     """
     request: c.RequestKey | None = getattr(command, "request", None)
     if request is None:
-        return _DECIDE[type(command)](world, command)
+        return _decide_once(world, command)
     known = world.new_requests.get(request[:3]) or world.requests.get(request[:3])
     if known is None:
-        reply = _DECIDE[type(command)](world, command)
+        reply = _decide_once(world, command)
         world.new_requests[request[:3]] = (request.body_hash, encode_reply(reply))
         return reply
     body_hash, stored = known
@@ -194,3 +200,11 @@ def decide(world: World, command: c.Command) -> Any:
             (("request_id", request.request_id),),
         )
     return decode_reply(command, stored)
+
+
+def _decide_once(world: World, command: c.Command) -> Any:
+    reply = _DECIDE[type(command)](world, command)
+    entry: c.Audit | None = getattr(command, "audit", None)
+    if entry is not None and not isinstance(command, c.BeginAct):
+        audit.record(world, command, entry, reply)
+    return reply

@@ -12,6 +12,7 @@ import re
 from typing import Final
 
 TASK_ID_PREFIX: Final = "task_"
+AUDIT_ID_PREFIX: Final = "audit_"
 MAX_TASK_ID: Final = (1 << 63) - 1
 NODE_BITS: Final = 10
 
@@ -41,6 +42,11 @@ def encode_task_id(task_id: int) -> str:
         f"{pairs[task_id >> 30 & 1023]}{pairs[task_id >> 20 & 1023]}"
         f"{pairs[task_id >> 10 & 1023]}{pairs[task_id & 1023]}"
     )
+
+
+def encode_audit_id(entry_id: int) -> str:
+    """The wire text of the id of an entry in the audit log: a number of the same kind."""
+    return AUDIT_ID_PREFIX + encode_task_id(entry_id).removeprefix(TASK_ID_PREFIX)
 
 
 def decode_task_id(text: str) -> int:

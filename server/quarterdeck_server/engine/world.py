@@ -13,9 +13,11 @@ from typing import Any
 from quarterdeck_server.engine import changes as log
 from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.commands import Claim
+from quarterdeck_server.engine.meters import Meters
 from quarterdeck_server.engine.model import (
     Agent,
     Attempt,
+    AuditEntry,
     LogRow,
     Payload,
     Queue,
@@ -89,6 +91,9 @@ class World:
         self.pools: dict[tuple[str, str], PoolStatus] = {}
         self.dirty_pools: set[tuple[str, str]] = set()
         self.deleted_pools: set[tuple[str, str]] = set()
+        self.audit: dict[tuple[str, int], AuditEntry] = {}
+        self.dirty_audit: set[tuple[str, int]] = set()
+        self.meters = Meters()
         self.pruned: list[int] = []
         self.deleted_agents: set[tuple[str, str]] = set()
         self.deleted_instances: set[str] = set()

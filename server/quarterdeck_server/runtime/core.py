@@ -56,6 +56,7 @@ class Core:
             failed=settings.retention_failed,
             change_age=settings.change_log_age,
             change_entries=settings.change_log_entries,
+            audit=settings.audit_age,
         )
         self._services = (self._timers, self._expirer, self._recorder, self._pruner)
         self.published: list[Any] = []

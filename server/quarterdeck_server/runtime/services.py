@@ -180,6 +180,7 @@ class Pruner(Service):
         failed: float,
         change_age: float,
         change_entries: int,
+        audit: float,
     ) -> None:
         super().__init__()
         self._execute = execute
@@ -188,6 +189,7 @@ class Pruner(Service):
         self._failed = round(failed * SECOND)
         self._change_age = round(change_age * SECOND)
         self._change_entries = change_entries
+        self._audit = round(audit * SECOND)
 
     async def round(self) -> float:
         """Remove one portion; come back soon when it was a full one."""
@@ -197,6 +199,7 @@ class Pruner(Service):
             failed_before=now - self._failed,
             changes_before=now - self._change_age,
             keep_changes=self._change_entries,
+            audit_before=now - self._audit,
         )
         removed: int = await self._execute(command)
         return 0.02 if removed >= command.limit else self.pause

@@ -14,8 +14,9 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.claim import Waiting
 from quarterdeck_server.engine.commands import Claim, Command
+from quarterdeck_server.engine.explain.facts import Stored
 from quarterdeck_server.engine.filters import Filter
-from quarterdeck_server.engine.model import Agent, Attempt, LogRow, Payload, Queue, Task
+from quarterdeck_server.engine.model import Agent, Attempt, AuditEntry, LogRow, Payload, Queue, Task
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
 
@@ -96,6 +97,9 @@ class Store(Protocol):
 
     async def get_task(self, namespace: str, task_id: int) -> TaskDetail | None: ...
 
+    async def explain_task(self, namespace: str, task_id: int) -> Stored | None:
+        """What is known of a task and of what is in its way."""
+
     async def get_tasks(self, task_ids: Sequence[int]) -> list[Task]: ...
 
     async def get_result(self, task_id: int) -> Payload | None: ...
@@ -138,6 +142,11 @@ class Store(Protocol):
     async def get_agent(self, namespace: str, agent_id: str) -> Agent | None: ...
 
     async def get_schedule(self, namespace: str, schedule_id: str) -> Schedule | None: ...
+
+    async def list_audit(
+        self, namespace: str, limit: int, after: list[Any] | None
+    ) -> Page[AuditEntry]:
+        """The newest first."""
 
     async def list_pools(self, namespace: str) -> list[PoolStatus]: ...
 

@@ -9,11 +9,12 @@ from typing import Any
 
 from quarterdeck_server.engine.commands import Prune
 from quarterdeck_server.engine.decide import Needs
-from quarterdeck_server.engine.model import Agent, Attempt, Payload, Queue, Task
+from quarterdeck_server.engine.model import Agent, Attempt, AuditEntry, Payload, Queue, Task
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
 from quarterdeck_server.engine.states import CANCELLED, EXPIRED, FAILED, RUNNING, SUCCEEDED
 from quarterdeck_server.engine.world import QueueKey, World
+from quarterdeck_server.store.sqlite.meters import StoredMeters
 from quarterdeck_server.store.sqlite.queries import load_queries
 
 
@@ -26,6 +27,7 @@ class Loader:
         """Rows of running tasks as this connection committed them; nobody else writes, so they are the truth."""
         self._queues: dict[QueueKey, Queue] = {}
         """The same for queues: every group asks for those that it touches."""
+        self._meters = StoredMeters(connection)
         self._queries = load_queries()
 
     def rows(self, name: str, *parameters: Any) -> list[Any]:
@@ -37,6 +39,7 @@ class Loader:
 
     def load(self, world: World, needs: Needs) -> None:
         """Load what the commands need, where it exists."""
+        self._meters.show(world)
         if needs.sweep:
             self._load_due(world, needs.sweep)
         if needs.tasks:
@@ -76,6 +79,10 @@ class Loader:
         if needs.instances:
             for row in self._by_key("instances_by_id", needs.instances):
                 world.instances[row[0]] = Instance._make(row)
+        if needs.audit:
+            for row in self._by_key("audit_by_key", needs.audit):
+                entry = AuditEntry._make(row)
+                world.audit[entry.namespace, entry.id] = entry
         if needs.pools:
             for row in self.rows("pools"):
                 pool = PoolStatus._make(row)
@@ -98,6 +105,7 @@ class Loader:
     def committed(self, world: World) -> None:
         """Remember the rows that will be asked for next: of tasks that run, for their report, and of queues."""
         self._queues.update(world.queues)
+        self._meters.committed(world)
         for touched in (world.born, world.stored):
             for task_id in touched:
                 task = world.tasks.get(task_id)

@@ -65,6 +65,10 @@ WHERE namespace = ? AND schedule_id = ? AND schedule_time >= ?
 -- name: instances_by_id
 SELECT {columns:Instance} FROM json_each(?) AS wanted JOIN instances ON instances.id = wanted.value
 
+-- name: audit_by_key
+SELECT {columns:AuditEntry} FROM json_each(?) AS wanted JOIN audit
+  ON audit.namespace = json_extract(wanted.value, '$[0]') AND audit.id = json_extract(wanted.value, '$[1]')
+
 -- name: pools
 SELECT {columns:PoolStatus} FROM pools ORDER BY namespace, name
 
@@ -91,6 +95,15 @@ FROM json_each(?) AS wanted JOIN inputs AS i ON i.task_id = wanted.value
 -- name: results_by_id
 SELECT r.task_id, r.content_type, ifnull(r.data, (SELECT b.data FROM blobs AS b WHERE b.hash = r.hash))
 FROM json_each(?) AS wanted JOIN results AS r ON r.task_id = wanted.value
+
+-- name: meters
+SELECT namespace, queue, whole, group_key, full_at, back_off_until, part FROM meters
+
+-- name: put_meters
+INSERT OR REPLACE INTO meters (namespace, queue, whole, group_key, full_at, back_off_until, part) VALUES {rows}
+
+-- name: delete_meter
+DELETE FROM meters WHERE namespace = ? AND queue = ? AND whole = ? AND group_key = ?
 
 -- name: insert_inputs
 INSERT INTO inputs (task_id, content_type, data, hash) VALUES {rows}
@@ -140,6 +153,9 @@ INSERT OR REPLACE INTO instances ({columns:Instance}) VALUES {rows}
 
 -- name: put_pools
 INSERT OR REPLACE INTO pools ({columns:PoolStatus}) VALUES {rows}
+
+-- name: put_audit
+INSERT OR REPLACE INTO audit ({columns:AuditEntry}) VALUES {rows}
 
 -- name: insert_changes
 INSERT INTO changes (last_revision, first_revision, time, data) VALUES {rows}
@@ -201,6 +217,9 @@ DELETE FROM idempotency_keys WHERE task_id IN (SELECT value FROM json_each(?))
 DELETE FROM requests WHERE (namespace, method, request_id) IN
   (SELECT namespace, method, request_id FROM requests WHERE time < ? ORDER BY time LIMIT ?)
 
+-- name: prune_audit
+DELETE FROM audit WHERE (namespace, id) IN (SELECT namespace, id FROM audit WHERE time < ? ORDER BY time LIMIT ?)
+
 -- name: prune_changes
 -- Of the oldest, all up to the last that is too old: a log that begins somewhere has no gaps, however the clock jumps.
 DELETE FROM changes WHERE last_revision <= (
@@ -252,6 +271,9 @@ SELECT {columns:Schedule} FROM schedules WHERE namespace = ? AND id = ?
 SELECT {columns:Queue} FROM queues
 WHERE namespace = ? AND name > ? ORDER BY name LIMIT ?
 
+-- name: read_audit
+SELECT {columns:AuditEntry} FROM audit WHERE namespace = ? AND id < ? ORDER BY id DESC LIMIT ?
+
 -- name: read_pools
 SELECT {columns:PoolStatus} FROM pools WHERE namespace = ? ORDER BY name
 
@@ -281,3 +303,54 @@ SELECT ifnull(min(first_revision), 0), ifnull(max(last_revision), 0) FROM change
 -- name: changes_after
 SELECT last_revision, first_revision, data FROM changes
 WHERE last_revision > ?1 AND last_revision <= ?1 + ?2 + 1000 AND first_revision <= ?1 + ?2 ORDER BY last_revision
+
+-- name: explain_unmet
+SELECT depends_on FROM dependencies WHERE task_id = ? AND met = 0 ORDER BY depends_on LIMIT ?
+
+-- name: explain_unblocked
+SELECT max(tasks.end_time) FROM dependencies JOIN tasks ON tasks.id = dependencies.depends_on
+WHERE dependencies.task_id = ?
+
+-- name: explain_queue
+SELECT {columns:Queue} FROM queues WHERE namespace = ? AND name = ?
+
+-- name: explain_holds
+SELECT {columns:Hold} FROM holds WHERE namespace = ? ORDER BY kind, subject LIMIT 10000
+
+-- name: explain_meters
+SELECT whole, full_at, back_off_until FROM meters
+WHERE namespace = ?1 AND queue = ?2 AND (whole = 1 OR group_key = ?3)
+
+-- name: explain_running
+SELECT id FROM tasks WHERE state = 4 AND state NOT IN (3, 6) AND namespace = ? AND queue = ? ORDER BY id
+
+-- name: explain_running_of_key
+SELECT id FROM tasks
+WHERE state = 4 AND state NOT IN (3, 6) AND namespace = ? AND queue = ? AND ifnull(json_extract(lane, '$[0]'), '') = ?
+ORDER BY id
+
+-- name: explain_first_lane
+SELECT name, lane FROM tasks WHERE state = 3 AND namespace = ? AND queue = ? AND name > ? ORDER BY name, lane LIMIT 1
+
+-- name: explain_next_lane
+SELECT name, lane FROM tasks WHERE state = 3 AND namespace = ? AND queue = ? AND name = ? AND lane > ?
+ORDER BY lane LIMIT 1
+
+-- name: explain_size
+SELECT count(*) FROM (
+  SELECT 1 FROM tasks WHERE state = 3 AND namespace = ? AND queue = ? AND name = ? AND lane IS ? LIMIT ?
+)
+
+-- name: explain_higher
+SELECT count(*) FROM (
+  SELECT 1 FROM tasks
+  WHERE state = 3 AND namespace = ? AND queue = ? AND name = ? AND lane IS ? AND priority > ? LIMIT ?
+)
+
+-- name: explain_same
+SELECT count(*) FROM (
+  SELECT 1 FROM tasks
+  WHERE state = 3 AND namespace = ? AND queue = ? AND name = ? AND lane IS ? AND priority = ?
+    AND (run_at, id) < (?, ?)
+  LIMIT ?
+)

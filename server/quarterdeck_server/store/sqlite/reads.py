@@ -17,6 +17,7 @@ from typing import Any
 
 import aiosqlite
 
+from quarterdeck_server.engine.explain.facts import Stored
 from quarterdeck_server.engine.filters import (
     TASK_FIELDS,
     Filter,
@@ -25,11 +26,13 @@ from quarterdeck_server.engine.filters import (
     regexp,
 )
 from quarterdeck_server.engine.filters.ast import All, ValueTerm
-from quarterdeck_server.engine.model import Agent, Attempt, LogRow, Payload, Queue, Task
+from quarterdeck_server.engine.ids import MAX_TASK_ID
+from quarterdeck_server.engine.model import Agent, Attempt, AuditEntry, LogRow, Payload, Queue, Task
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
 from quarterdeck_server.engine.states import READY, SUCCEEDED
 from quarterdeck_server.store.base import Page, StoreUnavailable, TaskDetail
+from quarterdeck_server.store.sqlite.explain import Explainer
 from quarterdeck_server.store.sqlite.queries import load_queries
 from quarterdeck_server.store.sqlite.writer import is_disk_error
 
@@ -141,6 +144,10 @@ class Reader:
             [Attempt._make(row) for row in found["read_attempts"]],
             [row[0] for row in found["read_dependencies"]],
         )
+
+    async def explain_task(self, namespace: str, task_id: int) -> Stored | None:
+        async with self._snapshot() as connection:
+            return await Explainer(connection).stored(namespace, task_id)
 
     async def get_tasks(self, task_ids: Sequence[int]) -> list[Task]:
         rows = await self._named("tasks_by_id", f"[{','.join(map(str, task_ids))}]")
@@ -265,6 +272,14 @@ class Reader:
     async def get_schedule(self, namespace: str, schedule_id: str) -> Schedule | None:
         rows = await self._named("read_schedule", namespace, schedule_id)
         return Schedule._make(rows[0]) if rows else None
+
+    async def list_audit(
+        self, namespace: str, limit: int, after: list[Any] | None
+    ) -> Page[AuditEntry]:
+        before = after[0] if after else MAX_TASK_ID
+        rows, revision = await self._page(self._queries["read_audit"], namespace, before, limit + 1)
+        found = [AuditEntry._make(row) for row in rows[:limit]]
+        return Page(found, [found[-1].id] if len(rows) > limit else None, revision)
 
     async def list_pools(self, namespace: str) -> list[PoolStatus]:
         return [PoolStatus._make(row) for row in await self._named("read_pools", namespace)]

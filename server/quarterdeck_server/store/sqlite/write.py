@@ -13,6 +13,7 @@ from quarterdeck_server.engine.timeunits import DAY
 from quarterdeck_server.engine.world import World
 from quarterdeck_server.store.sqlite.bulk import insert_rows, update_rows, write_rows
 from quarterdeck_server.store.sqlite.changelog import encode_changes
+from quarterdeck_server.store.sqlite.meters import prune_meters, write_meters
 from quarterdeck_server.store.sqlite.queries import load_queries
 
 INLINE_LIMIT = 16 * 1024
@@ -36,6 +37,8 @@ def write_world(connection: sqlite3.Connection, world: World) -> None:
     _write_requests(connection, world)
     _write_logs(connection, world)
     _write_fleet(connection, world)
+    write_meters(connection, world)
+    write_rows(connection, "put_audit", [world.audit[key] for key in world.dirty_audit])
     write_rows(connection, "insert_changes", encode_changes(world.changes))
 
 
@@ -140,6 +143,8 @@ def prune(connection: sqlite3.Connection, world: World, command: Prune) -> int:
     changes = connection.execute(
         queries["prune_changes"], (command.changes_before, oldest, command.limit)
     )
+    audit = connection.execute(queries["prune_audit"], (command.audit_before, command.limit))
     connection.execute(queries["prune_counts"])
-    fleet = (len(world.deleted_agents), len(world.deleted_instances))
-    return max(len(world.pruned), requests.rowcount, changes.rowcount, *fleet)
+    meters = prune_meters(connection, world, command.limit)
+    fleet = (len(world.deleted_agents), len(world.deleted_instances), meters)
+    return max(len(world.pruned), requests.rowcount, changes.rowcount, audit.rowcount, *fleet)
