@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from quarterdeck_server.config import Settings
 from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.commands import Beat, Claim, Claimed, Command
+from quarterdeck_server.engine.explain.facts import Handler
 from quarterdeck_server.engine.model import Agent, Cancellation, Task
 from quarterdeck_server.runtime.clock import Clock
 from quarterdeck_server.store.base import Store
@@ -82,6 +83,12 @@ class Agents(Protocol):
             queues: Where it claims from; empty leaves the known ones as they are.
         """
 
+    def handles(self, namespace: str, agent_id: str, names: frozenset[str] | None) -> None:
+        """Note the task names of an agent's claim; None means any."""
+
+    def handlers(self, namespace: str) -> list[Handler]:
+        """The agents in contact with what they take."""
+
     def draining(self, namespace: str, agent_id: str) -> bool:
         """Whether a known agent is to drain."""
 
@@ -101,6 +108,9 @@ class Hub(Protocol):
     def closing(self) -> bool:
         """Watches are to end."""
         ...
+
+    def starts(self, namespace: str, queue: str, now: int) -> float | None:
+        """Tasks of a queue that start in a second now; None when too little is known."""
 
     async def wait(self, after_revision: int, seconds: float, /) -> None:
         """Return once `revision` is larger, the hub is closing, or after `seconds`."""

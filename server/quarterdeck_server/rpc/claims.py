@@ -68,6 +68,7 @@ class Claims:
         claim, agent, wait = _read(request)
         if core.agents.contact(claim.profile.namespace, agent, claim.profile.queues):
             return self._response([], drain=True)
+        core.agents.handles(claim.profile.namespace, claim.agent_id, claim.profile.names)
         wait = within_deadline(wait, context)
         if request.request_id:
             return await self._once(claim, wait, request.request_id)

@@ -30,6 +30,7 @@ from quarterdeck_server.rpc.errors import (
     refusal_status,
     status_of,
 )
+from quarterdeck_server.rpc.explain import explain_task
 from quarterdeck_server.rpc.filters import task_filter
 from quarterdeck_server.rpc.logs import find_task, read_logs
 from quarterdeck_server.rpc.methods import Context
@@ -226,6 +227,12 @@ class TaskService:
             state, refusal = next(answers)
             results.append((state, None if refusal is None else refusal_status(refusal)))
         return results
+
+    async def explain_task(
+        self, request: pb.ExplainTaskRequest, context: Context
+    ) -> pb.ExplainTaskResponse:
+        """Why a task is not running, why it failed, and where its time went."""
+        return await explain_task(self._core, request)
 
     async def read_logs(self, request: pb.ReadLogsRequest, context: Context) -> pb.ReadLogsResponse:
         """A page of a task's log."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from quarterdeck_server.engine.changes import AGENT, DELETED, Change
 from quarterdeck_server.engine.commands import Command, PutAgents, Refusal, SetAgentState
+from quarterdeck_server.engine.explain.facts import Handler
 from quarterdeck_server.engine.model import Agent
 from quarterdeck_server.engine.states import AgentState
 from quarterdeck_server.runtime.clock import Clock
@@ -20,6 +21,8 @@ GONE_AFTER = 600.0
 """How long an agent is LOST before it is GONE, in seconds."""
 
 AgentKey = tuple[str, str]
+Names = frozenset[str] | None
+"""Task names that an agent handles; None means any, and none that it has not claimed yet."""
 
 
 @lru_cache(maxsize=1024)
@@ -28,10 +31,11 @@ def _listed(queues: tuple[str, ...]) -> str:
 
 
 class _Entry:
-    __slots__ = ("contacted", "row", "written")
+    __slots__ = ("contacted", "names", "row", "written")
 
     def __init__(self, row: Agent, now: float) -> None:
         self.row = row
+        self.names: Names = frozenset()
         self.contacted = now
         # Agents that came together are written at different times from now on.
         self.written = now - CONTACT_WRITTEN * (hash(row.id) % 1000) / 1000
@@ -62,6 +66,21 @@ class AgentRegistry:
         now = self._clock.monotonic()
         for agent in agents:
             self._entries[agent.namespace, agent.id] = _Entry(agent, now)
+
+    def handles(self, namespace: str, agent_id: str, names: Names) -> None:
+        """Note the task names of an agent's claim; those of its other claims stay."""
+        entry = self._entries.get((namespace, agent_id))
+        if entry is not None and names != entry.names:
+            both = None if names is None or entry.names is None else entry.names | names
+            entry.names = both
+
+    def handlers(self, namespace: str) -> list[Handler]:
+        """Return the agents in contact with what they take."""
+        return [
+            Handler(entry.row, entry.names)
+            for (place, _), entry in self._entries.items()
+            if place == namespace
+        ]
 
     def contact(self, namespace: str, info: Agent, queues: Sequence[str]) -> bool:
         """Note that an agent called; return whether it is to drain.

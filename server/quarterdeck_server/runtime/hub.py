@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Sequence
 
 from quarterdeck_server.engine.changes import QUEUE, TASK, Change
+from quarterdeck_server.engine.states import RUNNING
 from quarterdeck_server.store.base import Store
 
 RING = 8192
@@ -17,6 +18,9 @@ RING = 8192
 
 RING_BYTES = 64 << 20
 """What producers may make large of those changes, together: labels, and the names in a queue."""
+
+_PACE_OVER = 60_000_000
+"""How far back the pace of a queue is looked at, in microseconds."""
 
 _COUNT_BYTES = 64
 """Of one name in one state, in a queue's row."""
@@ -85,6 +89,23 @@ class Hub:
                     await future
         finally:
             self._waiting.discard(future)
+
+    def starts(self, namespace: str, queue: str, now: int) -> float | None:
+        """Return how many tasks of a queue start in a second, by the newest changes; None when they say too little."""
+        count, first = 0, now
+        for change in reversed(self._ring):
+            if now - change.time > _PACE_OVER:
+                break
+            first = change.time
+            row = change.row
+            if (
+                change.kind == TASK
+                and row.state == RUNNING
+                and row.claim_time == change.time
+                and (row.namespace, row.queue) == (namespace, queue)
+            ):
+                count += 1
+        return count * 1_000_000 / (now - first) if count > 1 and first < now else None
 
     async def read(self, after_revision: int, limit: int) -> list[Change] | None:
         """Return at most about `limit` changes after a revision, in order; None when some are no longer kept."""

@@ -1,0 +1,125 @@
+"""The whole answer about one task."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from quarterdeck_server.engine.explain.facts import Facts
+from quarterdeck_server.engine.explain.life import Span, spans, time_summary
+from quarterdeck_server.engine.explain.obstacles import Obstacle, estimated_start, obstacles
+from quarterdeck_server.engine.explain.texts import because, many, span
+from quarterdeck_server.engine.model import Task, cancellation_of
+from quarterdeck_server.engine.states import (
+    CANCELLED,
+    EXPIRED,
+    FAILED,
+    READY,
+    RUNNING,
+    SUCCEEDED,
+    Reason,
+)
+
+
+class Explanation(NamedTuple):
+    """Why a task is not running, why it failed, and where its time went."""
+
+    task: Task
+    summary: str
+    obstacles: list[Obstacle]
+    ahead: int
+    ahead_is_minimum: bool
+    estimated_start: int | None
+    spans: list[Span]
+    time_summary: str
+
+
+def explain(facts: Facts) -> Explanation:
+    """Answer from the facts."""
+    stored = facts.stored
+    found = obstacles(facts)
+    parts = spans(stored)
+    ready = stored.task.state == READY
+    return Explanation(
+        stored.task,
+        _summary(facts, found),
+        found,
+        stored.ahead.number if ready else 0,
+        ready and stored.ahead.minimum,
+        estimated_start(facts) if _only_the_line(found) else None,
+        parts,
+        time_summary(parts, facts.now),
+    )
+
+
+def _only_the_line(found: list[Obstacle]) -> bool:
+    """Nothing but other tasks is in the way, so the queue's pace says when the task starts."""
+    return all(obstacle.kind.name in ("POSITION", "AGENTS_BUSY") for obstacle in found)
+
+
+def _summary(facts: Facts, found: list[Obstacle]) -> str:
+    task = facts.stored.task
+    if task.state == RUNNING:
+        return found[0].message if found else _running(task, facts.now)
+    ended = _ENDED.get(task.state)
+    if ended is not None:
+        return ended(task)
+    if found:
+        more = f" (and {many(len(found) - 1, 'other obstacle')})" if len(found) > 1 else ""
+        return found[0].message + more
+    return "nothing is in its way: it is handed out with the next claim"
+
+
+def _running(task: Task, now: int) -> str:
+    since = "" if task.claim_time is None else f" for {span(now - task.claim_time)}"
+    cancel = cancellation_of(task)
+    if cancel is not None:
+        step = "delivered" if cancel.deliver_time else "requested"
+        if cancel.acknowledge_time:
+            step = "acknowledged"
+        return f"attempt {task.attempt} runs at {task.agent_id}{since}; its cancel is {step}"
+    return f"attempt {task.attempt} runs at {task.agent_id}{since}"
+
+
+def _failed(task: Task) -> str:
+    error = f"{task.error_type}{because(task.error_message)}"
+    used = many(task.attempt, "attempt")
+    all_failed = (
+        f"all {used} failed; the last with" if task.attempt > 1 else "its only attempt failed with"
+    )
+    why = {
+        Reason.ATTEMPTS_EXHAUSTED: f"{all_failed} {error}",
+        Reason.NON_RETRYABLE: f"attempt {task.attempt} failed with {error}, which is not retried",
+        Reason.POISON: f"{many(task.crashes, 'agent')} crashed or vanished with it; the last: {error}",
+        Reason.TASK_TIMEOUT: f"the time for all attempts was over after {used}",
+    }
+    return why.get(task.reason or "", f"attempt {task.attempt} failed with {error}")
+
+
+def _cancelled(task: Task) -> str:
+    cancel = cancellation_of(task)
+    if task.reason == Reason.DEPENDENCY_FAILED:
+        return f"cancelled because {task.error_message}"
+    if cancel is None:
+        return f"cancelled by the server: {task.reason}"
+    by = f"cancelled by {cancel.actor or 'unknown'}{because(cancel.reason)}"
+    if cancel.escalate_time is not None:
+        return (
+            f"{by}; its handler was not proven to have stopped in time and the lease was taken away"
+        )
+    return by
+
+
+def _expired(task: Task) -> str:
+    return "it was not started in its time (schedule_to_start)"
+
+
+def _succeeded(task: Task) -> str:
+    return f"attempt {task.attempt} succeeded at {task.agent_id}"
+
+
+_ENDED = {
+    SUCCEEDED: _succeeded,
+    FAILED: _failed,
+    CANCELLED: _cancelled,
+    EXPIRED: _expired,
+}

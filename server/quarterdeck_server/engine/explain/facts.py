@@ -1,0 +1,82 @@
+"""What must be known to explain a task."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from quarterdeck_server.engine.model import Agent, Attempt, Hold, Queue, Task
+
+SAMPLES = 10
+"""Tasks and agents that an answer names of each kind, at most."""
+
+COUNTED = 10_000
+"""Tasks ahead that are counted, at most."""
+
+
+class Runners(NamedTuple):
+    """Running tasks: how many, and some of them."""
+
+    number: int = 0
+    task_ids: tuple[int, ...] = ()
+
+
+class Ahead(NamedTuple):
+    """Ready tasks that come before one."""
+
+    number: int = 0
+    minimum: bool = False
+    """There are more than were counted."""
+
+
+class Stored(NamedTuple):
+    """What the store knows, all of one moment."""
+
+    task: Task
+    queue: Queue | None
+    attempts: Sequence[Attempt]
+    unmet: Sequence[int]
+    """Tasks that it waits for, some of them."""
+    unblocked_at: int | None
+    """When the last of the tasks that it depended on ended; None where it depended on none, or still does."""
+    holds: Sequence[Hold]
+    """Those of its namespace."""
+    in_queue: Runners
+    of_key: Runners
+    meter: tuple[int, int]
+    """Of its queue: when the bucket is full again, and until when it backs off."""
+    key_meter: tuple[int, int]
+    """The same of its group key."""
+    ahead: Ahead
+    """Of a ready task, in its queue. Group keys take turns, so of another key only as many count as of its own."""
+
+
+class Handler(NamedTuple):
+    """An agent in contact, and what it takes."""
+
+    agent: Agent
+    names: frozenset[str] | None
+    """Task names that it handles; None means any."""
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Its labels."""
+        return json.loads(self.agent.labels) if self.agent.labels else {}
+
+    @property
+    def queues(self) -> list[str]:
+        """The queues that it takes from."""
+        found: list[str] = json.loads(self.agent.queues)
+        return found
+
+
+class Facts(NamedTuple):
+    """What the store knows, and what the running server knows besides."""
+
+    now: int
+    stored: Stored
+    handlers: Sequence[Handler]
+    """Every agent in contact in the task's namespace."""
+    starts_per_second: float | None
+    """How fast the queue moves now; None when nothing can be said."""

@@ -1,0 +1,97 @@
+"""ExplainTask over a real channel: every obstacle that an operator meets, named with whose doing it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quarterdeck.v1 import task_service_pb2 as pb
+
+from .api import Api, agent, fleet_pb, refused, spec
+
+K = pb.ObstacleKind
+
+
+async def explain(api: Api, task_id: str) -> Any:
+    """The answer about one task."""
+    return await api.tasks.ExplainTask(pb.ExplainTaskRequest(task_id=task_id))
+
+
+def kinds(answer: Any) -> list[str]:
+    """The obstacles by name, in order."""
+    return [K.Name(o.kind).removeprefix("OBSTACLE_KIND_") for o in answer.obstacles]
+
+
+async def test_without_agents_the_queue_is_named(api: Api) -> None:
+    (task_id,) = await api.submit(spec(queue="lonely"))
+    answer = await explain(api, task_id)
+    assert kinds(answer) == ["NO_AGENT_FOR_QUEUE"]
+    assert "queue lonely" in answer.summary
+    assert [part.phase for part in answer.spans] == ["ready"]
+    assert not answer.spans[0].HasField("end_time")
+
+
+async def test_agents_of_other_names_come_close(api: Api) -> None:
+    await api.claim(names=["render"], wait={})
+    (task_id,) = await api.submit(spec("inspect"))
+    answer = await explain(api, task_id)
+    assert kinds(answer) == ["NO_AGENT_FOR_NAME"]
+    assert list(answer.obstacles[0].agent_ids) == ["agent-1"]
+    assert "render" in answer.obstacles[0].message
+
+
+async def test_a_busy_fleet_and_the_place_in_line(api: Api) -> None:
+    await api.submit(spec())
+    await api.claim_one(agent=agent(slots=1))
+    first, second = await api.submit(spec(), spec())
+    await api.submit(spec(priority=9))
+    answer = await explain(api, second)
+    assert kinds(answer) == ["AGENTS_BUSY", "POSITION"]
+    assert (answer.ahead, answer.ahead_is_minimum) == (2, False)
+    assert (await explain(api, first)).ahead == 1
+
+
+async def test_a_dependency_and_its_end(api: Api) -> None:
+    (first,) = await api.submit(spec())
+    (second,) = await api.submit(spec(depends_on=[first]))
+    answer = await explain(api, second)
+    assert kinds(answer)[0] == "DEPENDENCIES"
+    assert list(answer.obstacles[0].task_ids) == [first]
+    await api.report(await api.claim_one(), succeeded={})
+    answer = await explain(api, second)
+    assert "DEPENDENCIES" not in kinds(answer)
+    assert [part.phase for part in answer.spans] == ["blocked", "ready"]
+
+
+async def test_a_delay_and_a_paused_queue(api: Api) -> None:
+    (task_id,) = await api.submit(spec(delay={"seconds": 3600}))
+    pause = fleet_pb.UpdateQueueRequest(queue="default", paused=True, note="ops: deploy")
+    await api.fleet.UpdateQueue(pause)
+    answer = await explain(api, task_id)
+    assert kinds(answer)[:2] == ["DELAY", "QUEUE_PAUSED"]
+    assert answer.obstacles[0].HasField("until")
+    assert "ops: deploy" in answer.obstacles[1].message
+
+
+async def test_a_backoff_names_the_error_and_its_end(api: Api) -> None:
+    await api.submit(spec(retry={"initial_backoff": {"seconds": 600}, "jitter": 0}))
+    task = await api.claim_one()
+    await api.report(task, failed={"failure": {"type": "RateLimited", "message": "429"}})
+    answer = await explain(api, task.task_id)
+    assert kinds(answer)[0] == "BACKOFF"
+    assert "RateLimited" in answer.summary
+    assert [part.phase for part in answer.spans][-2:] == ["running", "backoff"]
+
+
+async def test_why_it_failed(api: Api) -> None:
+    await api.submit(spec(retry={"max_attempts": 1}))
+    task = await api.claim_one()
+    await api.report(task, failed={"failure": {"type": "ValueError", "message": "no such page"}})
+    answer = await explain(api, task.task_id)
+    assert not answer.obstacles
+    assert answer.summary == "its only attempt failed with ValueError: no such page"
+    assert "running" in answer.time_summary
+
+
+async def test_an_unknown_task(api: Api) -> None:
+    error = await refused(explain(api, "task_0000000000001"))
+    assert error.reason == "TASK_NOT_FOUND"
