@@ -65,6 +65,7 @@ class Memory:
         self.queues: dict[tuple[str, str], Queue] = {}
         self.agents: dict[tuple[str, str], Agent] = {}
         self.schedules: dict[tuple[str, str], Schedule] = {}
+        self.meters: dict[MeterKey, Meter] = {}
         self.audit: dict[tuple[str, int], AuditEntry] = {}
         self.log_ends: dict[int, tuple[int, dict[int, int]]] = {}
         self.logs: list[LogRow] = []
@@ -110,6 +111,7 @@ class Memory:
         world.tasks = dict(self.tasks)
         world.keys = dict(self.keys)
         world.requests = dict(self.requests)
+        world.meters.stored = self.meters
         world.queues = dict(self.queues)
         world.agents = dict(self.agents)
         for task in self.tasks.values():
@@ -183,6 +185,7 @@ class Memory:
         self.edges |= dict.fromkeys(world.met, True)
         self.keys |= world.new_keys
         self.requests |= world.new_requests
+        self.meters |= world.meters.changed
         self.queues = world.queues
         self.agents = world.agents
         self.schedules = world.schedules

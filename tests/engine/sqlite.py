@@ -10,6 +10,7 @@ from typing import Any
 from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.claim import Waiting
 from quarterdeck_server.engine.commands import Command
+from quarterdeck_server.engine.meters import Meter, MeterKey
 from quarterdeck_server.engine.model import Agent, Attempt, AuditEntry, LogRow, Payload, Queue, Task
 from quarterdeck_server.engine.schedules import Schedule
 from quarterdeck_server.store.base import GroupResult
@@ -123,6 +124,12 @@ class Sqlite:
         """By task."""
         sql = "SELECT task_id, content_type, ifnull(data, (SELECT data FROM blobs WHERE hash = r.hash)) FROM results r"
         return {row[0]: Payload(*row[1:]) for row in self.rows(sql)}
+
+    @property
+    def meters(self) -> dict[MeterKey, Meter]:
+        """Those that have a row."""
+        rows = self.rows("SELECT namespace, queue, whole, group_key, full_at, back_off_until, part FROM meters")
+        return {MeterKey._make(row[:4]): Meter._make(row[4:]) for row in rows}
 
     @property
     def logs(self) -> list[LogRow]:

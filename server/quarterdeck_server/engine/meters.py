@@ -119,6 +119,8 @@ class Meters:
     def __init__(self, stored: Mapping[MeterKey, Meter] | None = None) -> None:
         self.stored: Mapping[MeterKey, Meter] = stored or {}
         self.changed: dict[MeterKey, Meter] = {}
+        self.removed: set[MeterKey] = set()
+        """Those at rest that need no row."""
 
     def get(self, key: MeterKey) -> Meter:
         """Return a meter; one that was never used is at rest."""

@@ -26,6 +26,8 @@ CREATE TABLE meters (
   -- The instant at which the bucket is full again: nothing that was taken from it is owed any more.
   full_at INTEGER NOT NULL,
   back_off_until INTEGER NOT NULL,
+  -- What full_at lacks to be exact, in parts of a microsecond: as many as the rate has units.
+  part INTEGER NOT NULL,
   PRIMARY KEY (namespace, queue, whole, group_key)
 ) STRICT, WITHOUT ROWID;
 

@@ -1,0 +1,46 @@
+"""The meters of rate limits and back-offs, all in memory: a bucket that is full again needs no row."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from quarterdeck_server.engine.meters import Meter, MeterKey, at_rest
+from quarterdeck_server.engine.world import World
+from quarterdeck_server.store.sqlite.bulk import write_rows
+from quarterdeck_server.store.sqlite.queries import load_queries
+
+
+class StoredMeters:
+    """The table as the writing connection committed it; nobody else writes, so it is the truth."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        rows = connection.execute(load_queries()["meters"])
+        self._meters = {MeterKey._make(row[:4]): Meter._make(row[4:]) for row in rows}
+
+    def show(self, world: World) -> None:
+        """Let a World see them."""
+        world.meters.stored = self._meters
+
+    def committed(self, world: World) -> None:
+        """Remember what a group left, and forget what it removed."""
+        self._meters.update(world.meters.changed)
+        for key in world.meters.removed:
+            self._meters.pop(key, None)
+
+
+def write_meters(connection: sqlite3.Connection, world: World) -> None:
+    """Write the meters that changed."""
+    if world.meters.changed:
+        rows = [(*key, *meter) for key, meter in world.meters.changed.items()]
+        write_rows(connection, "put_meters", rows)
+
+
+def prune_meters(connection: sqlite3.Connection, world: World, limit: int) -> int:
+    """Remove rows of meters at rest, up to a number of them; return how many were removed."""
+    removed = [key for key, meter in world.meters.stored.items() if at_rest(meter, world.now)]
+    removed = [key for key in removed[:limit] if key not in world.meters.changed]
+    world.meters.removed.update(removed)
+    delete = load_queries()["delete_meter"]
+    for key in removed:
+        connection.execute(delete, key)
+    return len(removed)
