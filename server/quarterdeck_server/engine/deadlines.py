@@ -6,7 +6,8 @@ so a task without limits costs them nothing.
 
 from __future__ import annotations
 
-from quarterdeck_server.engine.model import Task, cancellation_of, progress_of
+from quarterdeck_server.engine.affinity import relax_at
+from quarterdeck_server.engine.model import Task, cancellation_of, pause_of, progress_of
 from quarterdeck_server.engine.policy import policy_of
 from quarterdeck_server.engine.states import BLOCKED, READY, RUNNING, SCHEDULED, WAITING
 
@@ -25,14 +26,22 @@ def stall_deadline(task: Task) -> int | None:
     if stall is None:
         return None
     progress = progress_of(task)
-    last = progress.time if progress is not None else task.claim_time
+    last = progress.time + progress.held if progress is not None else task.claim_time
     return None if last is None else last + stall
+
+
+def stands_still(task: Task) -> bool:
+    """Say whether a running task is paused and its agent has said so: then no limit but a lease's runs."""
+    pause = pause_of(task)
+    return pause is not None and pause.acknowledge_time is not None
 
 
 def wake_at(task: Task) -> int | None:
     """Return the earliest instant at which time alone may change the task, None when there is none."""
     state = task.state
     if state == RUNNING:
+        if task.pause is not None and stands_still(task):
+            return None
         due = [task.attempt_deadline, task.task_deadline]
         if task.cancel is not None:
             due.append(cancel_deadline(task))
@@ -42,6 +51,8 @@ def wake_at(task: Task) -> int | None:
         due = [task.run_at, task.expire_at, task.task_deadline]
     elif state in (READY, BLOCKED, WAITING):
         due = [task.expire_at, task.task_deadline]
+        if task.lane is not None:
+            due.append(relax_at(task))
     else:
         return None
     known = [instant for instant in due if instant is not None]

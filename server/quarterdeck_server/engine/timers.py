@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from quarterdeck_server.engine import transitions
+from quarterdeck_server.engine.affinity import relax_at
 from quarterdeck_server.engine.deadlines import cancel_deadline, stall_deadline
 from quarterdeck_server.engine.model import Failure, Task
 from quarterdeck_server.engine.policy import policy_of
@@ -38,6 +39,8 @@ def _wake(world: World, task: Task) -> None:
         world.put(transitions.expired(task, now))
     elif task.state == SCHEDULED and task.run_at <= now:
         world.put(transitions.due(task, now))
+    elif (relax := relax_at(task)) is not None and relax <= now:
+        world.put(transitions.relaxed(task))
 
 
 def _running(task: Task, now: int) -> Ended | None:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from quarterdeck_server.engine.affinity import relaxed_lane
 from quarterdeck_server.engine.deadlines import wake_at
 from quarterdeck_server.engine.model import (
     Attempt,
     Cancellation,
     Failure,
+    Pause,
     Progress,
     Task,
     cancellation_of,
     encode,
+    pause_of,
+    progress_of,
 )
 from quarterdeck_server.engine.policy import policy_of
 from quarterdeck_server.engine.retry import backoff
@@ -107,6 +111,7 @@ def _stop_time(task: Task, now: int) -> str | None:
 
 def succeeded(task: Task, now: int) -> Ended:
     """RUNNING -> SUCCEEDED. A cancel that was requested meanwhile lost the race; its record stays."""
+    task = _unpaused(task, now)
     cancel = task.cancel if task.cancel is None else _stop_time(task, now)
     return Ended(
         task._replace(
@@ -134,6 +139,7 @@ def failed(
     """RUNNING -> SCHEDULED or READY for another attempt, FAILED when none is left or none can help, CANCELLED when
     a cancel was requested meanwhile.
     """
+    task = _unpaused(task, now)
     record = _attempt(task, outcome, now, failure)
     policy = policy_of(task.policy)
     after = task._replace(
@@ -184,6 +190,7 @@ def _queued(task: Task, now: int, run_at: int, reason: str | None) -> Task:
 
 def released(task: Task, now: int) -> Ended:
     """RUNNING -> READY with the attempt given back; CANCELLED when a cancel was requested meanwhile."""
+    task = _unpaused(task, now)
     record = _attempt(task, Outcome.RELEASED, now)
     after = task._replace(
         lease_token=None, attempt_deadline=None, max_attempts=task.max_attempts + 1
@@ -200,8 +207,15 @@ def _cancelled_after_attempt(task: Task, now: int, reason: str) -> Task:
 
 
 def stopped(task: Task, now: int) -> Ended:
-    """RUNNING -> CANCELLED: the agent reports that the handler stopped, asked for or not."""
+    """RUNNING -> CANCELLED: the agent reports that the handler stopped, asked for or not.
+
+    Such a report after the cancel was delivered says, if nothing has yet, that the handler was interrupted.
+    """
+    task = _unpaused(task, now)
     reason = Reason.CANCELLED_BY_AGENT if task.cancel is None else Reason.CANCEL_REQUESTED
+    cancel = cancellation_of(task)
+    if cancel is not None and cancel.deliver_time is not None and cancel.acknowledge_time is None:
+        task = task._replace(cancel=encode(cancel._replace(acknowledge_time=now)))
     after = task._replace(lease_token=None, attempt_deadline=None)
     return Ended(
         _cancelled_after_attempt(after, now, reason), _attempt(task, Outcome.CANCELLED, now)
@@ -225,6 +239,7 @@ def _escalated(task: Task, now: int) -> Task:
 
 def revoked(task: Task, now: int) -> Ended:
     """RUNNING -> CANCELLED: the grace of a delivered cancel is over, the lease is taken away."""
+    task = _unpaused(task, now)
     after = task._replace(
         state=CANCELLED, lease_token=None, attempt_deadline=None, end_time=now, wake_at=None
     )
@@ -234,11 +249,12 @@ def revoked(task: Task, now: int) -> Ended:
 def cancel_requested(task: Task, actor: str, reason: str, now: int) -> Task:
     """Record the request. A task that does not run is CANCELLED at once; a running one when its agent has stopped.
 
-    A second request for a running task changes nothing: the first one's proof goes on.
+    A second request for a running task changes nothing: the first one's proof goes on. A pause ends by it.
     """
     if task.state == RUNNING:
         if task.cancel is not None:
             return task
+        task = _unpaused(task, now)
         return _woken(task._replace(cancel=encode(Cancellation(now, actor, reason))))
     return task._replace(
         state=CANCELLED,
@@ -260,6 +276,53 @@ def cancel_step(task: Task, now: int, *, delivered: bool, acknowledged: bool) ->
         cancel = cancel._replace(deliver_time=cancel.deliver_time or now, acknowledge_time=now)
     text = encode(cancel)
     return task if text == task.cancel else _woken(task._replace(cancel=text))
+
+
+def pause_requested(task: Task, actor: str, reason: str, now: int) -> Task:
+    """RUNNING: record the request. A second one changes nothing: the first one's proof goes on."""
+    if task.pause is not None:
+        return task
+    return task._replace(pause=encode(Pause(now, actor, reason)))
+
+
+def pause_step(task: Task, now: int, *, delivered: bool, acknowledged: bool) -> Task:
+    """Record that the agent was told, or said that the handler stands still. Each step is recorded once.
+
+    From the second one on the time limits of the task stand still, too.
+    """
+    pause = pause_of(task)
+    if pause is None:
+        return task
+    if delivered and pause.deliver_time is None:
+        pause = pause._replace(deliver_time=now)
+    if acknowledged and pause.acknowledge_time is None:
+        pause = pause._replace(deliver_time=pause.deliver_time or now, acknowledge_time=now)
+    text = encode(pause)
+    return task if text == task.pause else _woken(task._replace(pause=text))
+
+
+def resumed(task: Task, now: int) -> Task:
+    """RUNNING and paused: the pause is over, and the time limits go on where they stood."""
+    return _woken(_unpaused(task, now))
+
+
+def _unpaused(task: Task, now: int) -> Task:
+    """End a pause: the limits move by the time for which the attempt stood still. `wake_at` is not looked at."""
+    pause = pause_of(task)
+    if pause is None:
+        return task
+    held = 0 if pause.acknowledge_time is None else max(0, now - pause.acknowledge_time)
+    deadline, total = task.attempt_deadline, task.task_deadline
+    progress = task.progress
+    if held and policy_of(task.policy).stall_timeout is not None:
+        last = progress_of(task) or Progress("", 0.0, 0.0, task.claim_time or now)
+        progress = encode(last._replace(held=last.held + held))
+    return task._replace(
+        pause=None,
+        attempt_deadline=None if deadline is None else deadline + held,
+        task_deadline=None if total is None else total + held,
+        progress=progress,
+    )
 
 
 def progressed(task: Task, progress: Progress) -> Task:
@@ -328,3 +391,8 @@ def timed_out(task: Task, now: int) -> Task:
 def due(task: Task, now: int) -> Task:
     """SCHEDULED -> READY: its time has come."""
     return _queued(task, now, task.run_at, None)
+
+
+def relaxed(task: Task) -> Task:
+    """READY, the agents that it prefers did not come in time: any agent that it may have will do now."""
+    return _woken(task._replace(lane=relaxed_lane(task)))
