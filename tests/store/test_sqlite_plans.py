@@ -32,6 +32,13 @@ def _plan(connection: sqlite3.Connection, sql: str, count: int) -> list[str]:
     ("name", "count", "expected"),
     [
         ("ready_of_lane", 4, "SEARCH tasks USING INDEX tasks_ready"),
+        ("explain_first_lane", 3, "SEARCH tasks USING INDEX tasks_ready"),
+        ("explain_next_lane", 4, "SEARCH tasks USING INDEX tasks_ready"),
+        ("explain_size", 5, "SEARCH tasks USING INDEX tasks_ready"),
+        ("explain_higher", 6, "SEARCH tasks USING INDEX tasks_ready"),
+        ("explain_same", 8, "SEARCH tasks USING INDEX tasks_ready"),
+        ("explain_running", 2, "SEARCH tasks USING INDEX tasks_state"),
+        ("explain_running_of_key", 3, "SEARCH tasks USING INDEX tasks_state"),
         ("tasks_due", 2, "SEARCH tasks USING INDEX tasks_wake"),
         ("schedules_due", 2, "SEARCH schedules USING INDEX schedules_due"),
         ("schedule_instants", 3, "SEARCH tasks USING INDEX tasks_instant"),

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from quarterdeck_server.engine.meters import Meter
 from quarterdeck_server.engine.model import Agent, Attempt, Hold, Queue, Task
 
 SAMPLES = 10
@@ -44,10 +45,10 @@ class Stored(NamedTuple):
     """Those of its namespace."""
     in_queue: Runners
     of_key: Runners
-    meter: tuple[int, int]
-    """Of its queue: when the bucket is full again, and until when it backs off."""
-    key_meter: tuple[int, int]
-    """The same of its group key."""
+    meter: Meter
+    """Of its queue."""
+    key_meter: Meter
+    """Of its group key."""
     ahead: Ahead
     """Of a ready task, in its queue. Group keys take turns, so of another key only as many count as of its own."""
 

@@ -11,6 +11,7 @@ from quarterdeck_server.engine.explain.texts import because, many, span
 from quarterdeck_server.engine.ids import encode_task_id
 from quarterdeck_server.engine.lane import LaneKey, lane_of
 from quarterdeck_server.engine.limits import Rate, limits_of
+from quarterdeck_server.engine.meters import Meter, available_at
 from quarterdeck_server.engine.model import Agent, Hold, Task, pause_of
 from quarterdeck_server.engine.policy import policy_of
 from quarterdeck_server.engine.states import (
@@ -151,12 +152,10 @@ def _limits(facts: Facts) -> Iterator[Obstacle]:
     yield from _full(Kind.KEY_CONCURRENCY, limits.concurrency_per_key.limit, stored.of_key, whose)
     units = policy_of(task.policy).units
     yield from _spent(
-        Kind.QUEUE_RATE, limits.rate, stored.meter[0], units, facts.now, f"queue {queue.name}"
+        Kind.QUEUE_RATE, limits.rate, stored.meter, units, facts.now, f"queue {queue.name}"
     )
-    yield from _spent(
-        Kind.KEY_RATE, limits.rate_per_key, stored.key_meter[0], units, facts.now, whose
-    )
-    rest = max(queue.back_off_until or 0, stored.meter[1], stored.key_meter[1])
+    yield from _spent(Kind.KEY_RATE, limits.rate_per_key, stored.key_meter, units, facts.now, whose)
+    rest = max(queue.back_off_until or 0, stored.key_meter.back_off_until)
     if rest > facts.now:
         message = (
             f"an agent asked for a rest of {span(rest - facts.now)} more, for its provider's sake"
@@ -171,17 +170,9 @@ def _full(kind: Kind, limit: int, runners: Runners, whose: str) -> Iterator[Obst
 
 
 def _spent(
-    kind: Kind, rate: Rate, full_at: int, units: int, now: int, whose: str
+    kind: Kind, rate: Rate, meter: Meter, units: int, now: int, whose: str
 ) -> Iterator[Obstacle]:
-    """A token bucket that does not hold what the task takes.
-
-    It is full at `full_at` and fills evenly, so it holds n units less at n * period / units before; a task that takes
-    more than the bucket holds starts when it is full.
-    """
-    if not rate.units:
-        return
-    burst = rate.burst or rate.units
-    open_at = full_at - (burst - min(units, burst)) * rate.period // rate.units
+    open_at = available_at(meter._replace(back_off_until=0), rate, units, now)
     if open_at > now:
         message = (
             f"{whose} may start {many(rate.units, 'unit')} in {span(rate.period)} and they are used up "

@@ -8,6 +8,7 @@ import aiosqlite
 
 from quarterdeck_server.engine.explain.facts import COUNTED, SAMPLES, Ahead, Runners, Stored
 from quarterdeck_server.engine.lane import lane_of
+from quarterdeck_server.engine.meters import REST, Meter
 from quarterdeck_server.engine.model import Attempt, Hold, Queue, Task
 from quarterdeck_server.engine.states import BLOCKED, READY
 from quarterdeck_server.store.sqlite.queries import load_queries
@@ -93,8 +94,8 @@ def _runners(rows: list[Any]) -> Runners:
     return Runners(len(rows), tuple(row[0] for row in rows[:SAMPLES]))
 
 
-def _meter(rows: list[Any], *, whole: int) -> tuple[int, int]:
-    for row in rows:
-        if row[0] == whole:
-            return row[1], row[2]
-    return 0, 0
+def _meter(rows: list[Any], *, whole: int) -> Meter:
+    for is_whole, *fields in rows:
+        if is_whole == whole:
+            return Meter._make(fields)
+    return REST

@@ -105,11 +105,21 @@ INSERT OR REPLACE INTO meters (namespace, queue, whole, group_key, full_at, back
 -- name: delete_meter
 DELETE FROM meters WHERE namespace = ? AND queue = ? AND whole = ? AND group_key = ?
 
+-- name: details_by_id
+SELECT d.task_id, d.content_type, ifnull(d.data, (SELECT b.data FROM blobs AS b WHERE b.hash = d.hash))
+FROM json_each(?) AS wanted JOIN details AS d ON d.task_id = wanted.value
+
+-- name: details_hashes
+SELECT DISTINCT hash FROM details WHERE hash IS NOT NULL AND task_id IN (SELECT value FROM json_each(?))
+
 -- name: insert_inputs
 INSERT INTO inputs (task_id, content_type, data, hash) VALUES {rows}
 
 -- name: insert_results
 INSERT OR REPLACE INTO results (task_id, content_type, data, hash) VALUES {rows}
+
+-- name: put_details
+INSERT OR REPLACE INTO details (task_id, content_type, data, hash) VALUES {rows}
 
 -- name: insert_blobs
 INSERT OR IGNORE INTO blobs (hash, data) VALUES {rows}
@@ -184,10 +194,12 @@ ORDER BY end_time LIMIT ?
 -- name: prune_hashes
 SELECT hash FROM inputs WHERE hash IS NOT NULL AND task_id IN (SELECT value FROM json_each(?1))
 UNION SELECT hash FROM results WHERE hash IS NOT NULL AND task_id IN (SELECT value FROM json_each(?1))
+UNION SELECT hash FROM details WHERE hash IS NOT NULL AND task_id IN (SELECT value FROM json_each(?1))
 
 -- name: prune_blob
 DELETE FROM blobs WHERE hash = ?1
   AND NOT EXISTS (SELECT 1 FROM inputs WHERE hash = ?1) AND NOT EXISTS (SELECT 1 FROM results WHERE hash = ?1)
+  AND NOT EXISTS (SELECT 1 FROM details WHERE hash = ?1)
 
 -- name: prune_tasks
 DELETE FROM tasks WHERE id IN (SELECT value FROM json_each(?))
@@ -197,6 +209,9 @@ DELETE FROM inputs WHERE task_id IN (SELECT value FROM json_each(?))
 
 -- name: prune_results
 DELETE FROM results WHERE task_id IN (SELECT value FROM json_each(?))
+
+-- name: prune_details
+DELETE FROM details WHERE task_id IN (SELECT value FROM json_each(?))
 
 -- name: prune_attempts
 DELETE FROM attempts WHERE task_id IN (SELECT value FROM json_each(?))
@@ -318,7 +333,7 @@ SELECT {columns:Queue} FROM queues WHERE namespace = ? AND name = ?
 SELECT {columns:Hold} FROM holds WHERE namespace = ? ORDER BY kind, subject LIMIT 10000
 
 -- name: explain_meters
-SELECT whole, full_at, back_off_until FROM meters
+SELECT whole, full_at, back_off_until, part FROM meters
 WHERE namespace = ?1 AND queue = ?2 AND (whole = 1 OR group_key = ?3)
 
 -- name: explain_running

@@ -1,0 +1,295 @@
+"""Every answer names what is in the way, whose doing it is, and when it ends."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from quarterdeck_server.engine.explain.answer import explain
+from quarterdeck_server.engine.explain.facts import Ahead, Facts, Handler, Runners, Stored
+from quarterdeck_server.engine.explain.obstacles import Kind, Obstacle, obstacles
+from quarterdeck_server.engine.explain.texts import span
+from quarterdeck_server.engine.lane import LaneKey, lane_text
+from quarterdeck_server.engine.limits import Concurrency, QueueLimits, Rate, limits_text
+from quarterdeck_server.engine.meters import REST, Meter, take
+from quarterdeck_server.engine.model import (
+    Agent,
+    Attempt,
+    Cancellation,
+    Hold,
+    Pause,
+    Task,
+    encode,
+    new_queue,
+)
+from quarterdeck_server.engine.policy import Policy, policy_text
+from quarterdeck_server.engine.states import (
+    BLOCKED,
+    CANCELLED,
+    EXPIRED,
+    FAILED,
+    READY,
+    RUNNING,
+    SCHEDULED,
+    AgentState,
+    HoldKind,
+    Outcome,
+)
+
+from .make import NOW, SECOND
+
+PLAIN: dict[str, Any] = dict.fromkeys(Task._fields)
+PLAIN |= {
+    "id": 7,
+    "namespace": "default",
+    "queue": "red",
+    "name": "work",
+    "state": READY,
+    "priority": 5,
+    "run_at": NOW,
+    "create_time": NOW,
+    "attempt": 0,
+    "max_attempts": 3,
+    "crashes": 0,
+    "pending": 0,
+    "late_reports": 0,
+    "revision": 1,
+}
+
+
+def task(**fields: Any) -> Task:
+    """A ready task but for what is said."""
+    return Task(**(PLAIN | fields))
+
+
+def handler(
+    agent_id: str = "a1",
+    names: frozenset[str] | None = None,
+    *,
+    running: int = 0,
+    state: AgentState = AgentState.ACTIVE,
+    queues: tuple[str, ...] = ("red",),
+    **labels: str,
+) -> Handler:
+    """An agent of two slots."""
+    text = json.dumps(labels) if labels else None
+    row = Agent(
+        "default", agent_id, "worker", "1.2", "host", 1, 2, text, json.dumps(queues), None, None,
+        int(state), running, NOW, NOW, 1,
+    )  # fmt: skip
+    return Handler(row, names)
+
+
+def facts(row: Task, *handlers: Handler, now: int = NOW + SECOND, **known: Any) -> Facts:
+    """Facts about a task of whose queue nothing special is known but for what is said."""
+    pace = known.pop("pace", None)
+    limits = known.pop("limits", None)
+    queue = new_queue("default", "red", NOW)
+    if limits is not None:
+        queue = queue._replace(limits=limits_text(limits))
+    stored = {
+        "task": row,
+        "queue": queue,
+        "attempts": (),
+        "unmet": (),
+        "unblocked_at": None,
+        "holds": (),
+        "in_queue": Runners(),
+        "of_key": Runners(),
+        "meter": REST,
+        "key_meter": REST,
+        "ahead": Ahead(),
+    }
+    return Facts(now, Stored(**(stored | known)), handlers or (handler(),), pace)
+
+
+def only(found: Facts) -> Obstacle:
+    """The one obstacle."""
+    (obstacle,) = obstacles(found)
+    return obstacle
+
+
+def hold(kind: HoldKind, subject: str, *, quarantined: int = 0) -> Hold:
+    """A hold with its reason."""
+    return Hold("default", int(kind), subject, quarantined, "ann", "too many 500s", 0, NOW, 1)
+
+
+def test_nothing_in_the_way() -> None:
+    answer = explain(facts(task()))
+    assert not answer.obstacles
+    assert answer.summary == "nothing is in its way: it is handed out with the next claim"
+
+
+def test_a_freeze_names_who_and_why() -> None:
+    obstacle = only(facts(task(), holds=[hold(HoldKind.NAMESPACE, "")]))
+    assert (obstacle.kind, obstacle.actor) == (Kind.FROZEN, "ann")
+    assert "too many 500s" in obstacle.message
+
+
+def test_a_name_paused_by_hand_and_one_in_quarantine() -> None:
+    for quarantined, kind in ((0, Kind.NAME_PAUSED), (1, Kind.NAME_QUARANTINED)):
+        held = hold(HoldKind.TASK_NAME, "work", quarantined=quarantined)
+        assert only(facts(task(), holds=[held])).kind == kind
+    other = hold(HoldKind.TASK_NAME, "other")
+    assert not obstacles(facts(task(), holds=[other]))
+
+
+def test_a_full_queue_names_the_tasks_that_run() -> None:
+    limits = QueueLimits(concurrency=Concurrency(2))
+    obstacle = only(facts(task(), limits=limits, in_queue=Runners(2, (1, 2))))
+    assert (obstacle.kind, obstacle.task_ids) == (Kind.QUEUE_CONCURRENCY, (1, 2))
+    assert not obstacles(facts(task(), limits=limits, in_queue=Runners(1, (1,))))
+
+
+def test_a_full_key_names_the_key() -> None:
+    limits = QueueLimits(concurrency_per_key=Concurrency(1))
+    row = task(lane=lane_text(LaneKey("acme")))
+    obstacle = only(facts(row, limits=limits, of_key=Runners(1, (3,))))
+    assert (obstacle.kind, obstacle.task_ids) == (Kind.KEY_CONCURRENCY, (3,))
+    assert "'acme'" in obstacle.message
+
+
+def test_a_used_up_rate_says_when_it_opens() -> None:
+    rate = Rate(1, 60 * SECOND)
+    spent = take(REST, rate, 1, NOW)
+    assert isinstance(spent, Meter)
+    obstacle = only(facts(task(), limits=QueueLimits(rate=rate), meter=spent))
+    assert (obstacle.kind, obstacle.until) == (Kind.QUEUE_RATE, NOW + 60 * SECOND)
+    obstacle = only(facts(task(), limits=QueueLimits(rate_per_key=rate), key_meter=spent))
+    assert (obstacle.kind, obstacle.until) == (Kind.KEY_RATE, NOW + 60 * SECOND)
+
+
+def test_a_rest_for_the_provider() -> None:
+    obstacle = only(facts(task(), key_meter=Meter(0, NOW + 5 * SECOND)))
+    assert (obstacle.kind, obstacle.until) == (Kind.BACK_OFF, NOW + 5 * SECOND)
+
+
+def test_labels_that_no_agent_has_name_the_closest() -> None:
+    required = (("gpu", "a100"), ("zone", "eu"))
+    row = task(lane=lane_text(LaneKey("", required)), policy=policy_text(Policy(required=required)))
+    near = handler("near", gpu="a100", zone="us")
+    obstacle = only(facts(row, handler("far"), near))
+    assert (obstacle.kind, obstacle.agent_ids) == (Kind.NO_AGENT_WITH_LABELS, ("near",))
+    assert not obstacles(facts(row, near, handler("right", gpu="a100", zone="eu")))
+
+
+def test_a_preferred_agent_is_waited_for_until_its_patience_ends() -> None:
+    row = task(
+        lane=lane_text(LaneKey("", (), "a9")), policy=policy_text(Policy(same_agent_as=1))
+    )._replace(wake_at=NOW + 4 * SECOND)
+    obstacle = only(facts(row))
+    assert (obstacle.kind, obstacle.until) == (Kind.PREFERRED_AGENT, NOW + 4 * SECOND)
+    assert obstacle.agent_ids == ("a9",)
+
+
+def test_agents_that_drain_or_are_held() -> None:
+    draining = handler(state=AgentState.DRAINING)
+    assert only(facts(task(), draining)).kind == Kind.AGENTS_HELD
+    held = hold(HoldKind.AGENT_VERSION, "worker@1.2", quarantined=1)
+    assert only(facts(task(), handler(), holds=[held])).kind == Kind.AGENTS_HELD
+
+
+def test_a_lost_agent_does_not_count() -> None:
+    lost = handler(state=AgentState.LOST)
+    assert only(facts(task(), lost)).kind == Kind.NO_AGENT_FOR_QUEUE
+
+
+def test_a_busy_fleet_gives_an_estimate_by_the_pace_of_the_queue() -> None:
+    known = facts(task(), handler(running=2), ahead=Ahead(9), pace=2.0)
+    answer = explain(known)
+    assert [o.kind for o in answer.obstacles] == [Kind.AGENTS_BUSY, Kind.POSITION]
+    assert answer.estimated_start == known.now + 5 * SECOND
+    paused = facts(task(), holds=[hold(HoldKind.NAMESPACE, "")], ahead=Ahead(9), pace=2.0)
+    assert explain(paused).estimated_start is None
+
+
+def test_more_than_was_counted_is_said_to_be_at_least() -> None:
+    answer = explain(facts(task(), ahead=Ahead(10_000, minimum=True), pace=1.0))
+    assert answer.ahead_is_minimum
+    assert answer.estimated_start is None
+    assert "at least 10,000 tasks" in answer.summary
+
+
+def test_what_must_end_first_stands_first() -> None:
+    row = task(state=SCHEDULED, run_at=NOW + 60 * SECOND)
+    found = facts(row, handler(queues=("blue",)), holds=[hold(HoldKind.NAMESPACE, "")])
+    assert [o.kind for o in obstacles(found)] == [
+        Kind.DELAY,
+        Kind.FROZEN,
+        Kind.NO_AGENT_FOR_QUEUE,
+    ]
+    assert explain(found).summary.endswith("(and 2 other obstacles)")
+
+
+def test_a_paused_attempt_says_whether_it_stands_still() -> None:
+    asked = task(state=RUNNING, attempt=1, pause=encode(Pause(NOW, "ann", "lunch")))
+    assert "was asked to stand still" in only(facts(asked)).message
+    stands = task(state=RUNNING, attempt=1, pause=encode(Pause(NOW, "ann", "lunch", NOW, NOW)))
+    assert "stands still: paused by ann: lunch" in only(facts(stands)).message
+
+
+def test_a_running_task_tells_how_far_its_cancel_is() -> None:
+    cancel = Cancellation(NOW, "ann", "why", NOW)
+    row = task(state=RUNNING, attempt=1, agent_id="a1", claim_time=NOW, cancel=encode(cancel))
+    assert explain(facts(row)).summary == "attempt 1 runs at a1 for 1 s; its cancel is delivered"
+
+
+def test_why_it_ended() -> None:
+    failed = {"state": FAILED, "error_type": "E", "error_message": "m", "end_time": NOW}
+    cancel = encode(Cancellation(NOW, "ann", "wrong input", NOW, None, None, NOW))
+    for row, words in (
+        (task(**failed, attempt=3, reason="ATTEMPTS_EXHAUSTED"), "all 3 attempts failed"),
+        (task(**failed, attempt=1, reason="NON_RETRYABLE"), "which is not retried"),
+        (task(**failed, attempt=3, crashes=3, reason="POISON"), "3 agents crashed"),
+        (task(**failed, attempt=2, reason="TASK_TIMEOUT"), "the time for all attempts was over"),
+        (task(state=EXPIRED, end_time=NOW), "not started in its time"),
+        (
+            task(state=CANCELLED, cancel=cancel, end_time=NOW),
+            "by ann: wrong input; its handler was",
+        ),
+    ):
+        assert words in explain(facts(row)).summary
+
+
+def test_a_life_of_retries_is_told_in_spans() -> None:
+    policy = Policy(initial_backoff=10 * SECOND, jitter=0)
+    first = Attempt(7, 1, "a1", 1, NOW + 2 * SECOND, NOW + 5 * SECOND, Outcome.FAILED, "E", "m", None, 0, 0)  # fmt: skip  # noqa: E501
+    row = task(
+        state=RUNNING,
+        policy=policy_text(policy),
+        attempt=2,
+        claim_time=NOW + 20 * SECOND,
+        run_at=NOW + 15 * SECOND,
+    )
+    answer = explain(facts(row, attempts=[first], now=NOW + 30 * SECOND))
+    seconds = [
+        (s.phase, (s.start - NOW) // SECOND, None if s.end is None else (s.end - NOW) // SECOND)
+        for s in answer.spans
+    ]
+    assert seconds == [
+        ("ready", 0, 2),
+        ("running", 2, 5),
+        ("backoff", 5, 15),
+        ("ready", 15, 20),
+        ("running", 20, None),
+    ]
+    assert answer.time_summary.startswith(
+        "of 30 s: 13 s (43 %) running, 10 s (33 %) waiting before"
+    )
+
+
+def test_a_blocked_task_has_been_blocked_since_it_was_submitted() -> None:
+    row = task(state=BLOCKED, pending=4)
+    found = facts(row, unmet=(1, 2, 3, 4))
+    assert obstacles(found)[0].message.endswith("and others")
+    assert [(s.phase, s.end) for s in explain(found).spans] == [("blocked", None)]
+
+
+def test_spans_of_time_read_well() -> None:
+    assert [span(n * SECOND) for n in (0, 12, 75, 3600, 90_061)] == [
+        "0 ms",
+        "12 s",
+        "1 min 15 s",
+        "1 h",
+        "1 d 1 h",
+    ]
