@@ -10,17 +10,18 @@ from quarterdeck_server.engine.filters import AGENT_FIELDS, QUEUE_FIELDS
 from quarterdeck_server.engine.model import Agent, Queue
 from quarterdeck_server.engine.states import AgentState
 from quarterdeck_server.rpc import convert, validate
+from quarterdeck_server.rpc.audit import list_entries, read_who
 from quarterdeck_server.rpc.backend import Core
 from quarterdeck_server.rpc.errors import ApiError
 from quarterdeck_server.rpc.filters import parse_filter
 from quarterdeck_server.rpc.methods import Context
 from quarterdeck_server.rpc.pages import Call, read_page
+from quarterdeck_server.rpc.queue_limits import read_arrivals, read_limits
 from quarterdeck_server.rpc.requests import execute
 from quarterdeck_server.rpc.tokens import watch_token
 from quarterdeck_server.rpc.validate import Violations
 from quarterdeck_server.store.base import Page
 
-_MAX_NOTE = 1024
 _DRAINING = int(AgentState.DRAINING)
 
 
@@ -56,8 +57,10 @@ class FleetService:
         out: Violations = []
         namespace = validate.namespace_of(request.namespace)
         agent_id = validate.agent_id(request.agent_id, "agent_id", out)
+        who = read_who(request, out)
         validate.refuse(out)
-        command = SetAgentState(namespace, [agent_id], _DRAINING)
+        audit = who.audit("DrainAgent", [agent_id])
+        command = SetAgentState(namespace, [agent_id], _DRAINING, audit)
         replies: list[Agent | Refusal] = await execute(self._core, command)
         (reply,) = replies
         if isinstance(reply, Refusal):
@@ -86,15 +89,25 @@ class FleetService:
     async def update_queue(
         self, request: pb.UpdateQueueRequest, context: Context
     ) -> pb.UpdateQueueResponse:
-        """Pause or resume a queue."""
+        """Pause or resume a queue, and change its limits."""
         out: Violations = []
         namespace = validate.namespace_of(request.namespace)
         queue = validate.name(request.queue, "queue", out)
-        note = validate.text(request.note, "note", _MAX_NOTE, out)
+        who = read_who(request, out, reason="note")
+        limits = read_limits(request.limits, out) if request.HasField("limits") else None
+        drops = read_arrivals(request.paused_arrivals, out)
         validate.refuse(out)
         paused = request.paused if request.HasField("paused") else None
-        row: Queue = await execute(self._core, UpdateQueue(namespace, queue, paused, note))
+        audit = who.audit("UpdateQueue", [queue])
+        command = UpdateQueue(namespace, queue, paused, who.reason, audit, limits, drops)
+        row: Queue = await execute(self._core, command)
         return pb.UpdateQueueResponse(queue=convert.queue(row))
+
+    async def list_audit_entries(
+        self, request: pb.ListAuditEntriesRequest, context: Context
+    ) -> pb.ListAuditEntriesResponse:
+        """A page of the audit log."""
+        return await list_entries(self._core, request)
 
     async def list_pools(
         self, request: pb.ListPoolsRequest, context: Context

@@ -22,6 +22,7 @@ from quarterdeck_server.engine.ids import encode_task_id
 from quarterdeck_server.engine.schedules import MAX_PREVIEW, Schedule
 from quarterdeck_server.engine.scheduling import schedule_not_found
 from quarterdeck_server.rpc import convert, validate
+from quarterdeck_server.rpc.audit import Who
 from quarterdeck_server.rpc.backend import Core
 from quarterdeck_server.rpc.convert_schedules import schedule as to_proto
 from quarterdeck_server.rpc.errors import ApiError, Violation
@@ -59,7 +60,8 @@ class ScheduleService:
         validate.refuse(out)
         key = request_key(namespace, "Schedule", request)
         await self._check(draft)
-        row, created = await execute(core, PutSchedule(draft, key))
+        audit = Who().audit("Schedule", [schedule_id])
+        row, created = await execute(core, PutSchedule(draft, key, audit))
         return pb.ScheduleResponse(schedule=to_proto(row), created=created)
 
     async def _check(self, draft: Schedule) -> None:
@@ -130,7 +132,9 @@ class ScheduleService:
 
     async def _pause(self, namespace: str, schedule_id: str, paused: bool, note: str) -> Schedule:
         namespace = validate.namespace_of(namespace)
-        command = PauseSchedule(namespace, _schedule_id(schedule_id), paused, note)
+        action = "PauseSchedule" if paused else "ResumeSchedule"
+        audit = Who(reason=note).audit(action, [schedule_id])
+        command = PauseSchedule(namespace, _schedule_id(schedule_id), paused, note, audit)
         row: Schedule = await execute(self._core, command)
         return row
 
@@ -141,7 +145,9 @@ class ScheduleService:
         namespace = validate.namespace_of(request.namespace)
         schedule_id = _schedule_id(request.schedule_id)
         key = request_key(namespace, "TriggerSchedule", request)
-        reply: Submitted = await execute(self._core, TriggerSchedule(namespace, schedule_id, key))
+        audit = Who().audit("TriggerSchedule", [schedule_id])
+        command = TriggerSchedule(namespace, schedule_id, key, audit)
+        reply: Submitted = await execute(self._core, command)
         if reply.refusal is not None:
             raise ApiError(reply.refusal)
         return pb.TriggerScheduleResponse(task_id=encode_task_id(reply.task_id))
@@ -196,8 +202,10 @@ class ScheduleService:
     ) -> pb.DeleteScheduleResponse:
         """Remove a schedule."""
         namespace = validate.namespace_of(request.namespace)
+        schedule_id = _schedule_id(request.schedule_id)
+        audit = Who().audit("DeleteSchedule", [schedule_id])
         refusal: Refusal | None = await execute(
-            self._core, DeleteSchedule(namespace, _schedule_id(request.schedule_id))
+            self._core, DeleteSchedule(namespace, schedule_id, audit)
         )
         assert refusal is None
         return pb.DeleteScheduleResponse()

@@ -22,6 +22,7 @@ from quarterdeck_server.engine.model import Attempt, Task
 from quarterdeck_server.engine.report import task_not_found
 from quarterdeck_server.engine.states import ENDED, SUCCEEDED
 from quarterdeck_server.rpc import convert, validate
+from quarterdeck_server.rpc.audit import read_who
 from quarterdeck_server.rpc.backend import Core
 from quarterdeck_server.rpc.errors import (
     ApiError,
@@ -50,8 +51,6 @@ _ORDERS = {
     "name": "name",
     "state": "state",
 }
-_MAX_REASON = 1024
-_MAX_ACTOR = 256
 _MAX_EDGES = 200_000
 """Dependencies in one request, twice what 2 MiB of ids hold: they are one group, which holds the others up."""
 _ATTEMPT_SIZE = 1024
@@ -182,13 +181,13 @@ class TaskService:
         """Request cancels."""
         out: Violations = []
         namespace = validate.namespace_of(request.namespace)
-        reason = validate.text(request.reason, "reason", _MAX_REASON, out)
-        actor = validate.text(request.actor, "actor", _MAX_ACTOR, out)
+        who = read_who(request, out)
         validate.refuse(out)
         validate.batch(len(request.task_ids), "task_ids")
         key = request_key(namespace, "CancelTasks", request)
         ids, missing = _split(request.task_ids)
-        command = Cancel(namespace, ids, reason, actor, request.keep_children, key)
+        audit = who.audit("CancelTasks", request.task_ids)
+        command = Cancel(namespace, ids, who.reason, who.actor, request.keep_children, key, audit)
         results = await self._items(command, bool(ids), missing)
         return pb.CancelTasksResponse(
             results=[
@@ -201,11 +200,15 @@ class TaskService:
         self, request: pb.RetryTasksRequest, context: Context
     ) -> pb.RetryTasksResponse:
         """Put ended tasks back."""
+        out: Violations = []
         namespace = validate.namespace_of(request.namespace)
+        who = read_who(request, out)
+        validate.refuse(out)
         validate.batch(len(request.task_ids), "task_ids")
         key = request_key(namespace, "RetryTasks", request)
         ids, missing = _split(request.task_ids)
-        results = await self._items(Retry(namespace, ids, key), bool(ids), missing)
+        command = Retry(namespace, ids, key, who.audit("RetryTasks", request.task_ids))
+        results = await self._items(command, bool(ids), missing)
         return pb.RetryTasksResponse(
             results=[
                 pb.RetryResult(state=state, error=error)  # type: ignore[arg-type]

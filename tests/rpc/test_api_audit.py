@@ -1,0 +1,109 @@
+"""The audit log over a real channel: what operators did, the newest first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .api import Api, agent, agents_pb, fleet_pb, new_request_id, refused, schedules_pb, tasks_pb
+from .conftest import Server
+
+
+async def entries(api: Api, **request: Any) -> list[Any]:
+    """The first page of the log."""
+    response = await api.fleet.ListAuditEntries(fleet_pb.ListAuditEntriesRequest(**request))
+    return list(response.entries)
+
+
+async def test_every_manual_act_is_in_the_log_with_actor_reason_and_count(api: Api) -> None:
+    ids = await api.submit() + await api.submit()
+    who = {"actor": "ann", "reason": "too slow"}
+    await api.tasks.CancelTasks(tasks_pb.CancelTasksRequest(task_ids=ids, **who))
+    await api.tasks.CancelTasks(tasks_pb.CancelTasksRequest(task_ids=[*ids[:1], "task_x"], **who))
+    await api.tasks.RetryTasks(tasks_pb.RetryTasksRequest(task_ids=ids[:1], **who))
+    await api.agents.Heartbeat(agents_pb.HeartbeatRequest(agent=agent("agent-9")))
+    await api.claim("agent-9", queues=["none"], wait={})
+    await api.fleet.DrainAgent(fleet_pb.DrainAgentRequest(agent_id="agent-9", **who))
+    pause = fleet_pb.UpdateQueueRequest(queue="red", paused=True, note="deploy", actor="bob")
+    await api.fleet.UpdateQueue(pause)
+    found = await entries(api)
+    assert [
+        (e.action, e.actor, e.reason, e.target, e.matched, e.done) for e in reversed(found)
+    ] == [
+        ("CancelTasks", "ann", "too slow", "", 2, 2),
+        ("CancelTasks", "ann", "too slow", "", 2, 1),
+        ("RetryTasks", "ann", "too slow", ids[0], 1, 1),
+        ("DrainAgent", "ann", "too slow", "agent-9", 1, 1),
+        ("UpdateQueue", "bob", "deploy", "red", 1, 1),
+    ]
+    assert [e.id for e in found] == sorted((e.id for e in found), reverse=True)
+    assert {e.namespace for e in found} == {"default"}
+    assert all(e.id.startswith("audit_") and e.time.seconds for e in found)
+    assert await entries(api, namespace="other") == []
+
+
+async def test_schedules_are_in_the_log_though_nobody_says_who_it_was(api: Api) -> None:
+    rule = {"cron": {"expression": "0 0 * * *"}, "task": {"name": "nightly"}}
+    await api.schedules.Schedule(schedules_pb.ScheduleRequest(schedule_id="s", spec=rule))
+    named = {"schedule_id": "s"}
+    await api.schedules.PauseSchedule(schedules_pb.PauseScheduleRequest(note="late", **named))
+    await api.schedules.ResumeSchedule(schedules_pb.ResumeScheduleRequest(**named))
+    await api.schedules.TriggerSchedule(schedules_pb.TriggerScheduleRequest(**named))
+    await api.schedules.DeleteSchedule(schedules_pb.DeleteScheduleRequest(**named))
+    found = [(e.action, e.actor, e.target, e.reason) for e in reversed(await entries(api))]
+    assert found == [
+        ("Schedule", "unknown", "s", ""),
+        ("PauseSchedule", "unknown", "s", "late"),
+        ("ResumeSchedule", "unknown", "s", ""),
+        ("TriggerSchedule", "unknown", "s", ""),
+        ("DeleteSchedule", "unknown", "s", ""),
+    ]
+
+
+async def test_a_repeated_request_is_in_the_log_once(api: Api) -> None:
+    ids = await api.submit()
+    request = tasks_pb.CancelTasksRequest(task_ids=ids, request_id=new_request_id())
+    await api.tasks.CancelTasks(request)
+    await api.tasks.CancelTasks(request)
+    assert len(await entries(api)) == 1
+
+
+async def test_the_log_is_read_page_by_page_and_outlives_the_server(
+    server: Server, api: Api
+) -> None:
+    for number in range(5):
+        await api.fleet.UpdateQueue(fleet_pb.UpdateQueueRequest(queue=f"q{number}"))
+    seen: list[str] = []
+    token = ""
+    while True:
+        page = await api.fleet.ListAuditEntries(
+            fleet_pb.ListAuditEntriesRequest(page_size=2, page_token=token)
+        )
+        seen += [e.target for e in page.entries]
+        token = page.next_page_token
+        if not token:
+            break
+        # What comes meanwhile is newer than what is still to be read.
+        await api.fleet.UpdateQueue(fleet_pb.UpdateQueueRequest(queue="later"))
+    assert seen == ["q4", "q3", "q2", "q1", "q0"]
+    again = Server(server.settings)
+    await server.stop()
+    try:
+        await again.start()
+        assert len(await entries(again.api)) == 7
+    finally:
+        await again.stop()
+
+
+@pytest.mark.parametrize("field", ["reason", "actor"])
+async def test_a_text_that_is_too_long_is_refused(api: Api, field: str) -> None:
+    long: dict[str, Any] = {field: "x" * 1025}
+    calls = (
+        api.tasks.CancelTasks(tasks_pb.CancelTasksRequest(**long)),
+        api.tasks.RetryTasks(tasks_pb.RetryTasksRequest(**long)),
+        api.fleet.DrainAgent(fleet_pb.DrainAgentRequest(agent_id="a", **long)),
+    )
+    for call in calls:
+        error = await refused(call)
+        assert (error.reason, list(error.fields)) == ("INVALID_FIELD", [field])
