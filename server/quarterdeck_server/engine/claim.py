@@ -64,7 +64,8 @@ def lanes_of(world: World, profile: Profile) -> list[Lane]:
 
 def served_queues(world: World, waiting: Waiting) -> set[tuple[str, str]]:
     """Return the queues that the hand-off must look at: known to have ready tasks, or changed by this group."""
-    return {*waiting.candidates, *(key for key in world.deltas if key in waiting.of_queue)}
+    changed = (key for key in (*world.deltas, *world.dirty_queues) if key in waiting.of_queue)
+    return {*waiting.candidates, *changed}
 
 
 def eligible(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from quarterdeck_server.engine.limits import QueueLimits
 from quarterdeck_server.engine.model import Agent, Failure, Payload, Progress, Task
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
@@ -179,6 +180,26 @@ class Retry:
     audit: Audit | None = None
 
 
+@dataclass(slots=True, frozen=True)
+class PauseTasks:
+    """Ask that running tasks stand still. Answered with a list of ItemResult."""
+
+    namespace: str
+    task_ids: Sequence[int]
+    reason: str
+    actor: str
+    audit: Audit | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class ResumeTasks:
+    """Let paused tasks go on. Answered with a list of ItemResult."""
+
+    namespace: str
+    task_ids: Sequence[int]
+    audit: Audit | None = None
+
+
 class Line(NamedTuple):
     """One log line."""
 
@@ -213,11 +234,20 @@ class Beat(NamedTuple):
     progress: Progress | None = None
     delivered: bool = False
     acknowledged: bool = False
+    pause_delivered: bool = False
+    pause_acknowledged: bool = False
+    details: Payload | None = None
+    """What the next attempt is to be given."""
+    late: bool = False
+    """It came under a lease that had ended, and was refused."""
 
 
 @dataclass(slots=True, frozen=True)
 class RecordBeats:
-    """Record progress, deliveries and acknowledgements. Stale ones are ignored. Answered with None."""
+    """Record progress, details, deliveries and acknowledgements. Answered with None.
+
+    Of stale ones those that are `late` are counted on their attempt, if the server took its lease away; nothing else.
+    """
 
     beats: Sequence[Beat]
 
@@ -270,13 +300,16 @@ class SetAgentState:
 
 @dataclass(slots=True, frozen=True)
 class UpdateQueue:
-    """Pause or resume a queue, creating it if need be. Answered with the Queue."""
+    """Change a queue, creating it if need be. What is None stays as it is. Answered with the Queue."""
 
     namespace: str
     queue: str
     paused: bool | None
     note: str
     audit: Audit | None = None
+    limits: QueueLimits | None = None
+    """All of them but `drop_while_paused`, which stands below."""
+    drop_while_paused: bool | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -361,6 +394,8 @@ class Claim:
     place: int = 0
     """Rises with every claim: its place in the waiting line."""
     taken: list[Task] = field(default_factory=list)
+    details: dict[int, Payload] = field(default_factory=dict)
+    """What earlier attempts of the taken tasks have saved."""
 
 
 class Claimed(NamedTuple):
@@ -369,6 +404,8 @@ class Claimed(NamedTuple):
     task_id: int
     token: int
     input: Payload | None
+    details: Payload | None = None
+    """What an earlier attempt saved."""
 
 
 Command = (
@@ -376,6 +413,8 @@ Command = (
     | Report
     | Cancel
     | Retry
+    | PauseTasks
+    | ResumeTasks
     | AppendLogs
     | RecordBeats
     | Expire

@@ -11,13 +11,14 @@ from quarterdeck_server.engine.commands import (
     SetAgentState,
     UpdateQueue,
 )
+from quarterdeck_server.engine.limits import limits_of, limits_text
 from quarterdeck_server.engine.model import Agent, Queue, new_queue
 from quarterdeck_server.engine.states import AgentState
 from quarterdeck_server.engine.world import World
 
 
 def update_queue(world: World, command: UpdateQueue) -> Queue:
-    """Pause or resume a queue, creating it if need be."""
+    """Change a queue, creating it if need be."""
     key = (command.namespace, command.queue)
     queue = world.queues.get(key)
     if queue is None:
@@ -26,6 +27,13 @@ def update_queue(world: World, command: UpdateQueue) -> Queue:
         queue = queue._replace(
             paused=int(command.paused), pause_note=command.note if command.paused else None
         )
+    before = limits_of(queue.limits)
+    after = before if command.limits is None else command.limits
+    drops = command.drop_while_paused
+    after = after._replace(drop_while_paused=before.drop_while_paused if drops is None else drops)
+    if after != before:
+        queue = queue._replace(limits=limits_text(after))
+        world.meters.limits_changed(*key, before, after, world.now)
     return world.put_queue(queue)
 
 

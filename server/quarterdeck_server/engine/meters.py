@@ -7,10 +7,10 @@ to be filled, a bucket at rest has no row, and in exact arithmetic nothing drift
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from quarterdeck_server.engine.limits import Rate
+from quarterdeck_server.engine.limits import QueueLimits, Rate
 
 
 class MeterKey(NamedTuple):
@@ -130,8 +130,15 @@ class Meters:
         """Replace a meter."""
         self.changed[key] = meter
 
-    def of_queue(self, namespace: str, queue: str) -> Iterator[tuple[MeterKey, Meter]]:
-        """Yield the meters of a queue."""
+    def limits_changed(
+        self, namespace: str, queue: str, before: QueueLimits, after: QueueLimits, now: int
+    ) -> None:
+        """Carry the meters of a queue over to its new rates."""
+        if (before.rate, before.rate_per_key) == (after.rate, after.rate_per_key):
+            return
         for key in {**self.stored, **self.changed}:
             if key.namespace == namespace and key.queue == queue:
-                yield key, self.get(key)
+                rates = (before.rate, after.rate)
+                if not key.whole:
+                    rates = (before.rate_per_key, after.rate_per_key)
+                self.put(key, edited(self.get(key), *rates, now))
