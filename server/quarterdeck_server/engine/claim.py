@@ -9,6 +9,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from quarterdeck_server.engine.commands import Claim, Profile
+from quarterdeck_server.engine.holds import claim_held, handed_out
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.states import READY
 from quarterdeck_server.engine.transitions import claimed
@@ -56,16 +57,21 @@ def lanes_of(world: World, profile: Profile) -> list[Lane]:
             continue
         lanes.extend(
             Lane(profile.namespace, name, task_name)
-            for task_name in world.ready_count(key)
+            for task_name in _open_names(world, key)
             if profile.names is None or task_name in profile.names
         )
     return lanes
 
 
+def _open_names(world: World, key: tuple[str, str]) -> dict[str, int]:
+    names = world.ready_count(key)
+    return handed_out(world.holds, key[0], names) if world.holds else names
+
+
 def served_queues(world: World, waiting: Waiting) -> set[tuple[str, str]]:
     """Return the queues that the hand-off must look at: known to have ready tasks, or changed by this group."""
-    changed = (key for key in (*world.deltas, *world.dirty_queues) if key in waiting.of_queue)
-    return {*waiting.candidates, *changed}
+    changed = (*world.deltas, *world.dirty_queues, *world.reopened)
+    return {*waiting.candidates, *(key for key in changed if key in waiting.of_queue)}
 
 
 def eligible(
@@ -179,6 +185,8 @@ def hand_off(
     for _, claim, lanes in line:
         if not supply:
             return
+        if world.holds and claim_held(world.holds, claim):
+            continue
         taken = supply.take(lanes, claim.max_tasks)
         if taken:
             # Before the tasks: a group that fails takes back what its claims were given.

@@ -352,6 +352,29 @@ class DeleteSchedule:
 
 
 @dataclass(slots=True, frozen=True)
+class PutHold:
+    """Hold something. Answered with `Hold | Refusal`."""
+
+    namespace: str
+    kind: int
+    subject: str
+    actor: str
+    reason: str
+    drops: bool = False
+    audit: Audit | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class ReleaseHold:
+    """End a hold. Answered with `Hold | Refusal`."""
+
+    namespace: str
+    kind: int
+    subject: str
+    audit: Audit | None = None
+
+
+@dataclass(slots=True, frozen=True)
 class BeginAct:
     """Enter an act on all that matches a filter before its first page. Answered with the id of its audit entry."""
 
@@ -393,6 +416,8 @@ class Claim:
     max_tasks: int
     place: int = 0
     """Rises with every claim: its place in the waiting line."""
+    agent_version: str = ""
+    """`name@version` of the agent's code."""
     taken: list[Task] = field(default_factory=list)
     details: dict[int, Payload] = field(default_factory=dict)
     """What earlier attempts of the taken tasks have saved."""
@@ -427,6 +452,8 @@ Command = (
     | PauseSchedule
     | TriggerSchedule
     | DeleteSchedule
+    | PutHold
+    | ReleaseHold
     | BeginAct
     | PutInstance
     | PutPools

@@ -6,7 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from quarterdeck_server.engine import audit, cancel, fleet, report, scheduling, submit, timers
+from quarterdeck_server.engine import (
+    audit,
+    beats,
+    cancel,
+    fleet,
+    holds,
+    pauses,
+    report,
+    scheduling,
+    submit,
+    timers,
+)
 from quarterdeck_server.engine import commands as c
 from quarterdeck_server.engine.replies import decode_reply, encode_reply
 from quarterdeck_server.engine.world import World
@@ -72,6 +83,13 @@ def _gather_report(needs: Needs, command: c.Report) -> None:
         needs.attempts.add((item.task_id, item.token))
 
 
+def _gather_beats(needs: Needs, command: c.RecordBeats) -> None:
+    for beat in command.beats:
+        needs.tasks.add(beat.task_id)
+        if beat.late:
+            needs.attempts.add((beat.task_id, beat.token))
+
+
 def _gather_logs(needs: Needs, command: c.AppendLogs) -> None:
     for item in command.items:
         needs.tasks.add(item.task_id)
@@ -108,7 +126,9 @@ _GATHER: dict[type, Callable[[Needs, Any], None]] = {
     c.AppendLogs: _gather_logs,
     c.Cancel: _gather_cancel,
     c.Retry: lambda needs, command: needs.tasks.update(command.task_ids),
-    c.RecordBeats: lambda needs, command: needs.tasks.update(b.task_id for b in command.beats),
+    c.PauseTasks: lambda needs, command: needs.tasks.update(command.task_ids),
+    c.ResumeTasks: lambda needs, command: needs.tasks.update(command.task_ids),
+    c.RecordBeats: _gather_beats,
     c.Expire: lambda needs, command: needs.tasks.update(task_id for task_id, _ in command.leases),
     c.Sweep: _gather_sweep,
     c.Prune: _gather_prune,
@@ -137,10 +157,12 @@ _DECIDE: dict[type, Callable[[World, Any], Any]] = {
     c.Submit: submit.submit,
     c.Report: report.report,
     c.AppendLogs: report.append_logs,
-    c.RecordBeats: report.record_beats,
+    c.RecordBeats: beats.record_beats,
     c.Expire: report.expire,
     c.Cancel: cancel.cancel,
     c.Retry: cancel.retry,
+    c.PauseTasks: pauses.pause,
+    c.ResumeTasks: pauses.resume,
     c.Sweep: lambda world, command: timers.sweep(world),
     c.Prune: lambda world, command: len(world.pruned),
     c.PutAgents: fleet.put_agents,
@@ -150,6 +172,8 @@ _DECIDE: dict[type, Callable[[World, Any], Any]] = {
     c.PauseSchedule: scheduling.pause_schedule,
     c.TriggerSchedule: scheduling.trigger_schedule,
     c.DeleteSchedule: scheduling.delete_schedule,
+    c.PutHold: holds.put_hold,
+    c.ReleaseHold: holds.release_hold,
     c.BeginAct: lambda world, command: audit.enter(world, command.namespace, command.audit, 0),
     c.PutInstance: fleet.put_instance,
     c.PutPools: fleet.put_pools,

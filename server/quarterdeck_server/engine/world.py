@@ -18,6 +18,7 @@ from quarterdeck_server.engine.model import (
     Agent,
     Attempt,
     AuditEntry,
+    Hold,
     LogRow,
     Payload,
     Queue,
@@ -29,6 +30,8 @@ from quarterdeck_server.engine.schedules import Schedule
 from quarterdeck_server.engine.states import ENDED, READY, RUNNING, WAITING
 
 QueueKey = tuple[str, str]
+HoldKey = tuple[str, int, str]
+"""(namespace, kind, subject)."""
 
 _NO_TOTALS = (0, 0, 0, 0, 0)
 
@@ -50,6 +53,8 @@ class World:
         self.born: dict[int, Task] = {}
         self.inputs: dict[int, Payload] = {}
         self.results: dict[int, Payload] = {}
+        self.details: dict[int, Payload | None] = {}
+        """What attempts saved in this group; None where it is to be removed."""
         self.attempts: list[Attempt] = []
         self.past_attempts: dict[tuple[int, int], Attempt] = {}
         """Ended attempts that late reports speak of."""
@@ -94,6 +99,12 @@ class World:
         self.audit: dict[tuple[str, int], AuditEntry] = {}
         self.dirty_audit: set[tuple[str, int]] = set()
         self.meters = Meters()
+        self.holds: dict[HoldKey, Hold] = {}
+        """All that is held, in every World. Shared with other groups: replaced by a copy before it is changed."""
+        self.dirty_holds: set[HoldKey] = set()
+        self.deleted_holds: set[HoldKey] = set()
+        self.reopened: set[QueueKey] = set()
+        """Queues with ready tasks whose waiting claims must be looked at, because a hold of their namespace ended."""
         self.pruned: list[int] = []
         self.deleted_agents: set[tuple[str, str]] = set()
         self.deleted_instances: set[str] = set()
@@ -209,6 +220,27 @@ class World:
         self.deleted_schedules.add(key)
         self.revision += 1
         self.record(log.SCHEDULE, log.DELETED, schedule._replace(revision=self.revision), schedule)
+
+    def put_hold(self, hold: Hold) -> Hold:
+        """Create or replace a hold."""
+        key = hold[:3]
+        before = self.holds.get(key)
+        self.revision += 1
+        hold = hold._replace(revision=self.revision)
+        self.holds = {**self.holds, key: hold}
+        self.dirty_holds.add(key)
+        self.deleted_holds.discard(key)
+        self.record(log.HOLD, log.UPDATED if before else log.CREATED, hold, before)
+        return hold
+
+    def delete_hold(self, hold: Hold) -> None:
+        """End a hold."""
+        key = hold[:3]
+        self.holds = {known: row for known, row in self.holds.items() if known != key}
+        self.dirty_holds.discard(key)
+        self.deleted_holds.add(key)
+        self.revision += 1
+        self.record(log.HOLD, log.DELETED, hold._replace(revision=self.revision), hold)
 
     def prune(self, task: Task) -> None:
         """Remove an ended task with all that belongs to it."""

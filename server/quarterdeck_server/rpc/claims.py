@@ -8,6 +8,7 @@ from typing import Final
 from quarterdeck.v1 import agent_pb2
 from quarterdeck.v1 import agent_service_pb2 as pb
 from quarterdeck_server.engine.commands import Claim, Claimed, Profile, Release, Report, ReportItem
+from quarterdeck_server.engine.holds import version_subject
 from quarterdeck_server.engine.model import Agent, Task
 from quarterdeck_server.engine.states import AgentState
 from quarterdeck_server.logs import Log
@@ -108,7 +109,10 @@ class Claims:
                 continue
             detail = await self._core.store.get_task(claim.profile.namespace, lease.task_id)
             if detail is not None and detail.task.lease_token == lease.token:
-                found.append((detail.task, Claimed(lease.task_id, lease.token, detail.input)))
+                again = detail.task.attempt > 1
+                saved = await self._core.store.get_details(lease.task_id) if again else None
+                held = Claimed(lease.task_id, lease.token, detail.input, saved)
+                found.append((detail.task, held))
         return found
 
     async def _take(self, claim: Claim, wait: float) -> Taken:
@@ -172,7 +176,8 @@ def _read(request: pb.ClaimRequest) -> tuple[Claim, Agent, float]:
     wait = wait_of(request.wait, out)
     validate.refuse(out)
     profile = Profile(namespace, tuple(queues), names or None)
-    return Claim(profile, agent.id, max_tasks), agent, wait
+    version = version_subject(agent.name, agent.version)
+    return Claim(profile, agent.id, max_tasks, agent_version=version), agent, wait
 
 
 def _fitting(taken: Taken) -> int:
@@ -181,6 +186,7 @@ def _fitting(taken: Taken) -> int:
     for count, (task, lease) in enumerate(taken):
         size += _TASK_OVERHEAD
         size += 0 if lease.input is None else len(lease.input.data)
+        size += 0 if lease.details is None else len(lease.details.data)
         size += 0 if task.labels is None else len(task.labels.encode())
         if size > validate.MAX_ANSWER and count:
             return count

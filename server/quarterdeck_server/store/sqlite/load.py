@@ -9,11 +9,19 @@ from typing import Any
 
 from quarterdeck_server.engine.commands import Prune
 from quarterdeck_server.engine.decide import Needs
-from quarterdeck_server.engine.model import Agent, Attempt, AuditEntry, Payload, Queue, Task
+from quarterdeck_server.engine.model import (
+    Agent,
+    Attempt,
+    AuditEntry,
+    Hold,
+    Payload,
+    Queue,
+    Task,
+)
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
 from quarterdeck_server.engine.states import CANCELLED, EXPIRED, FAILED, RUNNING, SUCCEEDED
-from quarterdeck_server.engine.world import QueueKey, World
+from quarterdeck_server.engine.world import HoldKey, QueueKey, World
 from quarterdeck_server.store.sqlite.meters import StoredMeters
 from quarterdeck_server.store.sqlite.queries import load_queries
 
@@ -29,6 +37,9 @@ class Loader:
         """The same for queues: every group asks for those that it touches."""
         self._meters = StoredMeters(connection)
         self._queries = load_queries()
+        self._holds: dict[HoldKey, Hold] = {
+            row[:3]: Hold._make(row) for row in self.rows("all_holds")
+        }
 
     def rows(self, name: str, *parameters: Any) -> list[Any]:
         """Return all rows of a named query."""
@@ -40,6 +51,7 @@ class Loader:
     def load(self, world: World, needs: Needs) -> None:
         """Load what the commands need, where it exists."""
         self._meters.show(world)
+        world.holds = self._holds
         if needs.sweep:
             self._load_due(world, needs.sweep)
         if needs.tasks:
@@ -106,6 +118,7 @@ class Loader:
         """Remember the rows that will be asked for next: of tasks that run, for their report, and of queues."""
         self._queues.update(world.queues)
         self._meters.committed(world)
+        self._holds = world.holds
         for touched in (world.born, world.stored):
             for task_id in touched:
                 task = world.tasks.get(task_id)
@@ -185,6 +198,13 @@ class Loader:
             key = (row[0], row[1])
             world.queues[key] = Queue._make((*row, tuple(counts.get(key, ()))))
 
+    def reopen(self, world: World) -> None:
+        """Let the waiting claims of a namespace be looked at where a hold ended: nothing else need have changed."""
+        for namespace in {key[0] for key in world.deleted_holds}:
+            queues = [(namespace, name) for (name,) in self.rows("ready_queues", namespace)]
+            self.load_queues(world, queues)
+            world.reopened.update(queues)
+
     def load_agents(self, world: World, keys: Iterable[tuple[str, str]]) -> None:
         """Load agents that are not loaded yet."""
         known = world.agents.keys() | world.deleted_agents
@@ -212,6 +232,18 @@ class Loader:
             task_id: Payload(content_type, data)
             for task_id, content_type, data in self._by_key("inputs_by_id", task_ids)
         }
+
+    def load_details(self, world: World) -> None:
+        """Give the claims what earlier attempts of their tasks have saved."""
+        again = {task.id: claim for claim in world.claims for task in claim.taken if task.attempt > 1}
+        stored = [task_id for task_id in again if task_id not in world.details]
+        if stored:
+            for task_id, content_type, data in self._by_key("details_by_id", stored):
+                again[task_id].details[task_id] = Payload(content_type, data)
+        for task_id in again.keys() & world.details.keys():
+            details = world.details[task_id]
+            if details is not None:
+                again[task_id].details[task_id] = details
 
     def next_wake(self) -> int | None:
         """Return the earliest instant at which any row wants a Sweep."""

@@ -164,6 +164,18 @@ INSERT OR REPLACE INTO instances ({columns:Instance}) VALUES {rows}
 -- name: put_pools
 INSERT OR REPLACE INTO pools ({columns:PoolStatus}) VALUES {rows}
 
+-- name: all_holds
+SELECT {columns:Hold} FROM holds
+
+-- name: put_holds
+INSERT OR REPLACE INTO holds ({columns:Hold}) VALUES {rows}
+
+-- name: delete_hold
+DELETE FROM holds WHERE namespace = ? AND kind = ? AND subject = ?
+
+-- name: ready_queues
+SELECT DISTINCT queue FROM queue_counts WHERE namespace = ? AND state = 3 AND count > 0
+
 -- name: put_audit
 INSERT OR REPLACE INTO audit ({columns:AuditEntry}) VALUES {rows}
 

@@ -22,7 +22,10 @@ INLINE_LIMIT = 16 * 1024
 REQUESTS_KEPT = DAY
 """How long the answers of repeatable requests are kept."""
 
-_OF_A_TASK = ("inputs", "results", "attempts", "logs", "log_ends", "dependencies", "keys", "tasks")
+_OF_A_TASK = (
+    *("inputs", "results", "details", "attempts", "logs", "log_ends"),
+    *("dependencies", "keys", "tasks"),
+)
 
 
 def write_world(connection: sqlite3.Connection, world: World) -> None:
@@ -32,12 +35,15 @@ def write_world(connection: sqlite3.Connection, world: World) -> None:
     update_rows(connection, "tasks", Task._fields, list(world.stored.values()), after)
     _write_payloads(connection, "insert_inputs", world.inputs)
     _write_payloads(connection, "insert_results", world.results)
+    if world.details:
+        _write_details(connection, world.details)
     write_rows(connection, "insert_attempts", world.attempts)
     _write_dependencies(connection, world)
     _write_requests(connection, world)
     _write_logs(connection, world)
     _write_fleet(connection, world)
     write_meters(connection, world)
+    _write_holds(connection, world)
     write_rows(connection, "put_audit", [world.audit[key] for key in world.dirty_audit])
     write_rows(connection, "insert_changes", encode_changes(world.changes))
 
@@ -56,6 +62,19 @@ def _write_payloads(
             rows.append((task_id, content_type, None, digest))
     write_rows(connection, "insert_blobs", list(blobs.items()))
     write_rows(connection, name, rows)
+
+
+def _write_details(connection: sqlite3.Connection, details: dict[int, Payload | None]) -> None:
+    """Replace what tasks have saved, and remove the large ones that nobody refers to any more."""
+    queries = load_queries()
+    before = json.dumps(list(details))
+    replaced = connection.execute(queries["details_hashes"], (before,)).fetchall()
+    saved = {task_id: payload for task_id, payload in details.items() if payload is not None}
+    _write_payloads(connection, "put_details", saved)
+    removed = json.dumps([task_id for task_id in details if task_id not in saved])
+    connection.execute(queries["prune_details"], (removed,))
+    for row in replaced:
+        connection.execute(queries["prune_blob"], row)
 
 
 def _write_dependencies(connection: sqlite3.Connection, world: World) -> None:
@@ -107,6 +126,12 @@ def _write_fleet(connection: sqlite3.Connection, world: World) -> None:
         connection.execute(queries["delete_schedule"], key)
     for key in world.deleted_pools:
         connection.execute(queries["delete_pool"], key)
+
+
+def _write_holds(connection: sqlite3.Connection, world: World) -> None:
+    write_rows(connection, "put_holds", [world.holds[key] for key in world.dirty_holds])
+    for key in world.deleted_holds:
+        connection.execute(load_queries()["delete_hold"], key)
 
 
 def _counts(world: World) -> list[tuple[Any, ...]]:

@@ -21,7 +21,8 @@ from quarterdeck_server.engine.claim import (
 from quarterdeck_server.engine.commands import Command, Prune, Sweep
 from quarterdeck_server.engine.decide import Needs, decide, finished, gather, settle_before
 from quarterdeck_server.engine.dependencies import open_edges, settle
-from quarterdeck_server.engine.model import Payload, Task
+from quarterdeck_server.engine.holds import handed_out
+from quarterdeck_server.engine.model import Payload, Queue, Task
 from quarterdeck_server.engine.states import READY
 from quarterdeck_server.engine.world import World
 from quarterdeck_server.store.base import GroupResult, StoreUnavailable
@@ -148,14 +149,17 @@ class Writer:
                 self._settle(world)
             replies.append(decide(world, command))
         self._settle(world)
+        if world.deleted_holds:
+            self._loader.reopen(world)
         inputs = self._hand_off(world, waiting)
+        self._loader.load_details(world)
         self._loader.load_queues(world, world.deltas)
         self._loader.load_agents(world, world.agent_deltas)
         world.finish()
         write_world(self._connection, world)
         self._answer_last(world, needs, commands, replies)
         ready = {
-            key: {} if queue.paused else _ready_names(queue.counts)
+            key: {} if queue.paused else _ready_names(world, queue)
             for key, queue in world.queues.items()
         }
         return GroupResult(
@@ -222,8 +226,9 @@ class Writer:
         return sorted(stored + changed, key=order)
 
 
-def _ready_names(counts: tuple[tuple[str, int, int], ...]) -> dict[str, int]:
-    return {name: n for name, state, n in counts if state == READY}
+def _ready_names(world: World, queue: Queue) -> dict[str, int]:
+    names = {name: n for name, state, n in queue.counts if state == READY}
+    return handed_out(world.holds, queue.namespace, names) if world.holds else names
 
 
 def _add(whole: GroupResult, part: GroupResult) -> None:
