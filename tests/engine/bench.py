@@ -45,6 +45,9 @@ class Driver(Protocol):
     def attempts(self) -> Mapping[tuple[int, int], Attempt]: ...
 
     @property
+    def details(self) -> Mapping[int, Payload]: ...
+
+    @property
     def edges(self) -> Mapping[tuple[int, int], bool]: ...
 
     @property

@@ -58,6 +58,7 @@ class Memory:
         self.tasks: dict[int, Task] = {}
         self.inputs: dict[int, Payload] = {}
         self.results: dict[int, Payload] = {}
+        self.details: dict[int, Payload] = {}
         self.attempts: dict[tuple[int, int], Attempt] = {}
         self.edges: dict[tuple[int, int], bool] = {}
         self.keys: dict[tuple[str, str], tuple[int, bytes]] = {}
@@ -96,6 +97,10 @@ class Memory:
             replies.append(decide(world, command))
         self._settle(world)
         self._hand_off(world, waiting)
+        saved = {**self.details, **world.details}
+        for claim in world.claims:
+            again = (task.id for task in claim.taken if task.attempt > 1)
+            claim.details.update({i: p for i in again if (p := saved.get(i)) is not None})
         world.finish()
         self._store(world)
         for index, command in enumerate(commands):
@@ -180,6 +185,11 @@ class Memory:
         self.tasks = world.tasks
         self.inputs |= world.inputs
         self.results |= world.results
+        for task_id, payload in world.details.items():
+            if payload is None:
+                self.details.pop(task_id, None)
+            else:
+                self.details[task_id] = payload
         self.attempts |= {(a.task_id, a.attempt): a for a in world.attempts}
         self.edges |= world.dependencies
         self.edges |= dict.fromkeys(world.met, True)
@@ -201,6 +211,7 @@ class Memory:
         self.keys = {k: v for k, v in self.keys.items() if v[0] not in pruned}
         self.inputs = {k: v for k, v in self.inputs.items() if k not in pruned}
         self.results = {k: v for k, v in self.results.items() if k not in pruned}
+        self.details = {k: v for k, v in self.details.items() if k not in pruned}
         self.log_ends = {k: v for k, v in self.log_ends.items() if k not in pruned}
 
     def next_wake(self) -> int | None:

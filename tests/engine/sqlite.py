@@ -132,6 +132,12 @@ class Sqlite:
         return {MeterKey._make(row[:4]): Meter._make(row[4:]) for row in rows}
 
     @property
+    def details(self) -> dict[int, Payload]:
+        """By task."""
+        sql = "SELECT task_id, content_type, ifnull(data, (SELECT data FROM blobs WHERE hash = d.hash)) FROM details d"
+        return {row[0]: Payload(*row[1:]) for row in self.rows(sql)}
+
+    @property
     def logs(self) -> list[LogRow]:
         """In order."""
         rows = self.rows("SELECT * FROM logs ORDER BY task_id, sequence")

@@ -422,4 +422,4 @@ def test_what_the_row_keeps_is_json(bench: Bench) -> None:
     task = bench.running()
     moved = Progress("<b>\x1b[31m", 1.0, 2.0, NOW)
     bench.do(c.RecordBeats([c.Beat(task.id, task.lease_token or 0, moved)]))
-    assert json.loads(bench.task(task.id).progress or "") == ["<b>\x1b[31m", 1.0, 2.0, NOW]
+    assert json.loads(bench.task(task.id).progress or "") == ["<b>\x1b[31m", 1.0, 2.0, NOW, 0]

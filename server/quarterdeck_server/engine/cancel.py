@@ -79,6 +79,7 @@ def _retry_one(world: World, namespace: str, task_id: int) -> ItemResult:
             task.state,
             wrong_state(task, "only a failed, cancelled or expired task can be retried"),
         )
+    world.details[task_id] = None
     return ItemResult(world.put(transitions.retried(task, world.now)).state)
 
 

@@ -28,6 +28,8 @@ class Needs:
     """What a group of commands must find in its World, where it exists."""
 
     tasks: set[int] = field(default_factory=set)
+    submits: list[c.Submit] = field(default_factory=list)
+    """Their queues are needed, and the tasks that theirs may displace."""
     children_of: set[int] = field(default_factory=set)
     """With their own children, to any depth."""
     keys: set[tuple[str, str]] = field(default_factory=set)
@@ -69,6 +71,7 @@ def gather(commands: Sequence[c.Command]) -> Needs:
 
 
 def _gather_submit(needs: Needs, command: c.Submit) -> None:
+    needs.submits.append(command)
     for spec in command.specs:
         if spec.idempotency_key is not None:
             needs.keys.add((command.namespace, spec.idempotency_key))

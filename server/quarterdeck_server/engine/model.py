@@ -102,6 +102,8 @@ class Progress(NamedTuple):
     done: float
     total: float
     time: int
+    held: int = 0
+    """For how long the attempt has stood still since, by a pause."""
 
 
 class Cancellation(NamedTuple):

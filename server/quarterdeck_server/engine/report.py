@@ -12,7 +12,6 @@ from quarterdeck_server.engine.commands import (
     ItemResult,
     Line,
     LogItem,
-    RecordBeats,
     Refusal,
     Release,
     Report,
@@ -123,23 +122,6 @@ def expire(world: World, command: Expire) -> None:
             world.lapsed.append(task_id)
             world.attempts.append(ended.attempt)
             world.put(ended.task)
-
-
-def record_beats(world: World, command: RecordBeats) -> None:
-    """Record progress and the steps of cancels; what comes from an ended lease is ignored."""
-    for beat in command.beats:
-        task = world.tasks.get(beat.task_id)
-        if task is None or not holds_lease(task, beat.token):
-            continue
-        after = task
-        if beat.progress is not None:
-            after = transitions.progressed(after, beat.progress)
-        if beat.delivered or beat.acknowledged:
-            after = transitions.cancel_step(
-                after, world.now, delivered=beat.delivered, acknowledged=beat.acknowledged
-            )
-        if after is not task:
-            world.put(after)
 
 
 def append_logs(world: World, command: AppendLogs) -> list[Refusal | None]:

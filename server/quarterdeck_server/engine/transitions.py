@@ -369,6 +369,11 @@ def dependency_failed(task: Task, dependency: str, now: int) -> Task:
     )
 
 
+def turned_away(task: Task, reason: str, now: int) -> Task:
+    """New -> CANCELLED: there is no room for it, or what arrives is dropped."""
+    return task._replace(state=CANCELLED, reason=reason, end_time=now, wake_at=None)
+
+
 def expired(task: Task, now: int) -> Task:
     """Not started in time -> EXPIRED."""
     return task._replace(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from quarterdeck_server.engine import changes as log
+from quarterdeck_server.engine.active import ActiveTasks
 from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.commands import Claim
 from quarterdeck_server.engine.meters import Meters
@@ -99,6 +100,8 @@ class World:
         self.audit: dict[tuple[str, int], AuditEntry] = {}
         self.dirty_audit: set[tuple[str, int]] = set()
         self.meters = Meters()
+        self.active: dict[QueueKey, ActiveTasks] = {}
+        """Of queues whose overflow policy asks for it. Kept up to date in place: a store forgets it with a failed group."""
         self.holds: dict[HoldKey, Hold] = {}
         """All that is held, in every World. Shared with other groups: replaced by a copy before it is changed."""
         self.dirty_holds: set[HoldKey] = set()
@@ -134,6 +137,8 @@ class World:
         if task.parent_id is not None:
             self.children.setdefault(task.parent_id, []).append(task.id)
         self._count(task, 1)
+        if self.active:
+            self._follow_active(task, task)
         self.wake(task.wake_at)
         self.record(log.TASK, log.CREATED, task)
         return task
@@ -156,10 +161,21 @@ class World:
             self._follow_lease(before, task)
             if state in ENDED:
                 self._end(task)
+        if self.active:
+            self._follow_active(before, task)
         if task.wake_at is not None:
             self.wake(task.wake_at)
         self.changes.append(Change(revision, log.TASK, log.UPDATED, self.now, task, before))
         return task
+
+    def _follow_active(self, before: Task, task: Task) -> None:
+        """Keep the active tasks up to date; they stand in one queue at a time."""
+        old = self.active.get((before.namespace, before.queue))
+        new = self.active.get((task.namespace, task.queue))
+        if old is not None and old is not new:
+            old.remove(task.id)
+        if new is not None:
+            new.put(task)
 
     def _end(self, task: Task) -> None:
         self.just_ended.append(task)

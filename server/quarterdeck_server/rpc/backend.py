@@ -10,7 +10,7 @@ from quarterdeck_server.config import Settings
 from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.commands import Beat, Claim, Claimed, Command
 from quarterdeck_server.engine.explain.facts import Handler
-from quarterdeck_server.engine.model import Agent, Cancellation, Task
+from quarterdeck_server.engine.model import Agent, Cancellation, Pause, Task
 from quarterdeck_server.runtime.clock import Clock
 from quarterdeck_server.store.base import Store
 
@@ -45,6 +45,14 @@ class Lease(Protocol):
         """The agent was told of the cancel."""
         ...
 
+    @property
+    def pause(self) -> Pause | None:
+        """Set while the attempt is paused, or asked to."""
+        ...
+
+    resumed: bool
+    """A pause is over that the agent was told of, and it was not told of the end."""
+
 
 class Leases(Protocol):
     """Every lease that is held now, in memory."""
@@ -58,13 +66,13 @@ class Leases(Protocol):
         """Let the lease last from now on; None when it is not, or no longer, held."""
 
     def undelivered(self, namespace: str, agent_id: str) -> Sequence[Lease]:
-        """Leases of the agent with a cancel that it was not told of."""
+        """Leases of the agent with a cancel, a pause or the end of a pause that it was not told of."""
 
     async def wait_directive(
         self, namespace: str, agent_id: str, seconds: float, /
     ) -> Sequence[Lease]:
-        """Return once there is an undelivered cancel, a lost lease or a drain for the agent, or at
-        the timeout.
+        """Return once there is an undelivered cancel or pause, a lost lease or a drain for the
+        agent, or at the timeout.
 
         Returns:
             The leases of the agent that ended meanwhile otherwise than by a report.
@@ -111,6 +119,9 @@ class Hub(Protocol):
 
     def starts(self, namespace: str, queue: str, now: int) -> float | None:
         """Tasks of a queue that start in a second now; None when too little is known."""
+
+    def since(self, after_revision: int, /) -> list[Change] | None:
+        """All later changes, with what was before them; None when they are not in memory any more."""
 
     async def wait(self, after_revision: int, seconds: float, /) -> None:
         """Return once `revision` is larger, the hub is closing, or after `seconds`."""

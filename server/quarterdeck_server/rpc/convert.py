@@ -187,6 +187,8 @@ def claimed_task(
     target.nanos = rest * 1000
     if lease.input is not None:
         out.input.content_type, out.input.data = lease.input
+    if lease.details is not None:
+        out.details.content_type, out.details.data = lease.details
     grace = out.cancel_grace
     grace.seconds, rest = divmod(policy_of(row.policy).cancel_grace, _MILLION)
     if rest:

@@ -11,7 +11,9 @@ from quarterdeck_server.engine.commands import (
     Cancel,
     Command,
     ItemResult,
+    PauseTasks,
     Refusal,
+    ResumeTasks,
     Retry,
     Spec,
     Submit,
@@ -22,6 +24,7 @@ from quarterdeck_server.engine.model import Attempt, Task
 from quarterdeck_server.engine.report import task_not_found
 from quarterdeck_server.engine.states import ENDED, SUCCEEDED
 from quarterdeck_server.rpc import convert, validate
+from quarterdeck_server.rpc.acts import act_on_tasks
 from quarterdeck_server.rpc.audit import read_who
 from quarterdeck_server.rpc.backend import Core
 from quarterdeck_server.rpc.errors import (
@@ -130,10 +133,11 @@ class TaskService:
         namespace = validate.namespace_of(request.namespace)
         column, descending = _order(request.order_by)
         found = await task_filter(core, namespace, request.filter)
+        now = core.clock.now()
 
         async def read(limit: int, after: list[Any] | None) -> Page[Task]:
             return await core.store.list_tasks(
-                namespace, found, column, descending, limit, after, core.clock.now()
+                namespace, found, column, descending, limit, after, now
             )
 
         call = Call(
@@ -143,7 +147,7 @@ class TaskService:
         return pb.ListTasksResponse(
             tasks=page.items,
             next_page_token=page.next_token,
-            watch_token=watch_token(core.store.store_id, page.revision),
+            watch_token=watch_token(core.store.store_id, page.revision, now),
         )
 
     async def count_tasks(
@@ -153,9 +157,12 @@ class TaskService:
         core = self._core
         namespace = validate.namespace_of(request.namespace)
         found = await task_filter(core, namespace, request.filter)
-        counts = await core.store.count_tasks(namespace, found, core.clock.now())
+        now = core.clock.now()
+        counts, revision = await core.store.count_tasks(namespace, found, now)
         return pb.CountTasksResponse(
-            counts=convert.state_counts(counts), total=sum(counts.values())
+            counts=convert.state_counts(counts),
+            total=sum(counts.values()),
+            watch_token=watch_token(core.store.store_id, revision, now),
         )
 
     async def wait_task(self, request: pb.WaitTaskRequest, context: Context) -> pb.WaitTaskResponse:
@@ -216,6 +223,45 @@ class TaskService:
             ]
         )
 
+    async def pause_tasks(
+        self, request: pb.PauseTasksRequest, context: Context
+    ) -> pb.PauseTasksResponse:
+        """Ask that running tasks stand still."""
+        out: Violations = []
+        namespace = validate.namespace_of(request.namespace)
+        who = read_who(request, out)
+        validate.refuse(out)
+        validate.batch(len(request.task_ids), "task_ids")
+        ids, missing = _split(request.task_ids)
+        audit = who.audit("PauseTasks", request.task_ids)
+        command = PauseTasks(namespace, ids, who.reason, who.actor, audit)
+        results = await self._items(command, bool(ids), missing)
+        return pb.PauseTasksResponse(
+            results=[
+                pb.PauseResult(state=state, error=error)  # type: ignore[arg-type]
+                for state, error in results
+            ]
+        )
+
+    async def resume_tasks(
+        self, request: pb.ResumeTasksRequest, context: Context
+    ) -> pb.ResumeTasksResponse:
+        """Let paused tasks go on."""
+        out: Violations = []
+        namespace = validate.namespace_of(request.namespace)
+        who = read_who(request, out)
+        validate.refuse(out)
+        validate.batch(len(request.task_ids), "task_ids")
+        ids, missing = _split(request.task_ids)
+        command = ResumeTasks(namespace, ids, who.audit("ResumeTasks", request.task_ids))
+        results = await self._items(command, bool(ids), missing)
+        return pb.ResumeTasksResponse(
+            results=[
+                pb.ResumeResult(state=state, error=error)  # type: ignore[arg-type]
+                for state, error in results
+            ]
+        )
+
     async def _items(
         self, command: Command, wanted: bool, missing: list[str | None]
     ) -> list[tuple[int, status_pb2.Status | None]]:
@@ -230,6 +276,10 @@ class TaskService:
             state, refusal = next(answers)
             results.append((state, None if refusal is None else refusal_status(refusal)))
         return results
+
+    async def act_on_tasks(self, request: pb.ActOnTasksRequest, context: Context) -> None:
+        """Do one thing to all tasks that match a filter."""
+        await act_on_tasks(self._core, request, context)
 
     async def explain_task(
         self, request: pb.ExplainTaskRequest, context: Context

@@ -12,9 +12,11 @@ from quarterdeck_server.engine.commands import (
     Cancel,
     Claim,
     Command,
+    PauseTasks,
     Release,
     Report,
     ReportItem,
+    ResumeTasks,
     Retry,
     Submit,
 )
@@ -228,7 +230,7 @@ def _size(command: Command) -> int:
             return len(command.specs)
         case Report():
             return len(command.items)
-        case Cancel() | Retry():
+        case Cancel() | Retry() | PauseTasks() | ResumeTasks():
             return len(command.task_ids)
         case AppendLogs():
             return sum(len(item.lines) for item in command.items)

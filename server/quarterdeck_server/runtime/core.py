@@ -145,7 +145,11 @@ class Core:
             raise Draining
         self._write_agents()
         given = await self.committer.claim(claim, wait)
-        return [(task, Claimed(task.id, task.lease_token or 0, data)) for task, data in given]
+        saved = claim.details
+        return [
+            (task, Claimed(task.id, task.lease_token or 0, data, saved.get(task.id)))
+            for task, data in given
+        ]
 
     def _write_agents(self) -> None:
         """Write new agents with the next group, so that their leases are counted from the first."""

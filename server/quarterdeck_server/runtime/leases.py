@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from quarterdeck_server.engine.changes import TASK, Change
 from quarterdeck_server.engine.deadlines import cancel_deadline
-from quarterdeck_server.engine.model import Cancellation, Task, cancellation_of
+from quarterdeck_server.engine.model import Cancellation, Pause, Task, cancellation_of, pause_of
 from quarterdeck_server.engine.states import RUNNING
 from quarterdeck_server.runtime.clock import Clock
 
@@ -29,6 +29,8 @@ class Lease:
         "cancel_deadline",
         "deadline",
         "namespace",
+        "pause",
+        "resumed",
         "task_id",
         "token",
     )
@@ -43,11 +45,23 @@ class Lease:
         self.deadline = deadline
         self.cancel: Cancellation | None = None
         self.cancel_deadline: int | None = None
+        self.pause: Pause | None = None
+        self.resumed = False
+        """A pause is over that the agent was told of, and it was not told of the end."""
 
     @property
     def delivered(self) -> bool:
         """The agent was told of the cancel."""
         return self.cancel is not None and self.cancel.deliver_time is not None
+
+    @property
+    def untold(self) -> bool:
+        """There is something that the agent was not told of: a cancel, a pause, or its end."""
+        if self.cancel is not None:
+            return self.cancel.deliver_time is None
+        if self.pause is not None:
+            return self.pause.deliver_time is None
+        return self.resumed
 
 
 class LeaseTable:
@@ -89,8 +103,8 @@ class LeaseTable:
                 lease = leases.get(task.id)
                 if lease is None or lease.token != task.lease_token:
                     self._grant(task)
-                elif task.cancel is not None:
-                    self._note_cancel(lease, task)
+                elif task.cancel is not None or task.pause is not None or lease.pause is not None:
+                    self._note_orders(lease, task)
             elif task.id in leases:
                 self._drop(task.id)
 
@@ -108,8 +122,8 @@ class LeaseTable:
         lease = Lease(task, self._clock.monotonic() + self.duration)
         self._leases[task.id] = lease
         self._of_agent.setdefault((lease.namespace, lease.agent_id), {})[task.id] = lease
-        if task.cancel is not None:
-            self._note_cancel(lease, task)
+        if task.cancel is not None or task.pause is not None:
+            self._note_orders(lease, task)
 
     def _drop(self, task_id: int) -> None:
         lease = self._leases.pop(task_id, None)
@@ -121,10 +135,15 @@ class LeaseTable:
         if not held:
             del self._of_agent[key]
 
-    def _note_cancel(self, lease: Lease, task: Task) -> None:
+    def _note_orders(self, lease: Lease, task: Task) -> None:
+        before, lease.pause = lease.pause, pause_of(task)
+        if lease.pause is not None:
+            lease.resumed = False
+        elif before is not None and before.deliver_time is not None:
+            lease.resumed = True
         lease.cancel = cancellation_of(task)
         lease.cancel_deadline = cancel_deadline(task)
-        if not lease.delivered:
+        if lease.untold:
             self.wake(lease.namespace, lease.agent_id)
 
     def renew(self, task_id: int, token: int) -> Lease | None:
@@ -136,9 +155,9 @@ class LeaseTable:
         return lease
 
     def undelivered(self, namespace: str, agent_id: str) -> list[Lease]:
-        """Return the agent's leases with a cancel that it was not told of."""
+        """Return the agent's leases with a cancel, a pause or the end of a pause that it was not told of."""
         held = self._of_agent.get((namespace, agent_id), {})
-        return [lease for lease in held.values() if lease.cancel and not lease.delivered]
+        return [lease for lease in held.values() if lease.untold]
 
     def held(self, namespace: str, agent_id: str) -> list[Lease]:
         """Return the agent's leases."""
@@ -156,7 +175,7 @@ class LeaseTable:
             self.wake(namespace, agent_id)
 
     async def wait_directive(self, namespace: str, agent_id: str, seconds: float) -> list[Lease]:
-        """Return once there is an undelivered cancel for the agent or it is woken, or after `seconds`.
+        """Return once there is something undelivered for the agent or it is woken, or after `seconds`.
 
         Returns:
             The leases of the agent that ended meanwhile otherwise than by a report.

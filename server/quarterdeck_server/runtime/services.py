@@ -138,11 +138,7 @@ class Recorder(Service):
             key = (beat.task_id, beat.token)
             known = self._beats.get(key)
             if known is not None:
-                beat = beat._replace(
-                    progress=beat.progress or known.progress,
-                    delivered=beat.delivered or known.delivered,
-                    acknowledged=beat.acknowledged or known.acknowledged,
-                )
+                beat = Beat._make(new or old for new, old in zip(beat, known, strict=True))
             self._beats[key] = beat
 
     async def round(self) -> float:

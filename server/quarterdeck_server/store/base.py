@@ -16,9 +16,19 @@ from quarterdeck_server.engine.claim import Waiting
 from quarterdeck_server.engine.commands import Claim, Command
 from quarterdeck_server.engine.explain.facts import Stored
 from quarterdeck_server.engine.filters import Filter
-from quarterdeck_server.engine.model import Agent, Attempt, AuditEntry, LogRow, Payload, Queue, Task
+from quarterdeck_server.engine.model import (
+    Agent,
+    Attempt,
+    AuditEntry,
+    Hold,
+    LogRow,
+    Payload,
+    Queue,
+    Task,
+)
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.engine.selection import Selection
 
 Row = TypeVar("Row")
 
@@ -104,6 +114,9 @@ class Store(Protocol):
 
     async def get_result(self, task_id: int) -> Payload | None: ...
 
+    async def get_details(self, task_id: int) -> Payload | None:
+        """What attempts of a task have saved for the next one."""
+
     async def list_tasks(
         self,
         namespace: str,
@@ -116,8 +129,15 @@ class Store(Protocol):
     ) -> Page[Task]:
         """`order_by` is a column of Task: create_time, run_at, end_time, priority, name or state."""
 
-    async def count_tasks(self, namespace: str, filter: Filter | None, now: int) -> dict[int, int]:
-        """Count by state."""
+    async def count_tasks(
+        self, namespace: str, filter: Filter | None, now: int
+    ) -> tuple[dict[int, int], int]:
+        """Count by state; also return the last revision that the count has seen."""
+
+    async def select_tasks(
+        self, namespace: str, filter: Filter | None, now: int, keep: int
+    ) -> Selection:
+        """Find the ids of all tasks that match at one revision; keep the first so many of them, and count the rest."""
 
     async def read_logs(
         self, namespace: str, task_id: int, after: int, attempt: int, limit: int
@@ -147,6 +167,9 @@ class Store(Protocol):
         self, namespace: str, limit: int, after: list[Any] | None
     ) -> Page[AuditEntry]:
         """The newest first."""
+
+    async def list_holds(self, namespace: str) -> list[Hold]:
+        """By kind and subject."""
 
     async def list_pools(self, namespace: str) -> list[PoolStatus]: ...
 

@@ -22,6 +22,7 @@ from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
 from quarterdeck_server.engine.states import CANCELLED, EXPIRED, FAILED, RUNNING, SUCCEEDED
 from quarterdeck_server.engine.world import HoldKey, QueueKey, World
+from quarterdeck_server.store.sqlite.arrivals import StoredActive
 from quarterdeck_server.store.sqlite.meters import StoredMeters
 from quarterdeck_server.store.sqlite.queries import load_queries
 
@@ -36,6 +37,7 @@ class Loader:
         self._queues: dict[QueueKey, Queue] = {}
         """The same for queues: every group asks for those that it touches."""
         self._meters = StoredMeters(connection)
+        self._active = StoredActive(connection)
         self._queries = load_queries()
         self._holds: dict[HoldKey, Hold] = {
             row[:3]: Hold._make(row) for row in self.rows("all_holds")
@@ -51,6 +53,7 @@ class Loader:
     def load(self, world: World, needs: Needs) -> None:
         """Load what the commands need, where it exists."""
         self._meters.show(world)
+        self._active.show(world)
         world.holds = self._holds
         if needs.sweep:
             self._load_due(world, needs.sweep)
@@ -73,6 +76,7 @@ class Loader:
         if needs.log_ends:
             self._load_log_ends(world, needs.log_ends)
         self._load_fleet(world, needs)
+        self._load_arrivals(world, needs)
         if needs.prune is not None:
             self._load_prune(world, needs.prune)
 
@@ -100,6 +104,20 @@ class Loader:
                 pool = PoolStatus._make(row)
                 world.pools[pool.namespace, pool.name] = pool
 
+    def _load_arrivals(self, world: World, needs: Needs) -> None:
+        others = {(rule.namespace, rule.queue) for rule in world.schedules.values()}
+        queues = {
+            (command.namespace, queue)
+            for command in needs.submits
+            for queue in {spec.queue for spec in command.specs}
+        }
+        self.load_queues(world, queues | others)
+        self.load_tasks(world, self._active.prepare(world, needs.submits, others))
+
+    def rolled_back(self) -> None:
+        """Forget what a failed group did to what is kept up to date in place."""
+        self._active.forget()
+
     def load_tasks(self, world: World, task_ids: Iterable[int]) -> None:
         """Load tasks that are not loaded yet."""
         missing = []
@@ -118,6 +136,7 @@ class Loader:
         """Remember the rows that will be asked for next: of tasks that run, for their report, and of queues."""
         self._queues.update(world.queues)
         self._meters.committed(world)
+        self._active.committed(world)
         self._holds = world.holds
         for touched in (world.born, world.stored):
             for task_id in touched:
@@ -235,7 +254,9 @@ class Loader:
 
     def load_details(self, world: World) -> None:
         """Give the claims what earlier attempts of their tasks have saved."""
-        again = {task.id: claim for claim in world.claims for task in claim.taken if task.attempt > 1}
+        again = {
+            task.id: claim for claim in world.claims for task in claim.taken if task.attempt > 1
+        }
         stored = [task_id for task_id in again if task_id not in world.details]
         if stored:
             for task_id, content_type, data in self._by_key("details_by_id", stored):

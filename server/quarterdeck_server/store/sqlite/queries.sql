@@ -96,6 +96,12 @@ FROM json_each(?) AS wanted JOIN inputs AS i ON i.task_id = wanted.value
 SELECT r.task_id, r.content_type, ifnull(r.data, (SELECT b.data FROM blobs AS b WHERE b.hash = r.hash))
 FROM json_each(?) AS wanted JOIN results AS r ON r.task_id = wanted.value
 
+-- name: active_of_queue
+SELECT id, lane, cancel IS NOT NULL FROM tasks WHERE state = 3 AND namespace = ?1 AND queue = ?2
+UNION ALL
+SELECT id, lane, cancel IS NOT NULL FROM tasks
+WHERE state = 4 AND state NOT IN (3, 6) AND namespace = ?1 AND queue = ?2
+
 -- name: meters
 SELECT namespace, queue, whole, group_key, full_at, back_off_until, part FROM meters
 
@@ -300,6 +306,9 @@ WHERE namespace = ? AND name > ? ORDER BY name LIMIT ?
 
 -- name: read_audit
 SELECT {columns:AuditEntry} FROM audit WHERE namespace = ? AND id < ? ORDER BY id DESC LIMIT ?
+
+-- name: read_holds
+SELECT {columns:Hold} FROM holds WHERE namespace = ? ORDER BY kind, subject
 
 -- name: read_pools
 SELECT {columns:PoolStatus} FROM pools WHERE namespace = ? ORDER BY name

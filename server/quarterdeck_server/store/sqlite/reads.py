@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import sqlite3
+from array import array
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,9 +28,19 @@ from quarterdeck_server.engine.filters import (
 )
 from quarterdeck_server.engine.filters.ast import All, ValueTerm
 from quarterdeck_server.engine.ids import MAX_TASK_ID
-from quarterdeck_server.engine.model import Agent, Attempt, AuditEntry, LogRow, Payload, Queue, Task
+from quarterdeck_server.engine.model import (
+    Agent,
+    Attempt,
+    AuditEntry,
+    Hold,
+    LogRow,
+    Payload,
+    Queue,
+    Task,
+)
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.engine.selection import Selection
 from quarterdeck_server.engine.states import READY, SUCCEEDED
 from quarterdeck_server.store.base import Page, StoreUnavailable, TaskDetail
 from quarterdeck_server.store.sqlite.explain import Explainer
@@ -39,6 +50,8 @@ from quarterdeck_server.store.sqlite.writer import is_disk_error
 READERS = 2
 _FILTERED = 500
 """Queues that are read at once when they are filtered here."""
+_SELECTED = 10_000
+"""Ids that are read at once."""
 
 _COLUMNS = ", ".join(Task._fields)
 _SORTS = {
@@ -157,6 +170,10 @@ class Reader:
         rows = await self._named("results_by_id", f"[{task_id}]")
         return Payload(*rows[0][1:]) if rows else None
 
+    async def get_details(self, task_id: int) -> Payload | None:
+        rows = await self._named("details_by_id", f"[{task_id}]")
+        return Payload(*rows[0][1:]) if rows else None
+
     async def list_tasks(
         self,
         namespace: str,
@@ -182,12 +199,33 @@ class Reader:
         key = _task_key(tasks[-1], order_by) if len(rows) > limit else None
         return Page(tasks, key, revision)
 
-    async def count_tasks(self, namespace: str, filter: Filter | None, now: int) -> dict[int, int]:
+    async def count_tasks(
+        self, namespace: str, filter: Filter | None, now: int
+    ) -> tuple[dict[int, int], int]:
         if filter is None or filter.takes_everything:
-            return dict(await self._named("count_all", namespace))
+            rows, revision = await self._page(self._queries["count_all"], namespace)
+            return dict(rows), revision
         where, parameters = _where(namespace, filter, now)
         sql = f"SELECT state, count(*) FROM tasks WHERE {where} GROUP BY state"
-        return dict(await self._rows(sql, *parameters))
+        rows, revision = await self._page(sql, *parameters)
+        return dict(rows), revision
+
+    async def select_tasks(
+        self, namespace: str, filter: Filter | None, now: int, keep: int
+    ) -> Selection:
+        where, parameters = _where(namespace, filter, now)
+        sql = f"SELECT id FROM tasks WHERE {where} AND id > ? ORDER BY id LIMIT ?"
+        ids, total, after = array("q"), 0, -1
+        async with self._snapshot() as connection:
+            while True:
+                rows = list(await connection.execute_fetchall(sql, (*parameters, after, _SELECTED)))
+                ids.extend(row[0] for row in rows[: keep - len(ids)])
+                total += len(rows)
+                if len(rows) < _SELECTED:
+                    break
+                after = rows[-1][0]
+            last = await connection.execute_fetchall(self._queries["last_revision"])
+        return Selection(ids, total, next(iter(last))[0])
 
     async def read_logs(
         self, namespace: str, task_id: int, after: int, attempt: int, limit: int
@@ -280,6 +318,9 @@ class Reader:
         rows, revision = await self._page(self._queries["read_audit"], namespace, before, limit + 1)
         found = [AuditEntry._make(row) for row in rows[:limit]]
         return Page(found, [found[-1].id] if len(rows) > limit else None, revision)
+
+    async def list_holds(self, namespace: str) -> list[Hold]:
+        return [Hold._make(row) for row in await self._named("read_holds", namespace)]
 
     async def list_pools(self, namespace: str) -> list[PoolStatus]:
         return [PoolStatus._make(row) for row in await self._named("read_pools", namespace)]
