@@ -22,6 +22,7 @@ _BUILTIN = {
     "agent": "List, drain and run agents.",
     "completion": "Print the completion script of a shell.",
     "info": "Show the server's version, capabilities and limits.",
+    "outbox": "Send tasks that were written in the transactions of a database of yours.",
     "pool": "List pools and the compute they started.",
     "queue": "List, pause and resume queues.",
     "schedule": "Create, list and control schedules.",

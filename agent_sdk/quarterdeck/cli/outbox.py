@@ -1,0 +1,26 @@
+"""`quarterdeck outbox`."""
+
+from __future__ import annotations
+
+import click
+
+from quarterdeck.cli._options import Settings, common_options
+
+
+@click.group()
+def outbox() -> None:
+    """Send tasks that were written in the transactions of a database of yours."""
+
+
+@outbox.command()
+@click.argument("database")
+@click.option("--once", is_flag=True, help="End when the table is empty.")
+@common_options
+def relay(settings: Settings, database: str, once: bool) -> None:
+    """Send what is in the outbox of DATABASE, a SQLite file or postgresql://…, until stopped.
+
+    Entries that the server refuses stay in the table with their error.
+    """
+    from quarterdeck.cli import _outbox
+
+    _outbox.relay(settings, database, once=once)
