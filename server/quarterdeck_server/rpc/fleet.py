@@ -14,6 +14,7 @@ from quarterdeck_server.rpc.audit import list_entries, read_who
 from quarterdeck_server.rpc.backend import Core
 from quarterdeck_server.rpc.errors import ApiError
 from quarterdeck_server.rpc.filters import parse_filter
+from quarterdeck_server.rpc.holds import HoldCalls
 from quarterdeck_server.rpc.methods import Context
 from quarterdeck_server.rpc.pages import Call, read_page
 from quarterdeck_server.rpc.queue_limits import read_arrivals, read_limits
@@ -25,7 +26,7 @@ from quarterdeck_server.store.base import Page
 _DRAINING = int(AgentState.DRAINING)
 
 
-class FleetService:
+class FleetService(HoldCalls):
     """Answers operators about agents, queues and pools."""
 
     def __init__(self, core: Core) -> None:

@@ -11,7 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from quarterdeck.v1 import agent_pb2, pool_pb2, queue_pb2, schedule_pb2, task_pb2, watch_service_pb2
+from quarterdeck.v1 import (
+    agent_pb2,
+    hold_pb2,
+    pool_pb2,
+    queue_pb2,
+    schedule_pb2,
+    task_pb2,
+    watch_service_pb2,
+)
 from quarterdeck_server.engine import changes as log
 from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.ids import encode_task_id
@@ -28,6 +36,7 @@ _FIELDS: Final = {
     log.SCHEDULE: "schedule",
     log.INSTANCE: "instance",
     log.POOL: "pool",
+    log.HOLD: "hold",
 }
 _CONVERTERS: Final[dict[int, Callable[[Any], Any]]] = {
     log.TASK: convert.task,
@@ -36,6 +45,7 @@ _CONVERTERS: Final[dict[int, Callable[[Any], Any]]] = {
     log.SCHEDULE: schedule,
     log.INSTANCE: convert.instance,
     log.POOL: convert.pool,
+    log.HOLD: convert.hold,
 }
 _IDENTITIES: Final[dict[int, Callable[[Any], Any]]] = {
     log.TASK: lambda row: task_pb2.Task(
@@ -52,6 +62,9 @@ _IDENTITIES: Final[dict[int, Callable[[Any], Any]]] = {
     ),
     log.INSTANCE: lambda row: pool_pb2.Instance(id=row.id, pool=row.pool, revision=row.revision),
     log.POOL: lambda row: pool_pb2.Pool(name=row.name, revision=row.revision),
+    log.HOLD: lambda row: hold_pb2.Hold(
+        namespace=row.namespace, kind=row.kind, subject=row.subject, revision=row.revision
+    ),
 }
 
 # Tags of the wire format: field number << 3 | wire type.
@@ -61,6 +74,8 @@ _CHANGES_TAG: Final = b"\x0a"
 
 def identity(kind: int, row: Any) -> tuple[str, Any]:
     """What tells a resource from the others of its kind."""
+    if kind == log.HOLD:
+        return row.namespace, (row.kind, row.subject)
     return row.namespace, row.name if kind in (log.QUEUE, log.POOL) else row.id
 
 

@@ -40,10 +40,12 @@ def read_limits(message: queue_pb2.QueueLimits, out: Violations) -> QueueLimits:
     )
 
 
-def read_arrivals(value: queue_pb2.ArrivalPolicy.ValueType, out: Violations) -> bool | None:
+def read_arrivals(
+    value: queue_pb2.ArrivalPolicy.ValueType, out: Violations, field: str = "paused_arrivals"
+) -> bool | None:
     """Whether tasks that arrive in a pause are dropped; None when the request does not say."""
     if value not in _ARRIVALS:
-        out.append(Violation("paused_arrivals", "expected a value of ArrivalPolicy"))
+        out.append(Violation(field, "expected a value of ArrivalPolicy"))
     if value == queue_pb2.ARRIVAL_POLICY_UNSPECIFIED:
         return None
     return value == queue_pb2.ARRIVAL_POLICY_DROP

@@ -42,6 +42,8 @@ async def _rows(
 ) -> AsyncIterator[list[Any]]:
     if kind == log.POOL:
         yield list(await core.store.list_pools(namespace))
+    elif kind == log.HOLD:
+        yield list(await core.store.list_holds(namespace))
     elif kind == log.INSTANCE:
         yield list(await core.store.list_instances(namespace))
     else:

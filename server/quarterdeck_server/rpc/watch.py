@@ -46,7 +46,15 @@ _AGE_SHARE = (0.75, 0.9)
 """Of the age of a connection, at which a watch ends itself, so that it ends with a token and not
 with an error."""
 
-_ALL_KINDS: Final = (log.QUEUE, log.AGENT, log.SCHEDULE, log.POOL, log.INSTANCE, log.TASK)
+_ALL_KINDS: Final = (
+    log.HOLD,
+    log.QUEUE,
+    log.AGENT,
+    log.SCHEDULE,
+    log.POOL,
+    log.INSTANCE,
+    log.TASK,
+)
 _TABLES: Final = {
     log.TASK: TASK_FIELDS,
     log.AGENT: AGENT_FIELDS,
@@ -256,7 +264,7 @@ def _read_scope(request: pb.WatchRequest) -> Scope:
     if request.filter.strip() and len(wanted) != 1:
         out.append(Violation("filter", "expected together with exactly one kind"))
     elif request.filter.strip() and not wanted <= _TABLES.keys():
-        out.append(Violation("filter", "instances and pools cannot be filtered"))
+        out.append(Violation("filter", "holds, instances and pools cannot be filtered"))
     validate.refuse(out)
     kinds = tuple(kind for kind in _ALL_KINDS if not wanted or kind in wanted)
     found = parse_filter(request.filter, _TABLES[kinds[0]]) if request.filter.strip() else None
