@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from quarterdeck_server.engine.active import ActiveTasks, needs_active
 from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.claim import (
     NOBODY,
@@ -23,6 +24,7 @@ from quarterdeck_server.engine.claim import (
 from quarterdeck_server.engine.commands import Claim, Command, Prune, Sweep
 from quarterdeck_server.engine.decide import decide, finished, gather, settle_before
 from quarterdeck_server.engine.dependencies import open_edges, settle
+from quarterdeck_server.engine.limits import limits_of
 from quarterdeck_server.engine.meters import Meter, MeterKey
 from quarterdeck_server.engine.model import Agent, Attempt, AuditEntry, LogRow, Payload, Queue, Task
 from quarterdeck_server.engine.schedules import Schedule
@@ -134,6 +136,16 @@ class Memory:
         for task in self.tasks.values():
             if task.parent_id is not None:
                 world.children.setdefault(task.parent_id, []).append(task.id)
+        for key, queue in self.queues.items():
+            if needs_active(limits_of(queue.limits)):
+                of_queue = [
+                    t
+                    for t in self.tasks.values()
+                    if (t.namespace, t.queue) == key and t.state in (READY, RUNNING)
+                ]
+                world.active[key] = ActiveTasks(
+                    (t.id, t.lane, t.cancel is not None) for t in of_queue
+                )
         needs = gather(commands)
         if needs.sweep:
             self._load_due(world)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from quarterdeck_server.engine import overflow
 from quarterdeck_server.engine.commands import Refusal, Spec, Submit, Submitted
 from quarterdeck_server.engine.deadlines import wake_at
 from quarterdeck_server.engine.ids import encode_task_id
@@ -25,11 +26,21 @@ def _submit_one(world: World, namespace: str, spec: Spec, earlier: list[Submitte
         if known is not None:
             return known
     if not spec.depends_on:
+        refusal = _refused(world, namespace, spec)
+        if refusal is not None:
+            return Submitted(0, refusal=refusal)
         return Submitted(create(world, namespace, spec, pending=0).id)
     dependencies, refusal = _resolve(world, namespace, spec, earlier)
     if refusal is not None:
         return Submitted(0, refusal=refusal)
     return _create_dependent(world, namespace, spec, dependencies)
+
+
+def _refused(world: World, namespace: str, spec: Spec) -> Refusal | None:
+    """Refuse a spec whose dependencies have ended, for its queue's limits."""
+    if not world.active or spec.delay or (spec.run_at or 0) > world.now:
+        return None
+    return overflow.refusal(world, namespace, spec)
 
 
 def _same_key(world: World, namespace: str, spec: Spec) -> Submitted | None:
@@ -101,6 +112,9 @@ def _create_dependent(
                 (("task_id", text), ("state", TaskState(failed.state).name)),
             ),
         )
+    refusal = None if pending else _refused(world, namespace, spec)
+    if refusal is not None:
+        return Submitted(0, refusal=refusal)
     task = create(world, namespace, spec, pending=len(pending))
     for dependency in dependencies:
         world.dependencies[task.id, dependency.id] = dependency.state in ENDED
@@ -170,4 +184,8 @@ def create(
         world.new_keys[namespace, spec.idempotency_key] = (task.id, spec.content_hash)
     if spec.input is not None:
         world.inputs[task.id] = spec.input
-    return world.create(task)
+    task = world.create(task)
+    queue = world.queues.get((namespace, spec.queue))
+    if world.holds or (queue is not None and queue.limits is not None):
+        return overflow.arrived(world, task)
+    return task

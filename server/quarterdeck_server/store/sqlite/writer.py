@@ -126,6 +126,7 @@ class Writer:
         except BaseException as error:
             for claim in world.claims:
                 claim.taken.clear()
+            self._loader.rolled_back()
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             if is_disk_error(error):
