@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from quarterdeck_server.engine.claim import NOBODY
-from quarterdeck_server.engine.commands import Spec, Submitted, UpdateQueue
+from quarterdeck_server.engine.commands import Release, Spec, Submitted, UpdateQueue
 from quarterdeck_server.engine.lane import LaneKey, lane_text
 from quarterdeck_server.engine.limits import (
     CANCEL_NEWEST,
@@ -190,7 +190,7 @@ def test_retries_and_released_tasks_do_not_overflow(bench: Bench, overflow: int)
     bench.end(failing, make.fail())
     new = bench.one()
     bench.do(make.retry(failing.id))
-    bench.end(releasing, make.Release("later"))
+    bench.end(releasing, Release("later"))
     assert states(bench, failing.id, releasing.id, new) == [READY] * 3
 
 
@@ -207,7 +207,7 @@ def test_without_the_limit_nothing_overflows_any_more(bench: Bench) -> None:
 def test_a_group_that_failed_leaves_no_trace_in_what_is_active(bench: Bench) -> None:
     limit(bench, whole(REJECT, 2))
     bench.one()
-    broken = make.submit(make.spec()._replace(policy="broken"))
+    broken = make.submit(make.spec(queue="other")._replace(policy="broken"))
     replies = bench.driver.run([make.submit(), broken], NOBODY, bench.now).replies
     assert replies[0][0].refusal is None
     assert isinstance(replies[1], ValueError)

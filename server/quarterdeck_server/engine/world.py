@@ -16,6 +16,8 @@ from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.commands import Claim
 from quarterdeck_server.engine.meters import Meters
 from quarterdeck_server.engine.model import (
+    Admission,
+    AdmissionKey,
     Agent,
     Attempt,
     AuditEntry,
@@ -31,6 +33,9 @@ from quarterdeck_server.engine.schedules import Schedule
 from quarterdeck_server.engine.states import ENDED, READY, RUNNING, WAITING
 
 QueueKey = tuple[str, str]
+
+IdempotencyKey = tuple[int, bytes, int | None]
+"""The task that has the key, the hash of its content, and when the key is free whatever becomes of the task."""
 HoldKey = tuple[str, int, str]
 """(namespace, kind, subject)."""
 
@@ -53,6 +58,11 @@ class World:
         """Rows as the store has them, of tasks that changed."""
         self.born: dict[int, Task] = {}
         self.inputs: dict[int, Payload] = {}
+        """Of tasks that are new."""
+        self.replaced_inputs: dict[int, Payload | None] = {}
+        """Of tasks that the store has; None removes."""
+        self.copied_inputs: dict[int, int] = {}
+        """New tasks that have the stored input of another one."""
         self.results: dict[int, Payload] = {}
         self.details: dict[int, Payload | None] = {}
         """What attempts saved in this group; None where it is to be removed."""
@@ -66,8 +76,12 @@ class World:
         self.just_ended: list[Task] = []
         """Ended tasks whose dependents have not been looked at."""
 
-        self.keys: dict[tuple[str, str], tuple[int, bytes]] = {}
-        self.new_keys: dict[tuple[str, str], tuple[int, bytes]] = {}
+        self.keys: dict[tuple[str, str], IdempotencyKey] = {}
+        self.new_keys: dict[tuple[str, str], IdempotencyKey] = {}
+        self.admissions: dict[AdmissionKey, Admission] = {}
+        self.dirty_admissions: set[AdmissionKey] = set()
+        self.links: dict[int, int] = {}
+        """Of tasks that ended while they waited in a chain of a unique key: what each waited for."""
         self.requests: dict[tuple[str, str, str], tuple[bytes, bytes]] = {}
         self.new_requests: dict[tuple[str, str, str], tuple[bytes, bytes]] = {}
         self.children: dict[int, list[int]] = {}
@@ -101,7 +115,7 @@ class World:
         self.dirty_audit: set[tuple[str, int]] = set()
         self.meters = Meters()
         self.active: dict[QueueKey, ActiveTasks] = {}
-        """Of queues whose overflow policy asks for it. Kept up to date in place: a store forgets it with a failed group."""
+        """Of queues whose overflow policy asks for it. Kept up to date in place; a failed group spoils it."""
         self.holds: dict[HoldKey, Hold] = {}
         """All that is held, in every World. Shared with other groups: replaced by a copy before it is changed."""
         self.dirty_holds: set[HoldKey] = set()
@@ -176,6 +190,20 @@ class World:
             old.remove(task.id)
         if new is not None:
             new.put(task)
+
+    def put_input(self, task_id: int, payload: Payload | None) -> None:
+        """Replace the input of a task."""
+        if task_id not in self.born:
+            self.replaced_inputs[task_id] = payload
+        elif payload is not None:
+            self.inputs[task_id] = payload
+        else:
+            self.inputs.pop(task_id, None)
+
+    def put_admission(self, key: AdmissionKey, row: Admission) -> None:
+        """Say who has a unique, debounce or throttle key."""
+        self.admissions[key] = row
+        self.dirty_admissions.add(key)
 
     def _end(self, task: Task) -> None:
         self.just_ended.append(task)
