@@ -12,7 +12,7 @@ ARGS ?=
 AGAINST ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types imports api format proto constraints bench screenshot server console clean
+.PHONY: help setup demo test check lint types imports api format proto client constraints bench screenshot server console clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ format: $(READY) ## format the code and the .proto files, and fix what lint can 
 
 proto: $(GENERATOR_READY) ## generate the Python code of the API
 	$(GENERATOR)/bin/python scripts/gen_protos.py
+
+client: $(READY) ## generate the blocking client's methods from the asynchronous ones
+	$(BIN)/python scripts/gen_client.py
 
 constraints: $(READY) ## pin the newest versions that fit in constraints.txt
 	$(BIN)/python scripts/pin.py

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 if TYPE_CHECKING:
+    from quarterdeck._act import Act, AsyncAct
     from quarterdeck._agent import Agent
     from quarterdeck._async_client import AsyncClient
     from quarterdeck._client import Client
@@ -31,18 +32,22 @@ if TYPE_CHECKING:
         ConflictError,
         DefinitionError,
         Fail,
+        HoldNotFoundError,
         InvalidArgumentError,
         LimitExceededError,
+        ListTooOldError,
         NotFoundError,
         PayloadError,
         QuarterdeckError,
         RetryLater,
         TaskFailedError,
         UnavailableError,
+        UniqueKeyTakenError,
         WaitTimeoutError,
         WatchTokenExpiredError,
         WrongStateError,
     )
+    from quarterdeck._limits import ConcurrencyLimit, QueueLimits, RateLimit
     from quarterdeck._models import (
         AgentDescription,
         AgentStatus,
@@ -51,6 +56,7 @@ if TYPE_CHECKING:
         Change,
         CronRule,
         Failure,
+        Hold,
         Instance,
         Limits,
         LogLine,
@@ -65,45 +71,79 @@ if TYPE_CHECKING:
         StateCount,
         Task,
         TaskDetails,
+        TaskPause,
         TaskState,
     )
+    from quarterdeck._operating import (
+        ActProgress,
+        AuditEntry,
+        Explanation,
+        LifeSpan,
+        Namespace,
+        Obstacle,
+        Outcome,
+        QuarantineRules,
+        Rerun,
+        Retention,
+    )
+    from quarterdeck._policies import Affinity, Debounce, Retry, Throttle, Timeouts, Unique
     from quarterdeck._run import Cancelled, Metadata, Run, RunLog
     from quarterdeck._serve import serve, serve_async
-    from quarterdeck._specs import Cron, Retry, Spec, TaskOptions, Timeouts
+    from quarterdeck._specs import Cron, Spec, TaskChanges, TaskOptions
     from quarterdeck._watch import AsyncWatch, Watch
 
 __all__ = [
+    "Act",
+    "ActProgress",
+    "Affinity",
     "Agent",
     "AgentDescription",
     "AgentStatus",
     "ApiError",
+    "AsyncAct",
     "AsyncClient",
     "AsyncWatch",
     "Attempt",
+    "AuditEntry",
     "Cancellation",
     "Cancelled",
     "Change",
     "Client",
+    "ConcurrencyLimit",
     "ConflictError",
     "Cron",
     "CronRule",
+    "Debounce",
     "DefinitionError",
+    "Explanation",
     "Fail",
     "Failure",
+    "Hold",
+    "HoldNotFoundError",
     "Instance",
     "InvalidArgumentError",
+    "LifeSpan",
     "LimitExceededError",
     "Limits",
+    "ListTooOldError",
     "LogLine",
     "Metadata",
+    "Namespace",
     "NotFoundError",
+    "Obstacle",
+    "Outcome",
     "Payload",
     "PayloadError",
     "Pool",
     "Progress",
+    "QuarantineRules",
     "QuarterdeckError",
     "Queue",
+    "QueueLimits",
+    "RateLimit",
+    "Rerun",
     "Resource",
+    "Retention",
     "Retry",
     "RetryLater",
     "Run",
@@ -115,12 +155,17 @@ __all__ = [
     "StateCount",
     "Submitted",
     "Task",
+    "TaskChanges",
     "TaskDetails",
     "TaskFailedError",
     "TaskOptions",
+    "TaskPause",
     "TaskState",
+    "Throttle",
     "Timeouts",
     "UnavailableError",
+    "Unique",
+    "UniqueKeyTakenError",
     "WaitTimeoutError",
     "Watch",
     "WatchTokenExpiredError",
@@ -133,8 +178,8 @@ if not TYPE_CHECKING:
     # Where the names above live; the first that has a name is its home, and some of the later
     # ones use messages of the wire with the names of models.
     _HOMES = (
-        *("_errors", "_models", "_specs", "_run", "_agent"),
-        *("_core", "_watch", "_client", "_async_client", "_serve"),
+        *("_errors", "_limits", "_policies", "_models", "_operating", "_specs", "_run", "_agent"),
+        *("_core", "_watch", "_act", "_client", "_async_client", "_serve"),
     )
 
     def __getattr__(name: str) -> object:

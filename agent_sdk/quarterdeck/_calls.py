@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -88,7 +88,7 @@ def count(namespace: str, filter: str) -> Call[dict[str, int]]:
 
 
 def cancel(
-    namespace: str, task_ids: list[str], reason: str, actor: str, keep_children: bool
+    namespace: str, task_ids: Sequence[str], reason: str, actor: str, keep_children: bool
 ) -> Call[list[str | ApiError]]:
     """Request cancels; a state or a refusal per task."""
     request = task_service_pb2.CancelTasksRequest(
@@ -102,10 +102,12 @@ def cancel(
     return Call("tasks", "CancelTasks", request, _states)
 
 
-def retry(namespace: str, task_ids: list[str]) -> Call[list[str | ApiError]]:
+def retry(
+    namespace: str, task_ids: Sequence[str], reason: str, actor: str
+) -> Call[list[str | ApiError]]:
     """Put ended tasks back; a state or a refusal per task."""
     request = task_service_pb2.RetryTasksRequest(
-        namespace=namespace, task_ids=task_ids, request_id=_new_id()
+        namespace=namespace, task_ids=task_ids, reason=reason, actor=actor, request_id=_new_id()
     )
     return Call("tasks", "RetryTasks", request, _states)
 
@@ -174,17 +176,11 @@ def logs(
     return Call("task_polls" if seconds else "tasks", "ReadLogs", request, lambda r: r, seconds)
 
 
-def update_queue(namespace: str, queue: str, paused: bool, note: str) -> Call[Queue]:
-    """Pause or resume a queue."""
-    request = fleet_service_pb2.UpdateQueueRequest(
-        namespace=namespace, queue=queue, paused=paused, note=note
-    )
-    return Call("fleet", "UpdateQueue", request, lambda r: from_message(Queue, r.queue))
-
-
-def drain_agent(namespace: str, agent_id: str) -> Call[AgentStatus]:
+def drain_agent(namespace: str, agent_id: str, reason: str, actor: str) -> Call[AgentStatus]:
     """Tell an agent to drain."""
-    request = fleet_service_pb2.DrainAgentRequest(namespace=namespace, agent_id=agent_id)
+    request = fleet_service_pb2.DrainAgentRequest(
+        namespace=namespace, agent_id=agent_id, reason=reason, actor=actor
+    )
     return Call("fleet", "DrainAgent", request, lambda r: from_message(AgentStatus, r.agent))
 
 

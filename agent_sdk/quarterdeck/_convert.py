@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from quarterdeck._models import (
     AgentStatus,
     Change,
+    Hold,
     Instance,
     Pool,
     Queue,
@@ -51,7 +52,7 @@ def _plan(model: type, message: Message) -> list[tuple[str, bool, Convert | None
         source = message.DESCRIPTOR.fields_by_name[field.name]
         nested = next((t for t in _types(hints[field.name]) if dataclasses.is_dataclass(t)), None)
         convert = _conversion(source, nested)
-        if source.is_repeated and convert is not dict:
+        if source.is_repeated and not _is_map(source):
             convert = _each(convert)
         optional = not source.is_repeated and source.has_presence
         plan.append((field.name, optional, convert))
@@ -69,13 +70,23 @@ def _conversion(source: Any, nested: Any) -> Convert | None:
         return enum_reader(source.enum_type)
     if source.message_type is None:
         return None
-    if source.message_type.GetOptions().map_entry:
-        return dict
+    if _is_map(source):
+        return _attributes if source.name == "attributes" else dict
     if source.message_type.full_name == "google.protobuf.Timestamp":
         return from_timestamp
     if source.message_type.full_name == "google.protobuf.Duration":
         return from_duration
     return lambda message: from_message(nested, message)
+
+
+def _is_map(source: Any) -> bool:
+    return source.message_type is not None and source.message_type.GetOptions().map_entry
+
+
+def _attributes(values: Mapping[str, Any]) -> dict[str, str | float | bool]:
+    """Typed facts as plain values; one of a type that this SDK does not know is left out."""
+    found = {key: (value.WhichOneof("value"), value) for key, value in values.items()}
+    return {key: getattr(value, kind) for key, (kind, value) in found.items() if kind is not None}
 
 
 def _each(convert: Convert | None) -> Convert:
@@ -96,6 +107,7 @@ _RESOURCES: dict[str, type[Any]] = {
     "schedule": Schedule,
     "instance": Instance,
     "pool": Pool,
+    "hold": Hold,
 }
 _change_type = enum_reader(watch_service_pb2.ChangeType.DESCRIPTOR)
 

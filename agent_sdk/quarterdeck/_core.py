@@ -36,7 +36,8 @@ class Submitted:
 
     Attributes:
         task_id: The task's id, when it was accepted or existed.
-        existed: True when a task with the same idempotency key existed.
+        existed: True when no task was created: one with the same idempotency, unique, debounce or
+            throttle key is the answer.
         error: Why the item was refused; its neighbours are not affected.
     """
 
@@ -132,7 +133,14 @@ class Core:
                 raise WaitTimeoutError(f"{task_id} has not ended within {seconds:g} s")
 
     async def submit_many(self, specs: Sequence[Spec]) -> list[Submitted]:
-        """Submit in as many calls as it takes."""
+        """Submit in as many calls as it takes.
+
+        Raises:
+            TypeError: An item is no `Spec`; nothing was submitted.
+        """
+        for place, item in enumerate(specs):
+            if not isinstance(item, Spec):
+                raise TypeError(f"specs[{place}]: expected Spec(name, …), got {item!r}")
         link = await self.link()
         done: list[Submitted] = []
         while len(done) < len(specs):

@@ -10,10 +10,13 @@
     └── ApiError                   the server refused a call, or cannot be reached
         ├── InvalidArgumentError   INVALID_ARGUMENT: asking again cannot help
         ├── NotFoundError          NOT_FOUND
+        │   └── HoldNotFoundError  nothing of that kind and name is held
         ├── ConflictError          ALREADY_EXISTS, ABORTED
+        │   ├── UniqueKeyTakenError  another task has the unique key
+        │   └── ListTooOldError    too much has changed since the list: list again
         ├── WrongStateError        FAILED_PRECONDITION
         ├── WatchTokenExpiredError OUT_OF_RANGE: watch again without a token
-        ├── LimitExceededError     RESOURCE_EXHAUSTED
+        ├── LimitExceededError     RESOURCE_EXHAUSTED: a queue's limit, or too much at once
         └── UnavailableError       UNAVAILABLE, DEADLINE_EXCEEDED: the outcome may be unknown
 
 A cancel is none of these: it reaches a handler as `asyncio.CancelledError`, which
@@ -138,8 +141,20 @@ class NotFoundError(ApiError, LookupError):
     """What the call names does not exist, or retention has removed it."""
 
 
+class HoldNotFoundError(NotFoundError):
+    """Nothing of that kind and name is held."""
+
+
 class ConflictError(ApiError):
     """What the call creates exists with other content, or was changed meanwhile."""
+
+
+class UniqueKeyTakenError(ConflictError):
+    """Another task has the unique key; `metadata["task_id"]` names it."""
+
+
+class ListTooOldError(ConflictError):
+    """What the list showed cannot be told any more: list again and act on that."""
 
 
 class WrongStateError(ApiError):
@@ -151,7 +166,7 @@ class WatchTokenExpiredError(ApiError):
 
 
 class LimitExceededError(ApiError):
-    """Too much at once."""
+    """Too much at once, such as a task over its queue's limit, or more tasks than an act is for."""
 
 
 class UnavailableError(ApiError):

@@ -12,6 +12,9 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from quarterdeck._limits import QueueLimits
+from quarterdeck._policies import Retry, Timeouts
+
 Instant = dt.datetime | None
 
 
@@ -66,6 +69,17 @@ class Cancellation:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskPause:
+    """A pause of a running task with its proof: each step has its instant once it has happened."""
+
+    request_time: Instant
+    actor: str
+    reason: str
+    deliver_time: Instant
+    acknowledge_time: Instant
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One task, without its payloads."""
 
@@ -97,6 +111,12 @@ class Task:
     failure: Failure | None
     late_reports: int
     revision: int
+    group_key: str
+    attributes: Mapping[str, str | float | bool]
+    required_labels: Mapping[str, str]
+    preferred_agent_id: str
+    pause: TaskPause | None
+    rerun_of: str
 
     @property
     def ended(self) -> bool:
@@ -115,6 +135,7 @@ class Attempt:
     outcome: str
     failure: Failure | None
     late_reports: int
+    late_heartbeats: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +155,8 @@ class TaskDetails:
     result: Payload | None
     attempts: tuple[Attempt, ...]
     depends_on: tuple[str, ...]
+    retry: Retry | None
+    timeouts: Timeouts | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +192,12 @@ class Queue:
     failed_total: int
     create_time: Instant
     revision: int
+    limits: QueueLimits | None
+    paused_arrivals: str
+    submitted_total: int
+    cancelled_total: int
+    expired_total: int
+    back_off_until: Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +297,22 @@ class Pool:
     revision: int
 
 
-Resource = Task | AgentStatus | Queue | Schedule | Instance | Pool
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Something that keeps tasks from being handed out: a freeze, a pause, a quarantine."""
+
+    namespace: str
+    kind: str
+    subject: str
+    quarantined: bool
+    actor: str
+    reason: str
+    create_time: Instant
+    arrivals: str
+    revision: int
+
+
+Resource = Task | AgentStatus | Queue | Schedule | Instance | Pool | Hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +321,7 @@ class Change:
 
     Attributes:
         type: `snapshot`, `created`, `updated`, `deleted` or `left` (the filter).
-        kind: `task`, `agent`, `queue`, `schedule`, `instance` or `pool`.
+        kind: `task`, `agent`, `queue`, `schedule`, `instance`, `pool` or `hold`.
         resource: The whole resource right after; of one that was deleted, its identity.
         revision: Position in the change log; 0 in a snapshot.
         time: When it was committed.

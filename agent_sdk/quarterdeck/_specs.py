@@ -3,58 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
+from google.protobuf.message import Message
+
 from quarterdeck._codec import encode
+from quarterdeck._policies import Affinity, Debounce, Retry, Throttle, Timeouts, Unique
 from quarterdeck._times import Span, to_duration, to_timestamp
+from quarterdeck._wire import attributes, to_message
 from quarterdeck.v1 import task_pb2
 from quarterdeck.v1.payload_pb2 import Payload
 from quarterdeck.v1.schedule_pb2 import CronSpec, ScheduleSpec
-from quarterdeck.v1.task_pb2 import DependencyPolicy, RetryPolicy, TaskSpec
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """How failed attempts are retried; what is None is the server's default.
-
-    Attributes:
-        max_attempts: Attempts in all, the first included; 0 is the default, 3.
-        initial_backoff: Delay before the second attempt (1 s).
-        max_backoff: Upper limit of the delay (10 min).
-        factor: Growth of the delay; 0 is the default, 2.
-        jitter: Relative spread of the delay, 0 to 1 (0.2).
-        non_retryable_types: Error types that are not retried.
-        max_crashes: Lost leases that make the task poison; 0 is the default, 3.
-    """
-
-    max_attempts: int = 0
-    initial_backoff: Span | None = None
-    max_backoff: Span | None = None
-    factor: float = 0
-    jitter: float | None = None
-    non_retryable_types: Sequence[str] = ()
-    max_crashes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """The time limits of a task; None means no limit, or for `cancel_grace` 30 s.
-
-    Attributes:
-        schedule_to_start: From submit, or from the end of its delay, to the first claim.
-        attempt: For one attempt.
-        task: For all attempts together.
-        stall: Between two progress reports of a running attempt.
-        cancel_grace: From a cancel's delivery to the revocation of the lease.
-    """
-
-    schedule_to_start: Span | None = None
-    attempt: Span | None = None
-    task: Span | None = None
-    stall: Span | None = None
-    cancel_grace: Span | None = None
+from quarterdeck.v1.task_pb2 import DependencyPolicy, TaskSpec
+from quarterdeck.v1.task_service_pb2 import TaskUpdate
 
 
 class TaskOptions(TypedDict, total=False):
@@ -71,7 +34,15 @@ class TaskOptions(TypedDict, total=False):
         timeouts: Time limits; a number is `Timeouts(attempt=…)`.
         labels: For finding and grouping.
         idempotency_key: While a task with this key is kept, the same submit returns that task.
+        idempotency_ttl: How long the key is kept; for as long as the task is.
         parent: Id of the task that submits this one; a cancel of it reaches this one.
+        group_key: Whose task it is: keys of a queue take turns, and a queue may limit each.
+        units: What it takes from the queue's rate limits; 1.
+        affinity: Which agents may run it.
+        attributes: Typed facts for finding it, such as `attr.cost>5`.
+        unique: At most one task of this name with a key; a text is `Unique(key)`.
+        debounce: Folds a burst of submits into one task.
+        throttle: Lets a number of submits through.
     """
 
     queue: str
@@ -84,7 +55,37 @@ class TaskOptions(TypedDict, total=False):
     timeouts: Timeouts | Span
     labels: Mapping[str, str]
     idempotency_key: str
+    idempotency_ttl: Span
     parent: str
+    group_key: str
+    units: int
+    affinity: Affinity
+    attributes: Mapping[str, str | float | bool]
+    unique: Unique | str
+    debounce: Debounce
+    throttle: Throttle
+
+
+class TaskChanges(TypedDict, total=False):
+    """What to change of tasks; what is not given stays.
+
+    Attributes:
+        priority: 0 to 9. Of a task that waits.
+        run_at: Its earliest start, with a time zone. Of a task that waits.
+        delay: Its earliest start, from the server's receipt. Of a task that waits.
+        queue: The line it waits in. Of a task that waits.
+        retry: How failed attempts are retried from now on: the whole policy.
+        timeouts: Time limits from now on, all of them.
+        labels: Labels to set; an empty value removes the label.
+    """
+
+    priority: int
+    run_at: dt.datetime
+    delay: Span
+    queue: str
+    retry: Retry | int
+    timeouts: Timeouts | Span
+    labels: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,80 +150,118 @@ def task_spec(name: str, input: Any, options: TaskOptions) -> TaskSpec:
     if data:
         spec.input.data = data
     if options:
-        _apply(spec, options)
+        _apply(spec, options, TaskOptions.__annotations__)
     return spec
 
 
-def _apply(spec: TaskSpec, options: TaskOptions) -> None:
+def task_update(changes: TaskChanges) -> TaskUpdate:
+    """What to change of tasks, for the wire.
+
+    Raises:
+        TypeError: A change is unknown, or of another type than `TaskChanges` says.
+        ValueError: There is nothing to change, or a change has a value that it cannot have.
+    """
+    update = TaskUpdate()
+    _apply(update, changes, TaskChanges.__annotations__)
+    if not update.ListFields():
+        raise ValueError(f"nothing to change: there are {', '.join(TaskChanges.__annotations__)}")
+    return update
+
+
+def _apply(message: Any, options: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Set what is given on a TaskSpec or a TaskUpdate, whose fields have the same names."""
     for key, value in options.items():
-        if key not in TaskOptions.__annotations__:
-            known = ", ".join(TaskOptions.__annotations__)
-            raise TypeError(f"{key}: unknown option; there are {known}")
+        if key not in known:
+            raise TypeError(f"{key}: unknown option; there are {', '.join(known)}")
         if value is None:
             continue
         try:
-            _set(spec, key, options)
+            _SETTERS[key](message, value)
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"{key}: {error}, got {value!r}") from error
 
 
-def _set(spec: TaskSpec, key: str, options: TaskOptions) -> None:
-    """Set one option, which is given."""
-    if key == "queue":
-        spec.queue = options["queue"]
-    elif key == "priority":
-        spec.priority = options["priority"]
-    elif key == "idempotency_key":
-        spec.idempotency_key = options["idempotency_key"]
-    elif key == "parent":
-        spec.parent_id = options["parent"]
-    elif key == "labels":
-        spec.labels.update(options["labels"])
-    elif key == "depends_on":
-        ids = options["depends_on"]
-        if isinstance(ids, str):
-            raise TypeError("expected a list of task ids")
-        spec.depends_on.extend(ids)
-    elif key == "delay":
-        spec.delay.CopyFrom(to_duration(options["delay"]))
-    elif key == "run_at":
-        spec.run_time.CopyFrom(to_timestamp(options["run_at"]))
-    elif key == "when_dependencies":
-        policy = _POLICIES.get(options["when_dependencies"])
-        if policy is None:
-            raise ValueError(f"expected {' or '.join(_POLICIES)}")
-        spec.dependency_policy = policy
-    elif key == "retry":
-        spec.retry.CopyFrom(_retry(options["retry"]))
-    else:
-        spec.timeouts.CopyFrom(_timeouts(options["timeouts"]))
+Setter = Callable[[Any, Any], object]
 
 
-def _retry(retry: Retry | int) -> RetryPolicy:
+def _plain(name: str) -> Setter:
+    return lambda message, value: setattr(message, name, value)
+
+
+def _map(name: str) -> Setter:
+    return lambda message, value: getattr(message, name).update(value)
+
+
+def _message(name: str, convert: Callable[[Any], Message]) -> Setter:
+    return lambda message, value: getattr(message, name).CopyFrom(convert(value))
+
+
+def _model(kind: type[Message], model: type) -> Callable[[Any], Message]:
+    """Converts a dataclass, refusing every other value."""
+
+    def convert(value: Any) -> Message:
+        if not isinstance(value, model):
+            raise TypeError(f"expected {model.__name__}(…)")
+        return to_message(kind, value)
+
+    return convert
+
+
+def _depends_on(spec: TaskSpec, ids: Sequence[str]) -> None:
+    if isinstance(ids, str):
+        raise TypeError("expected a list of task ids")
+    spec.depends_on.extend(ids)
+
+
+def _when_dependencies(spec: TaskSpec, policy: str) -> None:
+    if policy not in _POLICIES:
+        raise ValueError(f"expected {' or '.join(_POLICIES)}")
+    spec.dependency_policy = _POLICIES[policy]
+
+
+def _attributes(spec: TaskSpec, values: Mapping[str, str | float | bool]) -> None:
+    for key, value in attributes(values).items():
+        spec.attributes[key].CopyFrom(value)
+
+
+def _retry(retry: Retry | int) -> Message:
     if isinstance(retry, int):
-        return RetryPolicy(max_attempts=retry)
-    first, most = retry.initial_backoff, retry.max_backoff
-    return RetryPolicy(
-        max_attempts=retry.max_attempts,
-        initial_backoff=None if first is None else to_duration(first),
-        max_backoff=None if most is None else to_duration(most),
-        factor=retry.factor,
-        jitter=retry.jitter,
-        non_retryable_types=retry.non_retryable_types,
-        max_crashes=retry.max_crashes,
-    )
+        retry = Retry(max_attempts=retry)
+    return _model(task_pb2.RetryPolicy, Retry)(retry)
 
 
-def _timeouts(timeouts: Timeouts | Span) -> task_pb2.Timeouts:
-    if not isinstance(timeouts, Timeouts):
-        return task_pb2.Timeouts(attempt=to_duration(timeouts))
-    message = task_pb2.Timeouts()
-    for name in ("schedule_to_start", "attempt", "task", "stall", "cancel_grace"):
-        span = getattr(timeouts, name)
-        if span is not None:
-            getattr(message, name).CopyFrom(to_duration(span))
-    return message
+def _timeouts(timeouts: Timeouts | Span) -> Message:
+    if isinstance(timeouts, (int, float, dt.timedelta)):
+        timeouts = Timeouts(attempt=timeouts)
+    return _model(task_pb2.Timeouts, Timeouts)(timeouts)
+
+
+def _unique(unique: Unique | str) -> Message:
+    return _model(task_pb2.Unique, Unique)(Unique(unique) if isinstance(unique, str) else unique)
+
+
+_SETTERS: dict[str, Setter] = {
+    "queue": _plain("queue"),
+    "priority": _plain("priority"),
+    "idempotency_key": _plain("idempotency_key"),
+    "idempotency_ttl": _message("idempotency_ttl", to_duration),
+    "parent": _plain("parent_id"),
+    "group_key": _plain("group_key"),
+    "units": _plain("units"),
+    "labels": _map("labels"),
+    "attributes": _attributes,
+    "depends_on": _depends_on,
+    "when_dependencies": _when_dependencies,
+    "delay": _message("delay", to_duration),
+    "run_at": _message("run_time", to_timestamp),
+    "retry": _message("retry", _retry),
+    "timeouts": _message("timeouts", _timeouts),
+    "affinity": _message("affinity", _model(task_pb2.Affinity, Affinity)),
+    "unique": _message("unique", _unique),
+    "debounce": _message("debounce", _model(task_pb2.Debounce, Debounce)),
+    "throttle": _message("throttle", _model(task_pb2.Throttle, Throttle)),
+}
 
 
 def schedule_spec(

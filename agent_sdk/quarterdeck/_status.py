@@ -13,10 +13,13 @@ from grpc import aio
 from quarterdeck._errors import (
     ApiError,
     ConflictError,
+    HoldNotFoundError,
     InvalidArgumentError,
     LimitExceededError,
+    ListTooOldError,
     NotFoundError,
     UnavailableError,
+    UniqueKeyTakenError,
     WatchTokenExpiredError,
     WrongStateError,
 )
@@ -34,6 +37,13 @@ _CLASSES: dict[str, type[ApiError]] = {
     "RESOURCE_EXHAUSTED": LimitExceededError,
     "UNAVAILABLE": UnavailableError,
     "DEADLINE_EXCEEDED": UnavailableError,
+}
+
+# Reasons that callers tell apart from others of the same code.
+_REASONS: dict[str, type[ApiError]] = {
+    "UNIQUE_KEY_TAKEN": UniqueKeyTakenError,
+    "LIST_TOO_OLD": ListTooOldError,
+    "HOLD_NOT_FOUND": HoldNotFoundError,
 }
 
 
@@ -54,7 +64,8 @@ def error_from_status(status: status_pb2.Status) -> ApiError:
         elif kind == "RetryInfo":
             retry.ParseFromString(detail.value)
             has_retry = True
-    return _CLASSES.get(code, ApiError)(
+    problem = _REASONS.get(info.reason) or _CLASSES.get(code, ApiError)
+    return problem(
         status.message,
         code=code,
         reason=info.reason,

@@ -25,7 +25,7 @@ from quarterdeck.v1.watch_service_pb2 import (
 
 logger = logging.getLogger("quarterdeck")
 
-Kind = Literal["task", "agent", "queue", "schedule", "instance", "pool"]
+Kind = Literal["task", "agent", "queue", "schedule", "instance", "pool", "hold"]
 Mode = Literal["every_change", "latest"]
 
 _KINDS: tuple[str, ...] = get_args(Kind)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import runpy
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 import quarterdeck
 
@@ -43,11 +47,19 @@ def test_both_clients_have_the_same_methods() -> None:
     def methods(client: type) -> dict[str, list[str]]:
         return {
             name: list(inspect.signature(value).parameters)
-            for name, value in vars(client).items()
-            if inspect.isfunction(value) and not name.startswith("_")
+            for name, value in inspect.getmembers(client, inspect.isfunction)
+            if not name.startswith("_")
         }
 
     assert methods(quarterdeck.Client) == methods(quarterdeck.AsyncClient)
+
+
+@pytest.mark.parametrize("subject", ["tasks", "schedules", "fleet"])
+def test_the_blocking_methods_are_generated_from_the_asynchronous_ones(subject: str) -> None:
+    generator = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "gen_client.py"))
+    committed = (generator["SDK"] / f"_{subject}.py").read_text(encoding="utf-8")
+
+    assert committed == generator["generate"](subject)
 
 
 def test_run_has_at_most_ten_public_members() -> None:

@@ -1,0 +1,195 @@
+"""Methods of the asynchronous client about queues, agents, holds, namespaces and the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from quarterdeck import _calls, _operator_calls
+from quarterdeck._limits import Arrivals, QueueLimits
+from quarterdeck._methods import PAGE, AsyncMethods
+from quarterdeck._models import AgentStatus, Hold, Queue, ServerInfo
+from quarterdeck._operating import AuditEntry, HoldKind, Namespace, QuarantineRules, Retention
+from quarterdeck._watch import AsyncWatch, Kind, Mode, watch_request
+
+
+class AsyncFleetMethods(AsyncMethods):
+    """What a client asks about the fleet."""
+
+    def watch(
+        self,
+        kinds: Sequence[Kind] = (),
+        *,
+        filter: str = "",
+        mode: Mode = "every_change",
+        resume_token: str = "",
+        skip_snapshot: bool = False,
+    ) -> AsyncWatch:
+        """Changes as they happen; reconnects by itself and misses none.
+
+        Args:
+            kinds: What to watch, such as `["task"]`; none means everything.
+            filter: Needs exactly one kind.
+            mode: `every_change` in order, or only the `latest` of each resource.
+            resume_token: From an earlier watch: only what came after it.
+            skip_snapshot: Leave out the current state.
+
+        Raises:
+            WatchTokenExpiredError: While iterating: watch again without a token.
+        """
+        return self._watch(
+            watch_request(self._namespace, kinds, filter, mode, resume_token, skip_snapshot)
+        )
+
+    def queues(self, filter: str = "", *, page_size: int = PAGE) -> AsyncIterator[Queue]:
+        """Queues that match a filter, fetched as they are read."""
+        return self._pages(lambda token: _calls.queues(self._namespace, filter, page_size, token))
+
+    async def pause_queue(
+        self, queue: str, note: str = "", *, arrivals: Arrivals = "queue", actor: str = ""
+    ) -> Queue:
+        """Hand out nothing from a queue.
+
+        Args:
+            queue: Its name; one that was never used is created.
+            note: Why.
+            arrivals: What becomes of tasks that arrive meanwhile: they `queue`, or `drop`.
+            actor: Who asks.
+        """
+        return await self._do(
+            _operator_calls.update_queue(
+                self._namespace, queue, paused=True, arrivals=arrivals, note=note, actor=actor
+            )
+        )
+
+    async def resume_queue(self, queue: str, note: str = "", *, actor: str = "") -> Queue:
+        """Hand out tasks from a queue again."""
+        return await self._do(
+            _operator_calls.update_queue(
+                self._namespace, queue, paused=False, note=note, actor=actor
+            )
+        )
+
+    async def update_queue(
+        self,
+        queue: str,
+        *,
+        limits: QueueLimits | None = None,
+        paused: bool | None = None,
+        arrivals: Arrivals | None = None,
+        note: str = "",
+        actor: str = "",
+    ) -> Queue:
+        """Change what may start from a queue, also while it is in use; what is None stays.
+
+        Args:
+            queue: Its name; one that was never used is created.
+            limits: All of its limits; `QueueLimits()` removes them.
+            paused: Whether nothing is handed out from it.
+            arrivals: What becomes of tasks that arrive while it is paused: `queue` or `drop`.
+            note: Why.
+            actor: Who asks.
+        """
+        return await self._do(
+            _operator_calls.update_queue(
+                self._namespace,
+                queue,
+                paused=paused,
+                limits=limits,
+                arrivals=arrivals,
+                note=note,
+                actor=actor,
+            )
+        )
+
+    def agents(self, filter: str = "", *, page_size: int = PAGE) -> AsyncIterator[AgentStatus]:
+        """Agents that match a filter, fetched as they are read."""
+        return self._pages(lambda token: _calls.agents(self._namespace, filter, page_size, token))
+
+    async def drain_agent(self, agent_id: str, reason: str = "", *, actor: str = "") -> AgentStatus:
+        """Tell an agent to finish what it has and to claim no more."""
+        return await self._do(_calls.drain_agent(self._namespace, agent_id, reason, actor))
+
+    async def freeze(self, reason: str = "", *, actor: str = "") -> Hold:
+        """Stop all claiming in the namespace at once; what runs goes on.
+
+        Returns:
+            The freeze; of a namespace that was frozen before, the first one.
+        """
+        return await self._do(_operator_calls.freeze(self._namespace, reason, actor))
+
+    async def thaw(self, reason: str = "", *, actor: str = "") -> bool:
+        """End a freeze; False when the namespace was not frozen."""
+        return await self._do(_operator_calls.thaw(self._namespace, reason, actor))
+
+    async def hold(
+        self,
+        kind: HoldKind,
+        subject: str,
+        reason: str = "",
+        *,
+        arrivals: Arrivals = "queue",
+        actor: str = "",
+    ) -> Hold:
+        """Pause a task name, or put an agent, or a version of one, in quarantine.
+
+        Args:
+            kind: `task_name`, `agent` or `agent_version`.
+            subject: The task's name, the agent's id, or `name@version` of an agent's code.
+            reason: Why.
+            arrivals: What becomes of tasks of the name that arrive meanwhile: `queue` or `drop`.
+            actor: Who asks.
+        """
+        return await self._do(
+            _operator_calls.hold(self._namespace, kind, subject, reason, actor, arrivals)
+        )
+
+    async def release(
+        self, kind: HoldKind, subject: str, reason: str = "", *, actor: str = ""
+    ) -> Hold:
+        """End a pause or a quarantine.
+
+        Returns:
+            What was held.
+
+        Raises:
+            HoldNotFoundError: It was not held.
+        """
+        return await self._do(
+            _operator_calls.release(self._namespace, kind, subject, reason, actor)
+        )
+
+    async def holds(self) -> Sequence[Hold]:
+        """All that is held: freezes, pauses of names, quarantines."""
+        return await self._do(_operator_calls.holds(self._namespace))
+
+    async def get_namespace(self) -> Namespace:
+        """The settings of the client's namespace."""
+        return await self._do(_operator_calls.get_namespace(self._namespace))
+
+    async def update_namespace(
+        self,
+        *,
+        retention: Retention | None = None,
+        quarantine: QuarantineRules | None = None,
+        reason: str = "",
+        actor: str = "",
+    ) -> Namespace:
+        """Change the settings of the client's namespace; what is None stays.
+
+        Args:
+            retention: How long ended tasks are kept: all of it.
+            quarantine: When something is put in quarantine: all of it.
+            reason: Why, for the audit log.
+            actor: Who asks.
+        """
+        return await self._do(
+            _operator_calls.update_namespace(self._namespace, retention, quarantine, reason, actor)
+        )
+
+    def audit(self, *, page_size: int = PAGE) -> AsyncIterator[AuditEntry]:
+        """What operators did, the newest first, fetched as it is read."""
+        return self._pages(lambda token: _operator_calls.audit(self._namespace, page_size, token))
+
+    async def server_info(self) -> ServerInfo:
+        """Version, capabilities and limits of the server."""
+        return await self._do(_calls.server_info())

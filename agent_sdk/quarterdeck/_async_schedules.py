@@ -1,0 +1,80 @@
+"""Methods of the asynchronous client about schedules."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Unpack
+
+from quarterdeck import _calls
+from quarterdeck._methods import PAGE, AsyncMethods
+from quarterdeck._models import Schedule
+from quarterdeck._specs import TaskOptions, When, task_spec
+
+
+class AsyncScheduleMethods(AsyncMethods):
+    """What a client asks about schedules."""
+
+    async def schedule(
+        self,
+        schedule_id: str,
+        when: When,
+        name: str,
+        input: Any = None,
+        *,
+        start: dt.datetime | None = None,
+        end: dt.datetime | None = None,
+        **options: Unpack[TaskOptions],
+    ) -> Schedule:
+        """Create a schedule, or replace the rule of the one with this id.
+
+        Args:
+            schedule_id: Chosen by you.
+            when: A cron expression or `Cron`, an interval, or one instant.
+            name: What is to be done.
+            input: The handler's input.
+            start: No task before this instant.
+            end: No task at or after this instant.
+            options: How its tasks are to be run.
+        """
+        task = task_spec(name, input, options)
+        return await self._do(_calls.schedule(self._namespace, schedule_id, when, task, start, end))
+
+    async def get_schedule(self, schedule_id: str) -> Schedule:
+        """One schedule."""
+        return await self._do(_calls.get_schedule(self._namespace, schedule_id))
+
+    def schedules(self, filter: str = "", *, page_size: int = PAGE) -> AsyncIterator[Schedule]:
+        """Schedules that match a filter, fetched as they are read."""
+        return self._pages(
+            lambda token: _calls.schedules(self._namespace, filter, page_size, token)
+        )
+
+    async def pause_schedule(self, schedule_id: str, note: str = "") -> Schedule:
+        """Stop a schedule from creating tasks; `note` says who and why."""
+        return await self._do(_calls.pause_schedule(self._namespace, schedule_id, note))
+
+    async def resume_schedule(self, schedule_id: str) -> Schedule:
+        """Let a schedule create tasks again, from now on."""
+        return await self._do(_calls.resume_schedule(self._namespace, schedule_id))
+
+    async def trigger_schedule(self, schedule_id: str) -> str:
+        """Create one task of a schedule now; its id."""
+        return await self._do(_calls.trigger_schedule(self._namespace, schedule_id))
+
+    async def preview_schedule(
+        self,
+        schedule_id: str = "",
+        when: When | None = None,
+        *,
+        count: int = 10,
+        after: dt.datetime | None = None,
+    ) -> Sequence[dt.datetime]:
+        """When an existing schedule, or the rule `when`, would create tasks."""
+        return await self._do(
+            _calls.preview_schedule(self._namespace, schedule_id, when, count, after)
+        )
+
+    async def delete_schedule(self, schedule_id: str) -> None:
+        """Remove a schedule; its tasks stay."""
+        await self._do(_calls.delete_schedule(self._namespace, schedule_id))
