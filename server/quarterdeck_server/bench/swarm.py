@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.duration_pb2 import Duration
 from grpc import aio
 
+from quarterdeck._streams import Streamed
 from quarterdeck.v1.agent_pb2 import AgentInfo
 from quarterdeck.v1.agent_service_pb2 import (
     AttemptReport,
@@ -27,11 +28,14 @@ from quarterdeck.v1.agent_service_pb2 import (
     Succeeded,
 )
 from quarterdeck.v1.agent_service_pb2_grpc import AgentServiceStub
+from quarterdeck.v1.stream_service_pb2 import StreamClaimRequest, StreamHeartbeatRequest
+from quarterdeck.v1.stream_service_pb2_grpc import StreamServiceStub
 from quarterdeck_server.bench.figures import Figures, percentiles
 from quarterdeck_server.bench.loads import NAMESPACE, TASK, Job, told_to_begin
 
 if TYPE_CHECKING:
     from quarterdeck.v1.agent_service_pb2_grpc import AgentServiceAsyncStub
+    from quarterdeck.v1.stream_service_pb2_grpc import StreamServiceAsyncStub
 
 _CLAIM_SECONDS = 30.0
 _CALL_SECONDS = 60.0
@@ -49,7 +53,9 @@ class Swarm:
         self._channels = [
             aio.insecure_channel(job.address, options=_OPTIONS) for _ in range(job.connections)
         ]
-        self._stubs = [AgentServiceStub(channel) for channel in self._channels]
+        self._stubs = [
+            (AgentServiceStub(channel), StreamServiceStub(channel)) for channel in self._channels
+        ]
         self._arrived = 0
         self.complete = asyncio.Event()
         """Every agent has arrived."""
@@ -61,7 +67,7 @@ class Swarm:
         """One agent's life, until cancelled."""
         job = self._job
         await asyncio.sleep(number / job.agents * min(job.beat, job.limit))
-        stub = self._stubs[number % len(self._stubs)]
+        stub, streams = self._stubs[number % len(self._stubs)]
         info = AgentInfo(agent_id=f"bench-{self._run}-{number}", name="bench", slots=1)
         await stub.Heartbeat(
             HeartbeatRequest(namespace=NAMESPACE, agent=info), timeout=_CALL_SECONDS
@@ -71,18 +77,28 @@ class Swarm:
             self.complete.set()
         first_wait = _CLAIM_SECONDS * (number * _SPREAD % 1)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._beat(stub, info))
-            group.create_task(self._claim(stub, info, first_wait))
+            group.create_task(self._beat(stub, streams, info))
+            group.create_task(self._claim(stub, streams, info, first_wait))
 
-    async def _beat(self, stub: AgentServiceAsyncStub, info: AgentInfo) -> None:
+    async def _beat(
+        self, stub: AgentServiceAsyncStub, streams: StreamServiceAsyncStub, info: AgentInfo
+    ) -> None:
         """Keep a heartbeat waiting."""
+        beat = Streamed(stub.Heartbeat, streams.StreamHeartbeat, StreamHeartbeatRequest)
         request = HeartbeatRequest(namespace=NAMESPACE, agent=info, wait=_duration(self._job.beat))
         while True:
-            await stub.Heartbeat(request, timeout=_CALL_SECONDS)
+            await beat(request, timeout=_CALL_SECONDS)
             self.beats += 1
 
-    async def _claim(self, stub: AgentServiceAsyncStub, info: AgentInfo, wait: float) -> None:
+    async def _claim(
+        self,
+        stub: AgentServiceAsyncStub,
+        streams: StreamServiceAsyncStub,
+        info: AgentInfo,
+        wait: float,
+    ) -> None:
         """Keep a claim waiting, and report what it brings."""
+        claim = Streamed(stub.Claim, streams.StreamClaim, StreamClaimRequest)
         request = ClaimRequest(
             namespace=NAMESPACE,
             agent=info,
@@ -92,7 +108,7 @@ class Swarm:
             wait=_duration(wait),
         )
         while True:
-            response = await stub.Claim(request, timeout=_CALL_SECONDS)
+            response = await claim(request, timeout=_CALL_SECONDS)
             now = time.monotonic_ns()
             for task in response.tasks:
                 self.times.append((now - json.loads(task.input.data)["sent"]) / 1e9)

@@ -102,7 +102,7 @@ def demand(
     wanted: dict[Lane, int] = {}
     counts = ready_counts(world, (lane for lanes in profiles.values() for lane in lanes))
     for profile, lanes in profiles.items():
-        claims = list(waiting.profiles.get(profile, ()))
+        claims = waiting.profiles.get(profile, ())
         for lane in lanes:
             ready = counts[lane]
             already = wanted.get(lane, 0)
@@ -166,7 +166,7 @@ class Supply:
 
 
 def _places(
-    claims: Sequence[Claim], lanes: Sequence[Lane]
+    claims: Iterable[Claim], lanes: Sequence[Lane]
 ) -> Iterator[tuple[int, Claim, Sequence[Lane]]]:
     """Give claims with their places one by one: of thousands that wait a group serves a few."""
     for claim in claims:
@@ -178,8 +178,7 @@ def hand_off(
 ) -> None:
     """Lease ready tasks to the claims, the longest waiting first, each up to its `max_tasks`."""
     lines = [
-        _places(list(waiting.profiles.get(profile, ())), lanes)
-        for profile, lanes in profiles.items()
+        _places(waiting.profiles.get(profile, ()), lanes) for profile, lanes in profiles.items()
     ]
     line = lines[0] if len(lines) == 1 else merge(*lines, key=itemgetter(0))
     for _, claim, lanes in line:

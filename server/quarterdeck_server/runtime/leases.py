@@ -7,7 +7,6 @@ every lease gets a whole term, so that nobody loses work to the server's own abs
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Iterable, Sequence
 
 from quarterdeck_server.engine.changes import TASK, Change
@@ -15,6 +14,7 @@ from quarterdeck_server.engine.deadlines import cancel_deadline
 from quarterdeck_server.engine.model import Cancellation, Pause, Task, cancellation_of, pause_of
 from quarterdeck_server.engine.states import RUNNING
 from quarterdeck_server.runtime.clock import Clock
+from quarterdeck_server.runtime.signals import wait_for
 
 AgentKey = tuple[str, str]
 
@@ -186,9 +186,7 @@ class LeaseTable:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, set()).add(future)
         try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await future
+            await wait_for(future, seconds)
         finally:
             lapsed = self._lapsed.pop(key, [])
             waiting = self._waiting.get(key)
