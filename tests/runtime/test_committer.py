@@ -137,7 +137,7 @@ async def test_a_caller_that_is_cancelled_cuts_no_write(
     first.cancel()
     store.gate.set()
     await _submit(committer)
-    assert await store.count_tasks("default", None, 0) == {READY: 3}
+    assert (await store.count_tasks("default", None, 0))[0] == {READY: 3}
 
 
 async def test_a_full_disk_refuses_until_a_probe_succeeds(
@@ -156,7 +156,7 @@ async def test_a_full_disk_refuses_until_a_probe_succeeds(
     await followed.turned.wait()
     assert followed.available == [False, True]
     await _submit(committer)
-    assert await store.count_tasks("default", None, 0) == {READY: 2}
+    assert (await store.count_tasks("default", None, 0))[0] == {READY: 2}
     assert await store.revision() == followed.results[-1].changes[-1].revision
 
 

@@ -17,6 +17,8 @@ from quarterdeck_server.rpc.errors import ApiError
 
 _CHECKSUM_BYTES = 6
 _MAX_LENGTH = 4096
+_MAX_TIME = 1 << 62
+"""Far from what a store can compare."""
 
 
 class WatchPosition(NamedTuple):
@@ -24,6 +26,8 @@ class WatchPosition(NamedTuple):
 
     store_id: str
     revision: int
+    time: int | None = None
+    """When the filter of a list or count was looked at, in microseconds: what `age>5m` is counted from."""
 
 
 def page_token(scope: str, key: list[Any] | None) -> str:
@@ -64,9 +68,9 @@ def read_page_token(token: str, scope: str) -> list[Any] | None:
     raise ApiError(Refusal("INVALID_PAGE_TOKEN", f"page_token: {message}"))
 
 
-def watch_token(store_id: str, revision: int) -> str:
+def watch_token(store_id: str, revision: int, time: int | None = None) -> str:
     """Encode a position in a store's change log."""
-    return _encode("watch", [store_id, revision])
+    return _encode("watch", [store_id, revision] if time is None else [store_id, revision, time])
 
 
 def read_watch_token(token: str) -> WatchPosition | None:
@@ -74,6 +78,8 @@ def read_watch_token(token: str) -> WatchPosition | None:
     match _decode("watch", token):
         case [str(store_id), int(revision)] if revision >= 0:
             return WatchPosition(store_id, revision)
+        case [str(store_id), int(revision), int(time)] if revision >= 0 <= time < _MAX_TIME:
+            return WatchPosition(store_id, revision, time)
     return None
 
 

@@ -107,6 +107,12 @@ class Hub:
                 count += 1
         return count * 1_000_000 / (now - first) if count > 1 and first < now else None
 
+    def since(self, after_revision: int) -> list[Change] | None:
+        """Return all changes after a revision, with what was before them; None when memory does not reach back."""
+        if after_revision < self._base:
+            return None
+        return self._ring[after_revision - self._base :]
+
     async def read(self, after_revision: int, limit: int) -> list[Change] | None:
         """Return at most about `limit` changes after a revision, in order; None when some are no longer kept."""
         if after_revision >= self._base:
