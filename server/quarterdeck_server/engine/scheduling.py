@@ -21,9 +21,11 @@ from quarterdeck_server.engine.submit import create
 from quarterdeck_server.engine.world import World
 
 
-def template_text(priority: int, policy: str | None, labels: str | None) -> str:
+def template_text(
+    priority: int, policy: str | None, labels: str | None, lane: str | None = None
+) -> str:
     """Encode what `Schedule.task_spec` holds: the parts of a Spec that have no column of their own."""
-    return json.dumps({"priority": priority, "policy": policy, "labels": labels})
+    return json.dumps({"priority": priority, "policy": policy, "labels": labels, "lane": lane})
 
 
 def template_of(schedule: Schedule) -> Spec:
@@ -39,7 +41,7 @@ def template_of(schedule: Schedule) -> Spec:
         policy=rest["policy"],
         labels=rest["labels"],
         attributes=None,
-        lane=None,
+        lane=rest.get("lane"),
         parent_id=None,
         idempotency_key=None,
         content_hash=None,

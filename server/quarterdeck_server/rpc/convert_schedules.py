@@ -6,10 +6,11 @@ import json
 
 from quarterdeck.v1 import schedule_pb2, task_pb2
 from quarterdeck_server.engine.ids import encode_task_id
+from quarterdeck_server.engine.lane import lane_of
 from quarterdeck_server.engine.policy import DEFAULT_POLICY, policy_of
 from quarterdeck_server.engine.schedules import Kind, Schedule
 from quarterdeck_server.engine.scheduling import template_of
-from quarterdeck_server.rpc import convert
+from quarterdeck_server.rpc import affinity, convert
 
 
 def schedule(row: Schedule) -> schedule_pb2.Schedule:
@@ -58,4 +59,6 @@ def _task_spec(row: Schedule) -> task_pb2.TaskSpec:
         out.timeouts.CopyFrom(convert.timeouts(spec.policy))
         if policy_of(spec.policy).all_ended != DEFAULT_POLICY.all_ended:
             out.dependency_policy = task_pb2.DEPENDENCY_POLICY_ALL_ENDED
+        affinity.to_proto(policy_of(spec.policy), out)
+    out.group_key = lane_of(spec.lane).group_key
     return out

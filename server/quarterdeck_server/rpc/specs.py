@@ -13,7 +13,7 @@ from quarterdeck_server.engine.ids import decode_task_id
 from quarterdeck_server.engine.policy import DEFAULT_POLICY, Policy, policy_text
 from quarterdeck_server.engine.schedules import Kind, Schedule
 from quarterdeck_server.engine.scheduling import template_text
-from quarterdeck_server.rpc import validate
+from quarterdeck_server.rpc import affinity, validate
 from quarterdeck_server.rpc.errors import Violation
 from quarterdeck_server.rpc.validate import Violations
 
@@ -43,6 +43,8 @@ def task_spec(spec: task_pb2.TaskSpec, index: int, limit: int, out: Violations) 
     key = spec.idempotency_key
     parent = spec.parent_id
     depends_on = spec.depends_on
+    group_key = affinity.read_group_key(spec.group_key, out) if spec.group_key else ""
+    policy = _policy(spec, out) if _has_policy(spec) else None
     # Positional, in the order of the fields: this runs for every task that is submitted.
     return Spec(
         queue,
@@ -50,17 +52,24 @@ def task_spec(spec: task_pb2.TaskSpec, index: int, limit: int, out: Violations) 
         _priority(spec, out) if spec.HasField("priority") else _DEFAULT_PRIORITY,
         _run_time(spec, out) if spec.HasField("run_time") else None,
         validate.span(spec.delay, "delay", out) if spec.HasField("delay") else 0,
-        _policy(spec, out)
-        if spec.HasField("retry") or spec.HasField("timeouts") or spec.dependency_policy
-        else None,
+        policy,
         validate.labels(spec.labels, "labels", out),
         None,
-        None,
+        affinity.lane(group_key, policy) if group_key or policy else None,
         _parent(parent, out) if parent else None,
         validate.text(key, "idempotency_key", 256, out) if key else None,
         hashlib.sha256(spec.SerializeToString(deterministic=True)).digest() if key else None,
         _dependencies(spec, index, out) if depends_on else (),
         validate.payload(spec.input, "input", limit, out) if spec.HasField("input") else None,
+    )
+
+
+def _has_policy(spec: task_pb2.TaskSpec) -> bool:
+    return (
+        spec.HasField("retry")
+        or spec.HasField("timeouts")
+        or spec.HasField("affinity")
+        or bool(spec.dependency_policy or spec.units)
     )
 
 
@@ -109,21 +118,24 @@ def _policy(spec: task_pb2.TaskSpec, out: Violations) -> str | None:
         out.append(Violation("dependency_policy", "expected a value of DependencyPolicy"))
     retry = spec.retry.SerializeToString() if spec.HasField("retry") else b""
     timeouts = spec.timeouts.SerializeToString() if spec.HasField("timeouts") else b""
+    whom = spec.affinity.SerializeToString() if spec.HasField("affinity") else b""
     all_ended = spec.dependency_policy == _ALL_ENDED
-    text, violations = _policy_text(retry, timeouts, all_ended)
+    text, violations = _policy_text(retry, timeouts, whom, spec.units, all_ended)
     out.extend(violations)
     return text
 
 
 @lru_cache(maxsize=1024)
 def _policy_text(
-    retry: bytes, timeouts: bytes, all_ended: bool
+    retry: bytes, timeouts: bytes, whom: bytes, units: int, all_ended: bool
 ) -> tuple[str | None, tuple[Violation, ...]]:
     """Check and encode a policy. A fleet has few distinct ones, so they are cached as sent."""
     out: Violations = []
     policy = _retry(task_pb2.RetryPolicy.FromString(retry), out)
     policy = _timeouts(task_pb2.Timeouts.FromString(timeouts), policy, out)
-    return policy_text(policy._replace(all_ended=all_ended)), tuple(out)
+    policy = affinity.read_affinity(task_pb2.Affinity.FromString(whom), policy, out)
+    units = affinity.read_units(units, out)
+    return policy_text(policy._replace(all_ended=all_ended, units=units)), tuple(out)
 
 
 def _retry(retry: task_pb2.RetryPolicy, out: Violations) -> Policy:
@@ -206,7 +218,7 @@ def schedule_draft(
         end_at=validate.instant(spec.end_time, "spec.end_time", out) - 1 if end else None,
         queue=task.queue,
         task_name=task.name,
-        task_spec=template_text(task.priority, task.policy, task.labels),
+        task_spec=template_text(task.priority, task.policy, task.labels, task.lane),
         input_type="" if task.input is None else task.input.content_type,
         input=b"" if task.input is None else task.input.data,
         paused=0,
