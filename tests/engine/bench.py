@@ -18,7 +18,8 @@ from quarterdeck_server.engine.commands import (
     Succeed,
     Sweep,
 )
-from quarterdeck_server.engine.model import Agent, Attempt, AuditEntry, LogRow, Payload, Queue, Task
+from quarterdeck_server.engine.meters import Meter, MeterKey
+from quarterdeck_server.engine.model import Admission, AdmissionKey, Agent, Attempt, AuditEntry, LogRow, Payload, Queue, Task
 from quarterdeck_server.engine.schedules import Schedule
 
 from . import make
@@ -51,7 +52,13 @@ class Driver(Protocol):
     def edges(self) -> Mapping[tuple[int, int], bool]: ...
 
     @property
-    def keys(self) -> Mapping[tuple[str, str], tuple[int, bytes]]: ...
+    def keys(self) -> Mapping[tuple[str, str], tuple[int, bytes, int | None]]: ...
+
+    @property
+    def admissions(self) -> Mapping[AdmissionKey, Admission]: ...
+
+    @property
+    def inputs(self) -> Mapping[int, Payload]: ...
 
     @property
     def queues(self) -> Mapping[tuple[str, str], Queue]: ...
@@ -64,6 +71,9 @@ class Driver(Protocol):
 
     @property
     def audit(self) -> Mapping[tuple[str, int], AuditEntry]: ...
+
+    @property
+    def meters(self) -> Mapping[MeterKey, Meter]: ...
 
     @property
     def results(self) -> Mapping[int, Payload]: ...

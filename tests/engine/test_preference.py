@@ -21,8 +21,7 @@ FAST = (("fast", "yes"),)
 def wanting(key: str = "", **policy: Any) -> Spec:
     """A spec as the edge makes it: its lane is what it requires."""
     made = Policy(**policy)
-    depends_on = ()
-    return make.spec(policy=made, depends_on=depends_on)._replace(lane=required_lane(key, made))
+    return make.spec(policy=made)._replace(lane=required_lane(key, made))
 
 
 def lane(bench: Bench, task_id: int) -> LaneKey:
@@ -97,8 +96,7 @@ def test_a_dependent_waits_for_the_agent_of_what_it_depends_on(bench: Bench) -> 
 
 def test_a_retried_task_waits_again(bench: Bench) -> None:
     first = origin(bench)
-    policy = {"same_agent_as": first, "max_attempts": 1, "patience": SECOND}
-    second = bench.one(wanting(**policy))
+    second = bench.one(wanting(same_agent_as=first, max_attempts=1, patience=SECOND))
     bench.pass_time(1)
     bench.do(make.cancel(second))
     bench.pass_time(60)

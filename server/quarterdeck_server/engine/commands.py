@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from quarterdeck_server.engine.limits import QueueLimits
 from quarterdeck_server.engine.model import Agent, Failure, Payload, Progress, Task
+from quarterdeck_server.engine.namespaces import QuarantineRules, Retention
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
 
@@ -119,6 +120,10 @@ class Fail(NamedTuple):
 
     failure: Failure
     retry_delay: int | None = None
+    back_off: int | None = None
+    """For how long (microseconds) nothing is handed out from the task's queue."""
+    key_only: bool = False
+    """Nothing of the task's group key, rather."""
 
 
 class StopCancelled(NamedTuple):
@@ -375,6 +380,16 @@ class ReleaseHold:
 
 
 @dataclass(slots=True, frozen=True)
+class UpdateNamespace:
+    """Change the settings of a namespace; None leaves a part as it is. Answered with NamespaceSettings."""
+
+    namespace: str
+    retention: Retention | None = None
+    quarantine: QuarantineRules | None = None
+    audit: Audit | None = None
+
+
+@dataclass(slots=True, frozen=True)
 class BeginAct:
     """Enter an act on all that matches a filter before its first page. Answered with the id of its audit entry."""
 
@@ -398,6 +413,15 @@ class PutPools:
     """Remove the pools that are not named."""
 
 
+class Batch(NamedTuple):
+    """Tasks to be given together, of one queue, one name and one group key."""
+
+    size: int
+    """How many at most."""
+    linger: int
+    """How long the oldest may wait for the others once it is ready, in microseconds."""
+
+
 class Profile(NamedTuple):
     """What a claim may be given: all claims of one profile are alike but for their place and size."""
 
@@ -405,6 +429,8 @@ class Profile(NamedTuple):
     queues: tuple[str, ...]
     names: frozenset[str] | None
     """None means any name."""
+    batch: Batch | None = None
+    """Set when a claim wants tasks to be worked on together; its `max_tasks` is not looked at then."""
 
 
 @dataclass(slots=True, eq=False)
@@ -418,6 +444,8 @@ class Claim:
     """Rises with every claim: its place in the waiting line."""
     agent_version: str = ""
     """`name@version` of the agent's code."""
+    labels: frozenset[tuple[str, str]] = frozenset()
+    """The agent's."""
     taken: list[Task] = field(default_factory=list)
     details: dict[int, Payload] = field(default_factory=dict)
     """What earlier attempts of the taken tasks have saved."""
@@ -454,6 +482,7 @@ Command = (
     | DeleteSchedule
     | PutHold
     | ReleaseHold
+    | UpdateNamespace
     | BeginAct
     | PutInstance
     | PutPools

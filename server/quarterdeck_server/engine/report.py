@@ -21,6 +21,7 @@ from quarterdeck_server.engine.commands import (
 )
 from quarterdeck_server.engine.ids import encode_task_id
 from quarterdeck_server.engine.model import Attempt, LogRow, Task
+from quarterdeck_server.engine.rest import rest
 from quarterdeck_server.engine.states import RUNNING, Outcome
 from quarterdeck_server.engine.transitions import Ended
 from quarterdeck_server.engine.world import World
@@ -46,6 +47,8 @@ def _report_one(world: World, namespace: str, item: ReportItem) -> ItemResult:
     world.attempts.append(ended.attempt)
     if isinstance(item.outcome, Succeed) and item.outcome.result is not None:
         world.results[task.id] = item.outcome.result
+    elif isinstance(item.outcome, Fail):
+        rest(world, task, item.outcome)
     return ItemResult(world.put(ended.task).state)
 
 

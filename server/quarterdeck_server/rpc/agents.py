@@ -19,6 +19,7 @@ from quarterdeck_server.engine.commands import (
 )
 from quarterdeck_server.engine.ids import decode_task_id
 from quarterdeck_server.engine.model import Failure
+from quarterdeck_server.engine.timeunits import HOUR
 from quarterdeck_server.rpc import convert, validate
 from quarterdeck_server.rpc.backend import Core
 from quarterdeck_server.rpc.claims import Claims
@@ -173,7 +174,17 @@ def _failed(failed: pb.Failed, out: Violations) -> Fail:
     kind = validate.text(failure.type, "failed.failure.type", 256, out)
     message = validate.kept(failure.message, _MAX_FAILURE)
     stack = validate.kept(failure.stack_trace, _MAX_STACK)
-    return Fail(Failure(kind, message, stack, failure.non_retryable), delay)
+    rest = _back_off(failed, out) if failed.HasField("back_off") else None
+    return Fail(
+        Failure(kind, message, stack, failure.non_retryable), delay, rest, failed.back_off_key_only
+    )
+
+
+def _back_off(failed: pb.Failed, out: Violations) -> int:
+    rest = validate.span(failed.back_off, "failed.back_off", out)
+    if rest > HOUR:
+        out.append(Violation("failed.back_off", "expected at most 1 h"))
+    return rest
 
 
 def _log_item(chunk: pb.LogChunk, out: Violations) -> LogItem | None:
