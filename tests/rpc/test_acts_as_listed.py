@@ -8,7 +8,7 @@ from typing import Any
 
 import hypothesis
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 from quarterdeck_server.config import Settings
@@ -64,7 +64,7 @@ class Desk:
             case "y" if chosen:
                 await self.api.tasks.RetryTasks(tasks_pb.RetryTasksRequest(**named))
             case "t":
-                self.clock.jump(which)
+                self.clock.jump(3 * which)
             case "p":
                 later = self.clock.now() + 1
                 await self.server.core.execute(Prune(later, later, 0, 1_000_000))
@@ -125,6 +125,7 @@ _namespaces = count()
 
 
 @hypothesis.settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(earlier=[("t", 2)], later=[("s", 0), ("t", 5)], filter="age<10s state:ready")
 @given(earlier=STEPS, later=STEPS, filter=st.sampled_from(FILTERS))
 async def test_an_act_hits_exactly_what_was_listed(
     server: Server,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from quarterdeck.v1 import task_pb2
-from quarterdeck_server.engine.commands import Prune
+from quarterdeck_server.engine.commands import Cancel, Command, Prune
 from quarterdeck_server.rpc import acts
+from quarterdeck_server.store.base import StoreUnavailable
 
 from .api import Api, Error, fleet_pb, refused, spec, tasks_pb
 from .conftest import Server
@@ -134,3 +137,113 @@ async def test_a_task_that_is_gone_is_refused(api: Api, server: Server) -> None:
     answers = await act(api, "state:ready", watch_token=listed.watch_token)
     (error,) = (Error(status) for status in answers[-1].errors)
     assert (error.reason, error.metadata["task_id"]) == ("TASK_NOT_FOUND", task_id)
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        ({"filter": " "}, "filter"),
+        ({"max_count": 0}, "max_count"),
+        ({"max_count": 1_000_001}, "max_count"),
+        ({"actor": "x" * 257}, "actor"),
+        ({"reason": "x" * 1025}, "reason"),
+        ({"cancel": None}, "act"),
+    ],
+)
+async def test_a_wrong_field_is_named(api: Api, request_: dict[str, Any], field: str) -> None:
+    request = {"filter": "id:*", "max_count": 1, "cancel": {}, **request_}
+    call = api.tasks.ActOnTasks(tasks_pb.ActOnTasksRequest(**request))
+    error = await refused(call.read())
+    assert (error.reason, list(error.fields)) == ("INVALID_FIELD", [field])
+
+
+async def test_a_filter_that_cannot_be_is_refused(api: Api) -> None:
+    assert (await act_refused(api, "state:redy")).reason == "INVALID_FILTER"
+    assert (await act_refused(api, "queue:none")).reason == "QUEUE_NOT_FOUND"
+
+
+class Interrupted:
+    """An act that goes on only until its second page."""
+
+    def __init__(self, server: Server, break_off: Callable[[], Any]) -> None:
+        self._execute = server.core.execute
+        self._break_off = break_off
+        self.pages = 0
+        server.core.execute = self.execute
+
+    async def execute(self, command: Command) -> Any:
+        """Carry out one page, then let something happen."""
+        if not isinstance(command, Cancel):
+            return await self._execute(command)
+        self.pages += 1
+        if self.pages == 2:
+            self._break_off()
+        return await self._execute(command)
+
+
+@pytest.mark.usefixtures("small_pages")
+async def test_a_page_that_cannot_be_written_ends_the_act_and_what_was_done_stays(
+    server: Server, api: Api
+) -> None:
+    ids = await api.submit(*(spec() for _ in range(5)))
+
+    def break_off() -> None:
+        raise StoreUnavailable("the disk is full")
+
+    Interrupted(server, break_off)
+    call = api.tasks.ActOnTasks(tasks_pb.ActOnTasksRequest(filter="id:*", max_count=9, cancel={}))
+    answers = [await call.read(), await call.read()]
+    error = await refused(call.read())
+    assert (error.reason, answers[-1].done) == ("STORE_UNAVAILABLE", 2)
+    assert error.retry_seconds > 0
+    assert "2 of 5 were done" in error.message and answers[0].audit_id in error.message
+    assert await states(api, ids) == [CANCELLED] * 2 + [READY] * 3
+    (entry,) = await entries(api)
+    assert (entry.matched, entry.done) == (5, 2)
+
+
+@pytest.mark.usefixtures("small_pages")
+async def test_a_stopping_server_ends_an_act_between_two_pages(server: Server, api: Api) -> None:
+    ids = await api.submit(*(spec() for _ in range(5)))
+    Interrupted(server, server.core.drain)
+    call = api.tasks.ActOnTasks(tasks_pb.ActOnTasksRequest(filter="id:*", max_count=9, cancel={}))
+    answers = [await call.read() for _ in range(3)]
+    error = await refused(call.read())
+    assert (error.reason, answers[-1].done) == ("DRAINING", 4)
+    assert await states(api, ids) == [CANCELLED] * 4 + [READY]
+    assert [(entry.matched, entry.done) for entry in await entries(api)] == [(5, 4)]
+
+
+@pytest.mark.usefixtures("small_pages")
+async def test_a_caller_that_goes_away_ends_the_act_after_the_page(
+    server: Server, api: Api
+) -> None:
+    ids = await api.submit(*(spec() for _ in range(9)))
+    gone, noticed = asyncio.Event(), asyncio.Event()
+    execute = server.core.execute
+    pages: list[Command] = []
+
+    async def held(command: Command) -> Any:
+        if isinstance(command, Cancel):
+            pages.append(command)
+            if len(pages) == 2:
+                gone.set()
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    # What was handed over is carried out.
+                    await execute(command)
+                    noticed.set()
+                    raise
+        return await execute(command)
+
+    server.core.execute = held
+    call = api.tasks.ActOnTasks(tasks_pb.ActOnTasksRequest(filter="id:*", max_count=9, cancel={}))
+    await call.read()
+    await gone.wait()
+    call.cancel()
+    await noticed.wait()
+    await api.settle()
+    assert len(pages) == 2
+    assert await states(api, ids) == [CANCELLED] * 4 + [READY] * 5
+    assert [(entry.matched, entry.done) for entry in await entries(api)] == [(9, 4)]

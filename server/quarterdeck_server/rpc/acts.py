@@ -18,7 +18,9 @@ from quarterdeck_server.engine.commands import (
     Cancel,
     Command,
     ItemResult,
+    PauseTasks,
     Refusal,
+    ResumeTasks,
     Retry,
 )
 from quarterdeck_server.engine.filters import Filter, compile_predicate
@@ -108,11 +110,21 @@ def _maker(
     def retry(ids: Sequence[int], audit: Audit) -> Command:
         return Retry(namespace, ids, audit=audit)
 
+    def pause(ids: Sequence[int], audit: Audit) -> Command:
+        return PauseTasks(namespace, ids, who.reason, who.actor, audit)
+
+    def resume(ids: Sequence[int], audit: Audit) -> Command:
+        return ResumeTasks(namespace, ids, audit)
+
     match request.WhichOneof("act"):
-        case "retry":
-            return "RetryTasks", retry
         case "cancel":
             return "CancelTasks", cancel
+        case "retry":
+            return "RetryTasks", retry
+        case "pause":
+            return "PauseTasks", pause
+        case "resume":
+            return "ResumeTasks", resume
     out.append(Violation("act", "required: one of cancel, retry, update, pause, resume"))
     return "", cancel
 
