@@ -8,6 +8,7 @@ from quarterdeck_server.engine.claim import Waiting
 from quarterdeck_server.engine.commands import (
     Cancel,
     Claim,
+    Debounce,
     Fail,
     Profile,
     Release,
@@ -19,7 +20,10 @@ from quarterdeck_server.engine.commands import (
     StopCancelled,
     Submit,
     Succeed,
+    Throttle,
+    Unique,
 )
+from quarterdeck_server.engine.lane import LaneKey, lane_text
 from quarterdeck_server.engine.model import Agent, Failure, Payload
 from quarterdeck_server.engine.policy import Policy, policy_text
 from quarterdeck_server.engine.schedules import Kind, Schedule
@@ -46,6 +50,12 @@ def spec(
     content: bytes = b"content",
     depends_on: Iterable[int] = (),
     data: bytes | None = None,
+    admission: Unique | Debounce | Throttle | None = None,
+    key_ttl: int | None = None,
+    labels: str | None = None,
+    attributes: str | None = None,
+    group_key: str = "",
+    needs: Iterable[tuple[str, str]] = (),
 ) -> Spec:
     """A task to submit; what is not said is as a producer gets it who says nothing."""
     return Spec(
@@ -55,14 +65,16 @@ def spec(
         run_at=run_at,
         delay=delay,
         policy=None if policy is None else policy_text(policy),
-        labels=None,
-        attributes=None,
-        lane=None,
+        labels=labels,
+        attributes=attributes,
+        lane=lane_text(LaneKey(group_key, tuple(sorted(needs)))),
         parent_id=parent_id,
         idempotency_key=key,
         content_hash=None if key is None else content,
         depends_on=tuple(depends_on),
         input=None if data is None else Payload("application/octet-stream", data),
+        admission=admission,
+        key_ttl=key_ttl,
     )
 
 
@@ -72,10 +84,14 @@ def submit(*specs: Spec, request: RequestKey | None = None) -> Submit:
 
 
 def claim(
-    agent_id: str = "a1", max_tasks: int = 1, profile: Profile = DEFAULT, place: int = 0
+    agent_id: str = "a1",
+    max_tasks: int = 1,
+    profile: Profile = DEFAULT,
+    place: int = 0,
+    labels: Iterable[tuple[str, str]] = (),
 ) -> Claim:
     """A claim that waits."""
-    return Claim(profile, agent_id, max_tasks, place)
+    return Claim(profile, agent_id, max_tasks, place, labels=frozenset(labels))
 
 
 def waiting(claims: Sequence[Claim], candidates: Iterable[tuple[str, str]] = ()) -> Waiting:
@@ -87,7 +103,11 @@ def waiting(claims: Sequence[Claim], candidates: Iterable[tuple[str, str]] = ())
     for profile in profiles:
         for queue in profile.queues:
             of_queue.setdefault((profile.namespace, queue), []).append(profile)
-    return Waiting(profiles, of_queue, list(candidates) or list(of_queue))
+    terms: dict[str, dict[tuple[str, str], list[Claim]]] = {}
+    for one in claims:
+        for term in (("", one.agent_id), *one.labels):
+            terms.setdefault(one.profile.namespace, {}).setdefault(term, []).append(one)
+    return Waiting(profiles, of_queue, list(candidates) or list(of_queue), terms)
 
 
 def report(

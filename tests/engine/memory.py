@@ -5,28 +5,43 @@ Every World is filled with all rows, so a difference between this and a store is
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from quarterdeck_server.engine.active import ActiveTasks, needs_active
+from quarterdeck_server.engine.admission import note_links, open_links
 from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.claim import (
     NOBODY,
-    Lane,
     Supply,
     Waiting,
     demand,
     eligible,
     hand_off,
-    order,
     served_queues,
 )
 from quarterdeck_server.engine.commands import Claim, Command, Prune, Sweep
 from quarterdeck_server.engine.decide import decide, finished, gather, settle_before
 from quarterdeck_server.engine.dependencies import open_edges, settle
+from quarterdeck_server.engine.desks import desk_queues, serve
+from quarterdeck_server.engine.lanes import Book
 from quarterdeck_server.engine.limits import limits_of
 from quarterdeck_server.engine.meters import Meter, MeterKey
-from quarterdeck_server.engine.model import Agent, Attempt, AuditEntry, LogRow, Payload, Queue, Task
+from quarterdeck_server.engine.model import (
+    Admission,
+    AdmissionKey,
+    Agent,
+    Attempt,
+    AuditEntry,
+    Hold,
+    LogRow,
+    Payload,
+    Queue,
+    Task,
+)
+from quarterdeck_server.engine.namespaces import NamespaceSettings, due, quarantine_rules
+from quarterdeck_server.engine.quarantine import Streaks, judge
 from quarterdeck_server.engine.schedules import Schedule
 from quarterdeck_server.engine.states import (
     BLOCKED,
@@ -38,16 +53,24 @@ from quarterdeck_server.engine.states import (
     SUCCEEDED,
     AgentState,
 )
-from quarterdeck_server.engine.world import World
+from quarterdeck_server.engine.supply import Lane, order
+from quarterdeck_server.engine.world import HoldKey, World
 
 
 class Group:
     """What a group did."""
 
-    def __init__(self, replies: list[Any], changes: list[Change], claims: list[Claim]) -> None:
+    def __init__(
+        self,
+        replies: list[Any],
+        changes: list[Change],
+        claims: list[Claim],
+        reopen: Sequence[tuple[int, tuple[str, str]]] = (),
+    ) -> None:
         self.replies = replies
         self.changes = changes
         self.claims = claims
+        self.reopen = reopen
 
 
 class Memory:
@@ -63,22 +86,30 @@ class Memory:
         self.details: dict[int, Payload] = {}
         self.attempts: dict[tuple[int, int], Attempt] = {}
         self.edges: dict[tuple[int, int], bool] = {}
-        self.keys: dict[tuple[str, str], tuple[int, bytes]] = {}
+        self.keys: dict[tuple[str, str], tuple[int, bytes, int | None]] = {}
+        self.admissions: dict[AdmissionKey, Admission] = {}
         self.requests: dict[tuple[str, str, str], tuple[bytes, bytes]] = {}
         self.queues: dict[tuple[str, str], Queue] = {}
         self.agents: dict[tuple[str, str], Agent] = {}
         self.schedules: dict[tuple[str, str], Schedule] = {}
         self.meters: dict[MeterKey, Meter] = {}
+        self.holds: dict[HoldKey, Hold] = {}
+        self.namespaces: dict[str, NamespaceSettings] = {}
+        self.streaks = Streaks()
         self.audit: dict[tuple[str, int], AuditEntry] = {}
         self.log_ends: dict[int, tuple[int, dict[int, int]]] = {}
         self.logs: list[LogRow] = []
         self.changes: list[Change] = []
+        self.book = Book()
+        self.reopen: list[tuple[int, tuple[str, str]]] = []
 
     def run(self, commands: Sequence[Command], waiting: Waiting, now: int) -> Group:
         """Carry out a group; a command with an unexpected error fails alone."""
         try:
             return self._group(commands, waiting, now)
         except Exception as error:
+            if self.book.touched:
+                self._fill()
             if len(commands) == 1 and waiting is NOBODY:
                 return Group([error], [], [])
         whole = Group([], [], [])
@@ -87,7 +118,7 @@ class Memory:
             whole.replies += part.replies
             whole.changes += part.changes
         last = self._group([], waiting, now)
-        return Group(whole.replies, whole.changes + last.changes, last.claims)
+        return Group(whole.replies, whole.changes + last.changes, last.claims, last.reopen)
 
     def _group(self, commands: Sequence[Command], waiting: Waiting, now: int) -> Group:
         world = World(now, self.revision, lambda: self._new_id(now), self._new_token)
@@ -98,6 +129,9 @@ class Memory:
                 self._settle(world)
             replies.append(decide(world, command))
         self._settle(world)
+        judge(world, self.streaks)
+        if world.deleted_holds:
+            world.reopened.update(world.queues)
         self._hand_off(world, waiting)
         saved = {**self.details, **world.details}
         for claim in world.claims:
@@ -105,6 +139,8 @@ class Memory:
             claim.details.update({i: p for i in again if (p := saved.get(i)) is not None})
         world.finish()
         self._store(world)
+        if any(isinstance(command, Prune) for command in commands):
+            self._forget_keys(set(world.pruned), now)
         for index, command in enumerate(commands):
             if isinstance(command, Sweep):
                 replies[index] = self.next_wake()
@@ -112,11 +148,12 @@ class Memory:
                 replies[index] = max(len(world.pruned), len(world.deleted_agents))
             else:
                 replies[index] = finished(world, command, replies[index])
-        return Group(replies, world.changes, world.claims)
+        return Group(replies, world.changes, world.claims, self.reopen)
 
     def _load(self, world: World, commands: Sequence[Command]) -> None:
         world.tasks = dict(self.tasks)
         world.keys = dict(self.keys)
+        world.admissions = dict(self.admissions)
         world.requests = dict(self.requests)
         world.meters.stored = self.meters
         world.queues = dict(self.queues)
@@ -124,6 +161,8 @@ class Memory:
         for task in self.tasks.values():
             if task.state == RUNNING and task.agent_id is not None:
                 world.unrecorded[task.namespace, task.agent_id] += 1
+        world.holds, world.namespaces = self.holds, self.namespaces
+        world.rules = quarantine_rules(self.namespaces)
         world.schedules = dict(self.schedules)
         world.audit = dict(self.audit)
         world.log_ends = {task: (end, dict(offs)) for task, (end, offs) in self.log_ends.items()}
@@ -153,7 +192,19 @@ class Memory:
             for state in (SUCCEEDED, FAILED, CANCELLED, EXPIRED):
                 before = needs.prune.failed_before if state == FAILED else needs.prune.ended_before
                 for task in self._prunable(state, before):
-                    world.prune(task)
+                    if task.namespace not in self.namespaces:
+                        world.prune(task)
+            for name, settings in self.namespaces.items():
+                for part in due(
+                    name,
+                    settings.retention,
+                    needs.prune.ended_before,
+                    needs.prune.failed_before,
+                    world.now,
+                ):
+                    for task in self._prunable(part.state, part.before):
+                        if task.namespace == name:
+                            world.prune(task)
             for agent in self.agents.values():
                 gone = agent.state == AgentState.GONE and not agent.running
                 if gone and agent.last_contact_time < needs.prune.ended_before:
@@ -180,11 +231,19 @@ class Memory:
         while world.just_ended:
             ended, world.just_ended = world.just_ended, []
             ids = {task.id for task in ended}
+            links = open_links(ended)
+            note_links(
+                world, links, [e for e, met in self.edges.items() if e[0] in links and not met]
+            )
             stored = [edge for edge, met in self.edges.items() if edge[1] in ids and not met]
             settle(world, ended, open_edges(world, ids, sorted(stored)))
 
     def _hand_off(self, world: World, waiting: Waiting) -> None:
-        profiles = eligible(world, waiting, served_queues(world, waiting))
+        self.book.enter(world)
+        queues = served_queues(world, waiting)
+        special = desk_queues(world, waiting, self.book, queues)
+        self.reopen = serve(world, waiting, self.book, self._read, special)
+        profiles = eligible(world, waiting, queues - special)
         lanes: dict[Lane, list[Task]] = {lane: [] for lane in demand(world, waiting, profiles)}
         for task in sorted(world.tasks.values(), key=order):
             lane = Lane(task.namespace, task.queue, task.name)
@@ -192,10 +251,43 @@ class Memory:
                 lanes[lane].append(task)
         hand_off(world, waiting, profiles, Supply(lanes))
 
+    def _read(self, lane: Lane, priority: int | None, limit: int, offset: int) -> list[Task]:
+        rows = [
+            task
+            for task in self.tasks.values()
+            if task.state == READY
+            and Lane(task.namespace, task.queue, task.name, task.lane) == lane
+            and priority in (None, task.priority)
+        ]
+        return sorted(rows, key=order)[offset : offset + limit]
+
+    def restart(self) -> None:
+        """Forget what is in memory only."""
+        self.book = Book()
+        self._fill()
+
+    def _fill(self) -> None:
+        laned = [task for task in self.tasks.values() if task.lane is not None]
+        ready = Counter((t.namespace, t.queue, t.name, t.lane) for t in laned if t.state == READY)
+        running = Counter((t.namespace, t.queue, t.lane) for t in laned if t.state == RUNNING)
+        self.book.fill(
+            [(*lane, n) for lane, n in sorted(ready.items())],
+            [(*lane, n) for lane, n in sorted(running.items())],
+        )
+
     def _store(self, world: World) -> None:
         self.revision = world.revision
+        self.book.touched = False
         self.tasks = world.tasks
         self.inputs |= world.inputs
+        for task_id, payload in world.replaced_inputs.items():
+            if payload is None:
+                self.inputs.pop(task_id, None)
+            else:
+                self.inputs[task_id] = payload
+        for task_id, original in world.copied_inputs.items():
+            if original in self.inputs:
+                self.inputs[task_id] = self.inputs[original]
         self.results |= world.results
         for task_id, payload in world.details.items():
             if payload is None:
@@ -206,8 +298,13 @@ class Memory:
         self.edges |= world.dependencies
         self.edges |= dict.fromkeys(world.met, True)
         self.keys |= world.new_keys
+        self.admissions |= {key: world.admissions[key] for key in world.dirty_admissions}
         self.requests |= world.new_requests
         self.meters |= world.meters.changed
+        self.holds, self.namespaces = world.holds, world.namespaces
+        for namespace in world.forgotten_streaks:
+            self.streaks.forget(namespace)
+        self.streaks.update(world.streaks)
         self.queues = world.queues
         self.agents = world.agents
         self.schedules = world.schedules
@@ -220,11 +317,17 @@ class Memory:
     def _forget(self, pruned: set[int]) -> None:
         self.attempts = {k: a for k, a in self.attempts.items() if k[0] not in pruned}
         self.edges = {k: m for k, m in self.edges.items() if k[0] not in pruned}
-        self.keys = {k: v for k, v in self.keys.items() if v[0] not in pruned}
         self.inputs = {k: v for k, v in self.inputs.items() if k not in pruned}
         self.results = {k: v for k, v in self.results.items() if k not in pruned}
         self.details = {k: v for k, v in self.details.items() if k not in pruned}
         self.log_ends = {k: v for k, v in self.log_ends.items() if k not in pruned}
+
+    def _forget_keys(self, pruned: set[int], now: int) -> None:
+        def kept(task_id: int, expire_at: int | None) -> bool:
+            return task_id not in pruned if expire_at is None else expire_at > now
+
+        self.keys = {k: v for k, v in self.keys.items() if kept(v[0], v[2])}
+        self.admissions = {k: v for k, v in self.admissions.items() if kept(v.task_id, v.expire_at)}
 
     def next_wake(self) -> int | None:
         """The earliest instant at which time alone changes a row."""

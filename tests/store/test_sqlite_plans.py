@@ -31,7 +31,9 @@ def _plan(connection: sqlite3.Connection, sql: str, count: int) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "count", "expected"),
     [
-        ("ready_of_lane", 4, "SEARCH tasks USING INDEX tasks_ready"),
+        ("ready_of_lane", 6, "SEARCH tasks USING INDEX tasks_ready"),
+        ("ready_of_priority", 7, "SEARCH tasks USING INDEX tasks_ready"),
+        ("running_lanes", 0, "SEARCH tasks USING INDEX tasks_state"),
         ("explain_first_lane", 3, "SEARCH tasks USING INDEX tasks_ready"),
         ("explain_next_lane", 4, "SEARCH tasks USING INDEX tasks_ready"),
         ("explain_size", 5, "SEARCH tasks USING INDEX tasks_ready"),
@@ -43,12 +45,19 @@ def _plan(connection: sqlite3.Connection, sql: str, count: int) -> list[str]:
         ("schedules_due", 2, "SEARCH schedules USING INDEX schedules_due"),
         ("schedule_instants", 3, "SEARCH tasks USING INDEX tasks_instant"),
         ("running_tasks", 0, "SEARCH tasks USING INDEX tasks_state"),
-        ("tasks_to_prune", 3, "SEARCH tasks USING INDEX tasks_ended"),
+        ("tasks_to_prune", 2, "SEARCH tasks USING INDEX tasks_ended"),
+        ("namespaces_with_ended", 0, "SEARCH tasks USING INDEX tasks_ended"),
         ("dependents", 1, "SEARCH dependencies USING INDEX dependencies_on"),
         ("changes_after", 2, "SEARCH changes USING INTEGER PRIMARY KEY"),
         ("read_instances", 1, "SCAN instances USING INDEX instances_live"),
         ("prune_requests", 2, "SEARCH requests USING INDEX requests_time"),
-        ("prune_keys", 1, "SEARCH idempotency_keys USING INDEX idempotency_keys_task"),
+        ("prune_keys", 2, "SEARCH idempotency_keys USING INDEX idempotency_keys_task"),
+        ("prune_expired_keys", 2, "SEARCH idempotency_keys USING INDEX idempotency_keys_expire"),
+        ("prune_admissions", 2, "SEARCH admissions USING INDEX admissions_task"),
+        ("prune_expired_admissions", 2, "SEARCH admissions USING INDEX admissions_expire"),
+        ("admissions_by_key", 1, "SEARCH admissions USING PRIMARY KEY"),
+        ("admissions_by_task", 1, "SEARCH admissions USING INDEX admissions_task"),
+        ("unmet_dependencies", 1, "SEARCH dependencies USING PRIMARY KEY"),
         ("children", 1, "SEARCH tasks USING INDEX tasks_parent"),
         ("attempts_by_token", 1, "SEARCH attempts USING PRIMARY KEY"),
         ("agents_to_prune", 2, "SEARCH agents USING INDEX agents_gone"),
@@ -66,9 +75,9 @@ def test_a_query_of_the_writer_uses_its_index(
     assert not any(line.startswith("SCAN tasks") for line in plan), plan
 
 
-@pytest.mark.parametrize("name", ["ready_of_lane", "tasks_due", "tasks_to_prune"])
+@pytest.mark.parametrize("name", ["ready_of_lane", "ready_of_priority", "tasks_due", "tasks_to_prune"])
 def test_the_index_gives_the_order_too(connection: sqlite3.Connection, name: str) -> None:
-    count = {"ready_of_lane": 4, "tasks_due": 2, "tasks_to_prune": 3}[name]
+    count = {"ready_of_lane": 6, "ready_of_priority": 7, "tasks_due": 2, "tasks_to_prune": 2}[name]
     plan = _plan(connection, load_queries()[name], count)
     assert not any("TEMP B-TREE" in line for line in plan), plan
 

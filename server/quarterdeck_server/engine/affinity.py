@@ -7,8 +7,6 @@ is in force now, so that the hand-off need not look at anything else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from quarterdeck_server.engine.lane import LaneKey, lane_of, lane_text
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.policy import Policy, policy_of
@@ -54,8 +52,6 @@ def relax_at(task: Task) -> int | None:
     return task.run_at + policy.patience
 
 
-def admits(key: LaneKey, labels: Mapping[str, str], agent_id: str) -> bool:
-    """Say whether an agent may have the tasks of a lane."""
-    if key.agent_id is not None and key.agent_id != agent_id:
-        return False
-    return all(labels.get(name) == value for name, value in key.labels)
+def admits(key: LaneKey, labels: frozenset[tuple[str, str]], agent_id: str) -> bool:
+    """Say whether an agent with these labels may have the tasks of a lane."""
+    return key.agent_id in (None, agent_id) and labels.issuperset(key.labels)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import merge
 from operator import itemgetter
-from typing import NamedTuple
 
 from quarterdeck_server.engine.commands import Claim, Profile
 from quarterdeck_server.engine.holds import claim_held, handed_out
+from quarterdeck_server.engine.lanes import Term
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.states import READY
+from quarterdeck_server.engine.supply import Lane, order
 from quarterdeck_server.engine.transitions import claimed
 from quarterdeck_server.engine.world import World
 
@@ -29,31 +30,22 @@ class Waiting:
     """The profiles that name a queue."""
     candidates: Collection[tuple[str, str]]
     """Queues that somebody waits for and that had ready tasks before this group."""
+    terms: Mapping[str, Mapping[Term, Collection[Claim]]] = field(default_factory=dict)
+    """By namespace: the claims whose agents have a label, or an id (under the empty name)."""
 
 
 NOBODY = Waiting({}, {}, ())
 
 
-class Lane(NamedTuple):
-    """The ready tasks of one name in one queue: what an index gives in order."""
-
-    namespace: str
-    queue: str
-    name: str
-
-
-def order(task: Task) -> tuple[int, int, int]:
-    """Return the place of a ready task in its queue: priority first, then time, then id."""
-    return (-task.priority, task.run_at, task.id)
-
-
-def lanes_of(world: World, profile: Profile) -> list[Lane]:
-    """Return the lanes with ready tasks that claims of a profile may take from. Paused queues have none."""
+def lanes_of(
+    world: World, profile: Profile, queues: Collection[tuple[str, str]]
+) -> list[Lane]:
+    """Return the lanes of some queues that claims of a profile may take from. Paused queues have none."""
     lanes: list[Lane] = []
     for name in profile.queues:
         key = (profile.namespace, name)
         queue = world.queues.get(key)
-        if queue is not None and queue.paused:
+        if key not in queues or (queue is not None and queue.paused):
             continue
         lanes.extend(
             Lane(profile.namespace, name, task_name)
@@ -75,11 +67,11 @@ def served_queues(world: World, waiting: Waiting) -> set[tuple[str, str]]:
 
 
 def eligible(
-    world: World, waiting: Waiting, queues: Iterable[tuple[str, str]]
+    world: World, waiting: Waiting, queues: Collection[tuple[str, str]]
 ) -> dict[Profile, list[Lane]]:
     """Return the profiles that some lane with ready tasks may serve, with those lanes."""
     profiles = {profile for key in queues for profile in list(waiting.of_queue.get(key, ()))}
-    found = {profile: lanes_of(world, profile) for profile in profiles}
+    found = {profile: lanes_of(world, profile, queues) for profile in profiles}
     return {profile: lanes for profile, lanes in found.items() if lanes}
 
 

@@ -28,9 +28,15 @@ from quarterdeck_server.engine.model import (
     Task,
     new_queue,
 )
+from quarterdeck_server.engine.namespaces import (
+    NamespaceSettings,
+    QuarantineRules,
+    quarantine_rules,
+)
 from quarterdeck_server.engine.pools import Instance, PoolStatus
+from quarterdeck_server.engine.preference import preferring
 from quarterdeck_server.engine.schedules import Schedule
-from quarterdeck_server.engine.states import ENDED, READY, RUNNING, WAITING
+from quarterdeck_server.engine.states import ENDED, READY, RUNNING, WAITING, HoldKind
 
 QueueKey = tuple[str, str]
 
@@ -120,8 +126,17 @@ class World:
         """All that is held, in every World. Shared with other groups: replaced by a copy before it is changed."""
         self.dirty_holds: set[HoldKey] = set()
         self.deleted_holds: set[HoldKey] = set()
+        self.namespaces: dict[str, NamespaceSettings] = {}
+        """Of every namespace that has settings of its own; shared and replaced as the holds are."""
+        self.dirty_namespaces: set[str] = set()
+        self.rules: dict[str, QuarantineRules] = {}
+        """Of every namespace that has some."""
+        self.streaks: dict[HoldKey, int] = {}
+        """What this group makes of the failures in a row of a subject; see `engine.quarantine`."""
+        self.forgotten_streaks: set[str] = set()
+        """Namespaces whose failures in a row are counted anew."""
         self.reopened: set[QueueKey] = set()
-        """Queues with ready tasks whose waiting claims must be looked at, because a hold of their namespace ended."""
+        """Queues with ready tasks whose waiting claims must be looked at, as a hold of their namespace ended or a lane is another."""
         self.pruned: list[int] = []
         self.deleted_agents: set[tuple[str, str]] = set()
         self.deleted_instances: set[str] = set()
@@ -144,6 +159,8 @@ class World:
 
     def create(self, task: Task) -> Task:
         """Add a new task."""
+        if task.policy is not None and task.state == READY:
+            task = preferring(task, self.tasks, self.agents, self.now)
         self.revision += 1
         task = Task._make((*task[:-1], self.revision))
         self.tasks[task.id] = self.born[task.id] = task
@@ -158,9 +175,11 @@ class World:
         return task
 
     def put(self, task: Task) -> Task:
-        """Replace a task's row by its successor."""
+        """Replace a task's row by its successor. One that becomes ready is put into the lane of whom it waits for."""
         task_id = task.id
         before = self.tasks[task_id]
+        if task.policy is not None and task.state == READY != before.state:
+            task = preferring(task, self.tasks, self.agents, self.now)
         self.revision = revision = self.revision + 1
         task = Task._make((*task[:-1], revision))
         self.tasks[task_id] = task
@@ -175,6 +194,11 @@ class World:
             self._follow_lease(before, task)
             if state in ENDED:
                 self._end(task)
+        elif task.queue != before.queue:
+            self._count(before, -1)
+            self._count(task, 1)
+        elif state == READY:
+            self.reopened.add((task.namespace, task.queue))
         if self.active:
             self._follow_active(before, task)
         if task.wake_at is not None:
@@ -286,6 +310,12 @@ class World:
         self.revision += 1
         self.record(log.HOLD, log.DELETED, hold._replace(revision=self.revision), hold)
 
+    def put_namespace(self, namespace: str, settings: NamespaceSettings) -> None:
+        """Set what a namespace has of its own."""
+        self.namespaces = {**self.namespaces, namespace: settings}
+        self.rules = quarantine_rules(self.namespaces)
+        self.dirty_namespaces.add(namespace)
+
     def prune(self, task: Task) -> None:
         """Remove an ended task with all that belongs to it."""
         self.tasks.pop(task.id, None)
@@ -299,6 +329,9 @@ class World:
         key = (agent.namespace, agent.id)
         self.agents.pop(key, None)
         self.deleted_agents.add(key)
+        hold = self.holds.get((agent.namespace, int(HoldKind.AGENT), agent.id))
+        if hold is not None:
+            self.delete_hold(hold)
         self.revision += 1
         self.record(log.AGENT, log.DELETED, agent._replace(revision=self.revision), agent)
 

@@ -58,6 +58,8 @@ class GroupResult:
     """The earliest instant at which a changed row wants a Sweep; None when no changed row does."""
     lapsed: list[int] = field(default_factory=list)
     """Tasks whose leases ended otherwise than by a report of their agents."""
+    reopen: list[tuple[int, tuple[str, str]]] = field(default_factory=list)
+    """Instants at which a queue has more to give to the claims that wait, though nothing happens until then."""
     failure: Exception | None = None
     """What kept the rest from being done, after what is told here was: the replies of commands that were not carried
     out are that error, or the claims were not looked at."""

@@ -13,9 +13,21 @@ WITH RECURSIVE tree (id) AS (
 SELECT {columns:Task} FROM tree JOIN tasks ON tasks.parent_id = tree.id WHERE tasks.parent_id IS NOT NULL
 
 -- name: keys
-SELECT k.namespace, k.key, k.task_id, k.content_hash
+SELECT k.namespace, k.key, k.task_id, k.content_hash, k.expire_at
 FROM json_each(?) AS wanted JOIN idempotency_keys AS k
   ON k.namespace = json_extract(wanted.value, '$[0]') AND k.key = json_extract(wanted.value, '$[1]')
+
+-- name: admissions_by_key
+SELECT {columns:AdmissionKey}, {columns:Admission} FROM json_each(?) AS wanted JOIN admissions
+  ON admissions.namespace = json_extract(wanted.value, '$[0]') AND admissions.kind = json_extract(wanted.value, '$[1]')
+  AND admissions.name = json_extract(wanted.value, '$[2]') AND admissions.key = json_extract(wanted.value, '$[3]')
+
+-- name: admissions_by_task
+SELECT {columns:AdmissionKey}, {columns:Admission} FROM json_each(?) AS wanted JOIN admissions
+  ON admissions.task_id = wanted.value
+
+-- name: unmet_dependencies
+SELECT task_id, depends_on FROM json_each(?) AS wanted JOIN dependencies ON task_id = wanted.value AND met = 0
 
 -- name: requests
 SELECT r.namespace, r.method, r.request_id, r.body_hash, r.reply
@@ -85,8 +97,21 @@ SELECT min(instant) FROM (
 
 -- name: ready_of_lane
 SELECT {columns:Task} FROM tasks
-WHERE state = 3 AND namespace = ? AND queue = ? AND name = ? AND lane IS NULL
-ORDER BY priority DESC, run_at, id LIMIT ?
+WHERE state = 3 AND namespace = ? AND queue = ? AND name = ? AND lane IS ?
+ORDER BY priority DESC, run_at, id LIMIT ? OFFSET ?
+
+-- name: ready_of_priority
+SELECT {columns:Task} FROM tasks
+WHERE state = 3 AND namespace = ? AND queue = ? AND name = ? AND lane IS ? AND priority = ?
+ORDER BY run_at, id LIMIT ? OFFSET ?
+
+-- name: ready_lanes
+SELECT namespace, queue, name, lane, count(*) FROM tasks
+WHERE state = 3 AND lane IS NOT NULL GROUP BY namespace, queue, name, lane
+
+-- name: running_lanes
+SELECT namespace, queue, lane, count(*) FROM tasks
+WHERE state = 4 AND state NOT IN (3, 6) AND lane IS NOT NULL GROUP BY namespace, queue, lane
 
 -- name: inputs_by_id
 SELECT i.task_id, i.content_type, ifnull(i.data, (SELECT b.data FROM blobs AS b WHERE b.hash = i.hash))
@@ -121,6 +146,16 @@ SELECT DISTINCT hash FROM details WHERE hash IS NOT NULL AND task_id IN (SELECT 
 -- name: insert_inputs
 INSERT INTO inputs (task_id, content_type, data, hash) VALUES {rows}
 
+-- name: put_inputs
+INSERT OR REPLACE INTO inputs (task_id, content_type, data, hash) VALUES {rows}
+
+-- name: copy_inputs
+INSERT INTO inputs (task_id, content_type, data, hash)
+SELECT v.column1, i.content_type, i.data, i.hash FROM (VALUES {rows}) AS v JOIN inputs AS i ON i.task_id = v.column2
+
+-- name: inputs_hashes
+SELECT DISTINCT hash FROM inputs WHERE hash IS NOT NULL AND task_id IN (SELECT value FROM json_each(?))
+
 -- name: insert_results
 INSERT OR REPLACE INTO results (task_id, content_type, data, hash) VALUES {rows}
 
@@ -141,7 +176,10 @@ UPDATE dependencies SET met = 1
 FROM (VALUES {rows}) AS v WHERE task_id = v.column1 AND depends_on = v.column2
 
 -- name: insert_keys
-INSERT INTO idempotency_keys (namespace, key, task_id, content_hash) VALUES {rows}
+INSERT OR REPLACE INTO idempotency_keys (namespace, key, task_id, content_hash, expire_at) VALUES {rows}
+
+-- name: put_admissions
+INSERT OR REPLACE INTO admissions ({columns:AdmissionKey}, {columns:Admission}) VALUES {rows}
 
 -- name: insert_requests
 INSERT INTO requests (namespace, method, request_id, body_hash, reply, time) VALUES {rows}
@@ -173,6 +211,12 @@ INSERT OR REPLACE INTO pools ({columns:PoolStatus}) VALUES {rows}
 -- name: all_holds
 SELECT {columns:Hold} FROM holds
 
+-- name: all_namespaces
+SELECT name, settings FROM namespaces
+
+-- name: put_namespaces
+INSERT OR REPLACE INTO namespaces (name, settings) VALUES {rows}
+
 -- name: put_holds
 INSERT OR REPLACE INTO holds ({columns:Hold}) VALUES {rows}
 
@@ -200,14 +244,26 @@ DELETE FROM schedules WHERE namespace = ? AND id = ?
 -- name: delete_pool
 DELETE FROM pools WHERE namespace = ? AND name = ?
 
+-- name: namespaces_with_ended
+WITH RECURSIVE names (name) AS (
+  SELECT min(namespace) FROM tasks WHERE end_time IS NOT NULL
+  UNION ALL
+  SELECT (SELECT min(namespace) FROM tasks WHERE end_time IS NOT NULL AND namespace > names.name)
+  FROM names WHERE names.name IS NOT NULL
+)
+SELECT name FROM names WHERE name IS NOT NULL
+
 -- name: tasks_to_prune
-SELECT {columns:Task} FROM tasks
-WHERE state = ? AND end_time < ?
+-- By namespace and state, so that what some keep for long is in nobody's way.
+SELECT {columns:Task} FROM json_each(?) AS due CROSS JOIN tasks
+  ON tasks.namespace = json_extract(due.value, '$[0]') AND tasks.state = json_extract(due.value, '$[1]')
+  AND tasks.end_time < json_extract(due.value, '$[2]')
+WHERE tasks.end_time IS NOT NULL
   AND NOT EXISTS (
     SELECT 1 FROM dependencies AS d JOIN tasks AS waiting ON waiting.id = d.task_id
     WHERE d.depends_on = tasks.id AND d.met = 0 AND waiting.state = 1
   )
-ORDER BY end_time LIMIT ?
+LIMIT ?
 
 -- name: prune_hashes
 SELECT hash FROM inputs WHERE hash IS NOT NULL AND task_id IN (SELECT value FROM json_each(?1))
@@ -244,7 +300,23 @@ DELETE FROM log_ends WHERE task_id IN (SELECT value FROM json_each(?))
 DELETE FROM dependencies WHERE task_id IN (SELECT value FROM json_each(?))
 
 -- name: prune_keys
-DELETE FROM idempotency_keys WHERE task_id IN (SELECT value FROM json_each(?))
+DELETE FROM idempotency_keys
+WHERE task_id IN (SELECT value FROM json_each(?1)) AND (expire_at IS NULL OR expire_at <= ?2)
+
+-- name: prune_expired_keys
+DELETE FROM idempotency_keys WHERE (namespace, key) IN (
+  SELECT namespace, key FROM idempotency_keys WHERE expire_at IS NOT NULL AND expire_at <= ? ORDER BY expire_at LIMIT ?
+)
+
+-- name: prune_admissions
+DELETE FROM admissions
+WHERE task_id IN (SELECT value FROM json_each(?1)) AND (expire_at IS NULL OR expire_at <= ?2)
+
+-- name: prune_expired_admissions
+DELETE FROM admissions WHERE (namespace, kind, name, key) IN (
+  SELECT namespace, kind, name, key FROM admissions
+  WHERE expire_at IS NOT NULL AND expire_at <= ? ORDER BY expire_at LIMIT ?
+)
 
 -- name: prune_requests
 DELETE FROM requests WHERE (namespace, method, request_id) IN

@@ -6,26 +6,17 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from quarterdeck_server.engine.claim import (
-    NOBODY,
-    Supply,
-    Waiting,
-    demand,
-    eligible,
-    fresh,
-    hand_off,
-    order,
-    ready_counts,
-    served_queues,
-)
+from quarterdeck_server.engine.admission import open_links
+from quarterdeck_server.engine.claim import NOBODY, Waiting
 from quarterdeck_server.engine.commands import Command, Prune, Sweep
 from quarterdeck_server.engine.decide import Needs, decide, finished, gather, settle_before
 from quarterdeck_server.engine.dependencies import open_edges, settle
 from quarterdeck_server.engine.holds import handed_out
-from quarterdeck_server.engine.model import Payload, Queue, Task
+from quarterdeck_server.engine.model import Payload, Queue
 from quarterdeck_server.engine.states import READY
 from quarterdeck_server.engine.world import World
 from quarterdeck_server.store.base import GroupResult, StoreUnavailable
+from quarterdeck_server.store.sqlite.handoff import HandOff
 from quarterdeck_server.store.sqlite.load import Loader
 from quarterdeck_server.store.sqlite.write import prune, write_world
 
@@ -68,6 +59,7 @@ class Writer:
         self._connection = connection
         self._apart = apart
         self._loader = Loader(connection)
+        self._hand_off = HandOff(self._loader)
         self._new_id = new_id
         self._new_token = new_token
         self._revision = connection.execute(
@@ -127,6 +119,7 @@ class Writer:
             for claim in world.claims:
                 claim.taken.clear()
             self._loader.rolled_back()
+            self._hand_off.rolled_back()
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             if is_disk_error(error):
@@ -134,6 +127,7 @@ class Writer:
             raise
         self._revision = world.revision
         self._loader.committed(world)
+        self._hand_off.committed()
         return result
 
     def _commit(self) -> None:
@@ -150,9 +144,12 @@ class Writer:
                 self._settle(world)
             replies.append(decide(world, command))
         self._settle(world)
+        if world.rules and world.attempts:
+            self._loader.judge(world)
         if world.deleted_holds:
             self._loader.reopen(world)
-        inputs = self._hand_off(world, waiting)
+        reopen = self._hand_off.run(world, waiting)
+        inputs = self._inputs(world)
         self._loader.load_details(world)
         self._loader.load_queues(world, world.deltas)
         self._loader.load_agents(world, world.agent_deltas)
@@ -164,7 +161,7 @@ class Writer:
             for key, queue in world.queues.items()
         }
         return GroupResult(
-            replies, world.changes, world.claims, inputs, ready, world.wake_at, world.lapsed
+            replies, world.changes, world.claims, inputs, ready, world.wake_at, world.lapsed, reopen
         )
 
     def _answer_last(
@@ -188,43 +185,27 @@ class Writer:
         while world.just_ended:
             ended, world.just_ended = world.just_ended, []
             ids = {task.id for task in ended}
+            links = open_links(ended)
+            if links:
+                self._loader.load_links(world, links)
             edges = open_edges(world, ids, self._loader.dependents(list(ids)))
-            if edges:
-                self._loader.load_tasks(world, {dependent for dependent, _ in edges})
+            if edges or links:
+                waiting = {dependent for dependent, _ in edges}
+                self._loader.load_tasks(world, waiting)
+                self._loader.load_origins(
+                    world, [world.tasks[i] for i in waiting if i in world.tasks]
+                )
                 settle(world, ended, edges)
 
-    def _hand_off(self, world: World, waiting: Waiting) -> dict[int, Payload]:
-        queues = served_queues(world, waiting)
-        if not queues:
-            return {}
-        self._loader.load_queues(world, queues)
-        profiles = eligible(world, waiting, queues)
-        wanted = demand(world, waiting, profiles)
-        if not wanted:
-            return {}
-        lanes = fresh(world, wanted)
-        ready = ready_counts(world, wanted)
-        for lane, count in wanted.items():
-            if len(lanes[lane]) < ready[lane]:
-                lanes[lane] = self._with_stored(world, lane, count, lanes[lane])
-        hand_off(world, waiting, profiles, Supply(lanes))
+    def _inputs(self, world: World) -> dict[int, Payload]:
+        """Return the inputs of what was handed out."""
         inputs = {i: world.inputs[i] for i in world.claimed if i in world.inputs}
         stored = [i for i in world.claimed if i not in world.born]
         if stored:
             inputs.update(self._loader.inputs(stored))
+        if world.replaced_inputs or world.copied_inputs:
+            self._loader.edit_inputs(world, inputs)
         return inputs
-
-    def _with_stored(
-        self, world: World, lane: tuple[str, str, str], count: int, changed: list[Task]
-    ) -> list[Task]:
-        """Return the first ready tasks of a lane, stored ones and those this group changed, in order."""
-        # Rows that this group took out of the lane are still in the index: read that many more.
-        limit = count + len(world.stored)
-        rows = self._loader.rows("ready_of_lane", *lane, limit)
-        stored = [Task._make(row) for row in rows if row[0] not in world.stored]
-        if not changed:
-            return stored
-        return sorted(stored + changed, key=order)
 
 
 def _ready_names(world: World, queue: Queue) -> dict[str, int]:
@@ -239,5 +220,6 @@ def _add(whole: GroupResult, part: GroupResult) -> None:
     whole.inputs.update(part.inputs)
     whole.ready.update(part.ready)
     whole.lapsed += part.lapsed
+    whole.reopen += part.reopen
     if part.wake_at is not None:
         whole.wake_at = min(part.wake_at, whole.wake_at or part.wake_at)
