@@ -19,7 +19,17 @@ from quarterdeck_server.engine.commands import (
     Sweep,
 )
 from quarterdeck_server.engine.meters import Meter, MeterKey
-from quarterdeck_server.engine.model import Admission, AdmissionKey, Agent, Attempt, AuditEntry, LogRow, Payload, Queue, Task
+from quarterdeck_server.engine.model import (
+    Admission,
+    AdmissionKey,
+    Agent,
+    Attempt,
+    AuditEntry,
+    LogRow,
+    Payload,
+    Queue,
+    Task,
+)
 from quarterdeck_server.engine.schedules import Schedule
 
 from . import make

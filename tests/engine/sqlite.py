@@ -11,7 +11,17 @@ from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.claim import Waiting
 from quarterdeck_server.engine.commands import Command
 from quarterdeck_server.engine.meters import Meter, MeterKey
-from quarterdeck_server.engine.model import Agent, Attempt, AuditEntry, LogRow, Payload, Queue, Task
+from quarterdeck_server.engine.model import (
+    Admission,
+    AdmissionKey,
+    Agent,
+    Attempt,
+    AuditEntry,
+    LogRow,
+    Payload,
+    Queue,
+    Task,
+)
 from quarterdeck_server.engine.schedules import Schedule
 from quarterdeck_server.store.base import GroupResult
 from quarterdeck_server.store.sqlite.changelog import decode_changes
@@ -88,9 +98,21 @@ class Sqlite:
         return {row[:2]: bool(row[2]) for row in self.rows("SELECT * FROM dependencies")}
 
     @property
-    def keys(self) -> dict[tuple[str, str], tuple[int, bytes]]:
+    def keys(self) -> dict[tuple[str, str], tuple[int, bytes, int | None]]:
         """Idempotency keys."""
-        return {row[:2]: row[2:] for row in self.rows("SELECT namespace, key, task_id, content_hash FROM idempotency_keys")}
+        return {row[:2]: row[2:] for row in self.rows("SELECT namespace, key, task_id, content_hash, expire_at FROM idempotency_keys")}
+
+    @property
+    def admissions(self) -> dict[AdmissionKey, Admission]:
+        """Unique, debounce and throttle keys."""
+        rows = self.rows(f"SELECT {columns(AdmissionKey._fields + Admission._fields)} FROM admissions")
+        return {AdmissionKey._make(row[:4]): Admission._make(row[4:]) for row in rows}
+
+    @property
+    def inputs(self) -> dict[int, Payload]:
+        """By task."""
+        sql = "SELECT task_id, content_type, ifnull(data, (SELECT data FROM blobs WHERE hash = i.hash)) FROM inputs i"
+        return {row[0]: Payload(*row[1:]) for row in self.rows(sql)}
 
     @property
     def queues(self) -> dict[tuple[str, str], Queue]:

@@ -36,7 +36,9 @@ def _cancel_one(world: World, command: Cancel, task_id: int, visited: set[int]) 
 
 
 def _request(world: World, task: Task, command: Cancel) -> None:
-    after = transitions.cancel_requested(task, command.actor, command.reason, world.now)
+    after = transitions.cancel_requested(
+        task, command.actor, command.reason, world.now, keep_children=command.keep_children
+    )
     if after is not task:
         world.put(after)
 

@@ -16,9 +16,13 @@ from quarterdeck_server.engine import (
     report,
     scheduling,
     submit,
+    tenancy,
     timers,
 )
 from quarterdeck_server.engine import commands as c
+from quarterdeck_server.engine.admission import key_of
+from quarterdeck_server.engine.model import AdmissionKey
+from quarterdeck_server.engine.policy import policy_of
 from quarterdeck_server.engine.replies import decode_reply, encode_reply
 from quarterdeck_server.engine.world import World
 
@@ -30,10 +34,16 @@ class Needs:
     tasks: set[int] = field(default_factory=set)
     submits: list[c.Submit] = field(default_factory=list)
     """Their queues are needed, and the tasks that theirs may displace."""
+    resting: set[int] = field(default_factory=set)
+    """Tasks whose queues are needed."""
+    origins: set[int] = field(default_factory=set)
+    """Tasks whose last agents new tasks want; needed with those agents."""
     children_of: set[int] = field(default_factory=set)
     """With their own children, to any depth."""
     keys: set[tuple[str, str]] = field(default_factory=set)
     """(namespace, idempotency key)."""
+    admissions: set[AdmissionKey] = field(default_factory=set)
+    """With the tasks that have them."""
     holders: bool = False
     """The tasks that have those keys, too: an item that depends on its sibling may find that it existed."""
     requests: set[tuple[str, str, str]] = field(default_factory=set)
@@ -73,8 +83,14 @@ def gather(commands: Sequence[c.Command]) -> Needs:
 def _gather_submit(needs: Needs, command: c.Submit) -> None:
     needs.submits.append(command)
     for spec in command.specs:
+        if spec.policy is not None and (origin := policy_of(spec.policy).same_agent_as) is not None:
+            needs.origins.add(origin)
         if spec.idempotency_key is not None:
             needs.keys.add((command.namespace, spec.idempotency_key))
+        if spec.parent_id is not None:
+            needs.tasks.add(spec.parent_id)
+        if spec.admission is not None:
+            needs.admissions.add(key_of(command.namespace, spec))
         if spec.depends_on:
             needs.tasks.update(task_id for task_id in spec.depends_on if task_id > 0)
             needs.holders = needs.holders or any(task_id < 0 for task_id in spec.depends_on)
@@ -84,6 +100,8 @@ def _gather_report(needs: Needs, command: c.Report) -> None:
     for item in command.items:
         needs.tasks.add(item.task_id)
         needs.attempts.add((item.task_id, item.token))
+        if isinstance(item.outcome, c.Fail) and item.outcome.back_off is not None:
+            needs.resting.add(item.task_id)
 
 
 def _gather_beats(needs: Needs, command: c.RecordBeats) -> None:
@@ -177,6 +195,7 @@ _DECIDE: dict[type, Callable[[World, Any], Any]] = {
     c.DeleteSchedule: scheduling.delete_schedule,
     c.PutHold: holds.put_hold,
     c.ReleaseHold: holds.release_hold,
+    c.UpdateNamespace: tenancy.update_namespace,
     c.BeginAct: lambda world, command: audit.enter(world, command.namespace, command.audit, 0),
     c.PutInstance: fleet.put_instance,
     c.PutPools: fleet.put_pools,
@@ -189,7 +208,7 @@ def settle_before(command: c.Command) -> bool:
     It must where the command makes new dependents, which that end does not concern, or revives what ended.
     """
     if isinstance(command, c.Submit):
-        return any(spec.depends_on for spec in command.specs)
+        return any(spec.depends_on or spec.admission is not None for spec in command.specs)
     return isinstance(command, c.Retry)
 
 

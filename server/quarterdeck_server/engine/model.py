@@ -116,6 +116,8 @@ class Cancellation(NamedTuple):
     acknowledge_time: int | None = None
     stop_time: int | None = None
     escalate_time: int | None = None
+    keep_children: bool = False
+    """It was for this task alone: what it submits from now on is not cancelled."""
 
 
 class Pause(NamedTuple):
@@ -209,6 +211,30 @@ class AuditEntry(NamedTuple):
     filter: str
     matched: int
     done: int
+
+
+class AdmissionKey(NamedTuple):
+    """A unique, debounce or throttle key; see `engine.admission`."""
+
+    namespace: str
+    kind: int
+    name: str
+    """Of the tasks among which it means something."""
+    key: str
+
+
+class Admission(NamedTuple):
+    """Who has such a key."""
+
+    task_id: int
+    since: int
+    """Of a throttle: when its period began. Of a debounce: the first submit."""
+    count: int
+    """Of a throttle: how many were let through in it."""
+    expire_at: int | None
+    """When the row means nothing any more; None means with its task."""
+    scope: int
+    """Of a unique key: until when its task has it."""
 
 
 class LogRow(NamedTuple):

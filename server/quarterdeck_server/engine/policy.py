@@ -38,6 +38,8 @@ class Policy(NamedTuple):
     """The task whose agent is waited for first."""
     patience: int = 5 * SECOND
     """How long preferred agents are waited for."""
+    serial: bool = False
+    """It waits in the chain of its unique key for the one before it; see `engine.admission`."""
 
 
 DEFAULT_POLICY = Policy()

@@ -19,12 +19,15 @@ def backoff(policy: Policy, attempt: int, seed: int) -> int:
     """Return the delay in microseconds after failed attempt number `attempt` (1, 2, 3 and so on).
 
     min(max_backoff, initial_backoff * factor ^ (attempt - 1)), times a factor in [1 - jitter, 1 + jitter] that
-    follows from `seed`, so that tasks which failed together do not come back together.
+    follows from `seed`, so that tasks which failed together do not come back together. A list of delays stands instead
+    of the formula: entry `attempt`, or the last one when there are not as many.
     """
+    spread = 1 + policy.jitter * (2 * _unit(seed ^ (attempt << 48)) - 1)
+    if policy.delays:
+        return round(policy.delays[min(attempt, len(policy.delays)) - 1] * spread)
     try:
         delay = policy.initial_backoff * policy.factor ** (attempt - 1)
     except OverflowError:
         delay = policy.max_backoff
     delay = min(delay, policy.max_backoff)
-    spread = 1 + policy.jitter * (2 * _unit(seed ^ (attempt << 48)) - 1)
     return max(0, round(delay * spread))

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from quarterdeck_server.engine import overflow
+from collections.abc import Iterable
+
+from quarterdeck_server.engine import admission, overflow
 from quarterdeck_server.engine.commands import Refusal, Spec, Submit, Submitted
 from quarterdeck_server.engine.deadlines import wake_at
 from quarterdeck_server.engine.ids import encode_task_id
-from quarterdeck_server.engine.model import Task
+from quarterdeck_server.engine.model import Task, cancellation_of
 from quarterdeck_server.engine.policy import policy_of
-from quarterdeck_server.engine.states import BLOCKED, ENDED, READY, SCHEDULED, SUCCEEDED, TaskState
+from quarterdeck_server.engine.states import (
+    BLOCKED,
+    CANCELLED,
+    ENDED,
+    READY,
+    SCHEDULED,
+    SUCCEEDED,
+    TaskState,
+)
+from quarterdeck_server.engine.transitions import cancel_requested
 from quarterdeck_server.engine.world import World
 
 
@@ -25,15 +36,80 @@ def _submit_one(world: World, namespace: str, spec: Spec, earlier: list[Submitte
         known = _same_key(world, namespace, spec)
         if known is not None:
             return known
-    if not spec.depends_on:
-        refusal = _refused(world, namespace, spec)
+    if spec.parent_id is not None:
+        refusal = _no_parent(world, namespace, spec.parent_id)
         if refusal is not None:
             return Submitted(0, refusal=refusal)
-        return Submitted(create(world, namespace, spec, pending=0).id)
+    if spec.policy is not None:
+        refusal = _no_origin(world, namespace, spec.policy)
+        if refusal is not None:
+            return Submitted(0, refusal=refusal)
+    if spec.depends_on or spec.admission is not None:
+        return _submit_related(world, namespace, spec, earlier)
+    refusal = _refused(world, namespace, spec)
+    if refusal is not None:
+        return Submitted(0, refusal=refusal)
+    return _created(world, create(world, namespace, spec))
+
+
+def _submit_related(
+    world: World, namespace: str, spec: Spec, earlier: list[Submitted]
+) -> Submitted:
+    """Create a task that waits for others, or has a key that others may have."""
     dependencies, refusal = _resolve(world, namespace, spec, earlier)
     if refusal is not None:
         return Submitted(0, refusal=refusal)
-    return _create_dependent(world, namespace, spec, dependencies)
+    entry = None
+    if spec.admission is not None:
+        verdict = admission.admit(world, namespace, spec)
+        if isinstance(verdict, Submitted):
+            return verdict
+        entry, spec = verdict, verdict.spec
+        if entry.after is not None:
+            dependencies.append(entry.after)
+    pending = sum(dependency.state not in ENDED for dependency in dependencies)
+    refusal = None if pending else _refused(world, namespace, spec)
+    if refusal is not None:
+        return Submitted(0, refusal=refusal)
+    task = create(world, namespace, spec, pending=pending)
+    for dependency in dependencies:
+        world.dependencies[task.id, dependency.id] = dependency.state in ENDED
+    if entry is not None:
+        admission.admitted(world, entry, task)
+    return _created(world, task)
+
+
+def _no_parent(world: World, namespace: str, parent_id: int) -> Refusal | None:
+    parent = world.tasks.get(parent_id)
+    if parent is not None and parent.namespace == namespace:
+        return None
+    text = encode_task_id(parent_id)
+    return Refusal("TASK_NOT_FOUND", f"parent_id: there is no task {text}", (("task_id", text),))
+
+
+def _no_origin(world: World, namespace: str, policy: str) -> Refusal | None:
+    """Refuse a spec that wants the agent of a task that is not there."""
+    origin = policy_of(policy).same_agent_as
+    if origin is None:
+        return None
+    task = world.tasks.get(origin)
+    if task is not None and task.namespace == namespace:
+        return None
+    text, field = encode_task_id(origin), "affinity.same_agent_as"
+    return Refusal(
+        "TASK_NOT_FOUND", f"{field}: there is no task {text}", (("task_id", text), ("field", field))
+    )
+
+
+def _created(world: World, task: Task) -> Submitted:
+    """Answer with a new task. A cancel that was requested of its parent reaches it, though it came first."""
+    parent = None if task.parent_id is None else world.tasks[task.parent_id]
+    if parent is not None and parent.cancel is not None and task.state not in ENDED:
+        cancel = cancellation_of(parent)
+        lost = parent.state in ENDED and parent.state != CANCELLED
+        if cancel is not None and not cancel.keep_children and not lost:
+            world.put(cancel_requested(task, cancel.actor, cancel.reason, world.now))
+    return Submitted(task.id)
 
 
 def _refused(world: World, namespace: str, spec: Spec) -> Refusal | None:
@@ -50,7 +126,9 @@ def _same_key(world: World, namespace: str, spec: Spec) -> Submitted | None:
     holder = world.new_keys.get(key) or world.keys.get(key)
     if holder is None:
         return None
-    task_id, content = holder
+    task_id, content, expire_at = holder
+    if expire_at is not None and expire_at <= world.now:
+        return None
     if content == spec.content_hash:
         return Submitted(task_id, existed=True)
     text = encode_task_id(task_id)
@@ -88,37 +166,23 @@ def _resolve(
                 "TASK_NOT_FOUND", f"depends_on: there is no task {text}", (("task_id", text),)
             )
         found[task_id] = task
-    return list(found.values()), None
+    dependencies = list(found.values())
+    return dependencies, _unmeetable(spec, dependencies)
 
 
-def _create_dependent(
-    world: World, namespace: str, spec: Spec, dependencies: list[Task]
-) -> Submitted:
-    all_ended = policy_of(spec.policy).all_ended
-    pending = []
-    failed: Task | None = None
+def _unmeetable(spec: Spec, dependencies: Iterable[Task]) -> Refusal | None:
+    """Refuse a spec with a dependency that has ended otherwise than it must."""
+    if policy_of(spec.policy).all_ended:
+        return None
     for dependency in dependencies:
-        if dependency.state not in ENDED:
-            pending.append(dependency.id)
-        elif dependency.state != SUCCEEDED and not all_ended:
-            failed = failed or dependency
-    if failed is not None:
-        text = encode_task_id(failed.id)
-        return Submitted(
-            0,
-            refusal=Refusal(
+        if dependency.state in ENDED and dependency.state != SUCCEEDED:
+            text = encode_task_id(dependency.id)
+            return Refusal(
                 "WRONG_STATE",
                 f"depends_on: {text} has ended without success, so this task could never start",
-                (("task_id", text), ("state", TaskState(failed.state).name)),
-            ),
-        )
-    refusal = None if pending else _refused(world, namespace, spec)
-    if refusal is not None:
-        return Submitted(0, refusal=refusal)
-    task = create(world, namespace, spec, pending=len(pending))
-    for dependency in dependencies:
-        world.dependencies[task.id, dependency.id] = dependency.state in ENDED
-    return Submitted(task.id)
+                (("task_id", text), ("state", TaskState(dependency.state).name)),
+            )
+    return None
 
 
 def create(
@@ -129,6 +193,7 @@ def create(
     pending: int = 0,
     schedule_id: str | None = None,
     schedule_time: int | None = None,
+    origin_id: int | None = None,
 ) -> Task:
     """Add the task that a spec describes, in the state that its delay and its dependencies give."""
     now = world.now
@@ -156,7 +221,7 @@ def create(
         spec.attributes,
         spec.lane,
         spec.parent_id,
-        None,
+        origin_id,
         schedule_id,
         schedule_time,
         spec.idempotency_key,
@@ -181,7 +246,8 @@ def create(
     if state == SCHEDULED or expire_at is not None or deadline is not None:
         task = task._replace(wake_at=wake_at(task))
     if spec.idempotency_key is not None and spec.content_hash is not None:
-        world.new_keys[namespace, spec.idempotency_key] = (task.id, spec.content_hash)
+        free_at = None if spec.key_ttl is None else now + spec.key_ttl
+        world.new_keys[namespace, spec.idempotency_key] = (task.id, spec.content_hash, free_at)
     if spec.input is not None:
         world.inputs[task.id] = spec.input
     task = world.create(task)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from quarterdeck_server.engine.affinity import relaxed_lane
+from quarterdeck_server.engine.commands import Spec
 from quarterdeck_server.engine.deadlines import wake_at
 from quarterdeck_server.engine.model import (
     Attempt,
@@ -246,21 +247,24 @@ def revoked(task: Task, now: int) -> Ended:
     return Ended(_escalated(after, now), _attempt(task, Outcome.REVOKED, now))
 
 
-def cancel_requested(task: Task, actor: str, reason: str, now: int) -> Task:
+def cancel_requested(
+    task: Task, actor: str, reason: str, now: int, *, keep_children: bool = False
+) -> Task:
     """Record the request. A task that does not run is CANCELLED at once; a running one when its agent has stopped.
 
     A second request for a running task changes nothing: the first one's proof goes on. A pause ends by it.
     """
+    asked = Cancellation(now, actor, reason, keep_children=keep_children)
     if task.state == RUNNING:
         if task.cancel is not None:
             return task
         task = _unpaused(task, now)
-        return _woken(task._replace(cancel=encode(Cancellation(now, actor, reason))))
+        return _woken(task._replace(cancel=encode(asked)))
     return task._replace(
         state=CANCELLED,
         reason=Reason.CANCEL_REQUESTED,
         end_time=now,
-        cancel=encode(Cancellation(now, actor, reason, stop_time=now)),
+        cancel=encode(asked._replace(stop_time=now)),
         wake_at=None,
     )
 
@@ -372,6 +376,34 @@ def dependency_failed(task: Task, dependency: str, now: int) -> Task:
 def turned_away(task: Task, reason: str, now: int) -> Task:
     """New -> CANCELLED: there is no room for it, or what arrives is dropped."""
     return task._replace(state=CANCELLED, reason=reason, end_time=now, wake_at=None)
+
+
+def replaced(task: Task, now: int) -> Task:
+    """Not started -> CANCELLED: a new task has its unique key."""
+    return task._replace(state=CANCELLED, reason=Reason.REPLACED, end_time=now, wake_at=None)
+
+
+def debounced(task: Task, spec: Spec, run_at: int, now: int) -> Task:
+    """SCHEDULED, another submit of its debounce key came: its content is replaced, and its delay begins again."""
+    policy = policy_of(spec.policy)
+    to_start, total = policy.schedule_to_start, policy.task_timeout
+    run_at = max(run_at, now)
+    return _queued(
+        task._replace(
+            queue=spec.queue,
+            priority=spec.priority,
+            max_attempts=policy.max_attempts,
+            policy=spec.policy,
+            labels=spec.labels,
+            attributes=spec.attributes,
+            lane=spec.lane,
+            expire_at=None if to_start is None else run_at + to_start,
+            task_deadline=None if total is None else now + total,
+        ),
+        now,
+        run_at,
+        None,
+    )
 
 
 def expired(task: Task, now: int) -> Task:

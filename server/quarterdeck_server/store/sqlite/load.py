@@ -18,10 +18,21 @@ from quarterdeck_server.engine.model import (
     Queue,
     Task,
 )
+from quarterdeck_server.engine.namespaces import (
+    NO_SETTINGS,
+    Due,
+    NamespaceSettings,
+    due,
+    quarantine_rules,
+    settings_of,
+)
 from quarterdeck_server.engine.pools import Instance, PoolStatus
+from quarterdeck_server.engine.preference import origins
+from quarterdeck_server.engine.quarantine import Streaks, agents_to_know, judge
 from quarterdeck_server.engine.schedules import Schedule
-from quarterdeck_server.engine.states import CANCELLED, EXPIRED, FAILED, RUNNING, SUCCEEDED
+from quarterdeck_server.engine.states import RUNNING
 from quarterdeck_server.engine.world import HoldKey, QueueKey, World
+from quarterdeck_server.store.sqlite.admissions import load_admissions, load_links
 from quarterdeck_server.store.sqlite.arrivals import StoredActive
 from quarterdeck_server.store.sqlite.meters import StoredMeters
 from quarterdeck_server.store.sqlite.queries import load_queries
@@ -43,6 +54,14 @@ class Loader:
             row[:3]: Hold._make(row) for row in self.rows("all_holds")
         }
 
+        self.streaks = Streaks()
+        self._namespaces: dict[str, NamespaceSettings] = {
+            name: settings_of(text) for name, text in self.rows("all_namespaces")
+        }
+        self._rules = quarantine_rules(self._namespaces)
+        self._turn = 0
+        """Of the namespaces, the one whose ended tasks are looked at first in this round of removing."""
+
     def rows(self, name: str, *parameters: Any) -> list[Any]:
         """Return all rows of a named query."""
         return self._connection.execute(self._queries[name], parameters).fetchall()
@@ -55,6 +74,7 @@ class Loader:
         self._meters.show(world)
         self._active.show(world)
         world.holds = self._holds
+        world.namespaces, world.rules = self._namespaces, self._rules
         if needs.sweep:
             self._load_due(world, needs.sweep)
         if needs.tasks:
@@ -64,10 +84,12 @@ class Loader:
         if needs.attempts:
             self._load_attempts(world, needs.attempts)
         if needs.keys:
-            for namespace, key, task_id, content in self._by_key("keys", needs.keys):
-                world.keys[namespace, key] = (task_id, content)
+            for namespace, key, *holder in self._by_key("keys", needs.keys):
+                world.keys[namespace, key] = (holder[0], holder[1], holder[2])
             if needs.holders:
-                self.load_tasks(world, [task_id for task_id, _ in world.keys.values()])
+                self.load_tasks(world, [holder[0] for holder in world.keys.values()])
+        if needs.admissions:
+            self.load_tasks(world, load_admissions(self._by_key, world, needs.admissions))
         if needs.requests:
             for namespace, method, request_id, body, reply in self._by_key(
                 "requests", needs.requests
@@ -77,6 +99,7 @@ class Loader:
             self._load_log_ends(world, needs.log_ends)
         self._load_fleet(world, needs)
         self._load_arrivals(world, needs)
+        self.load_origins(world, list(world.tasks.values()), needs.origins)
         if needs.prune is not None:
             self._load_prune(world, needs.prune)
 
@@ -111,8 +134,18 @@ class Loader:
             for command in needs.submits
             for queue in {spec.queue for spec in command.specs}
         }
+        resting = (world.tasks[task_id] for task_id in needs.resting if task_id in world.tasks)
+        queues.update((task.namespace, task.queue) for task in resting)
         self.load_queues(world, queues | others)
         self.load_tasks(world, self._active.prepare(world, needs.submits, others))
+
+    def load_origins(self, world: World, tasks: Iterable[Task], more: Collection[int] = ()) -> None:
+        """Load what `same_agent_as` of these tasks, or of tasks to be made, speaks of."""
+        ids = origins(tasks).union(more)
+        if ids:
+            self.load_tasks(world, ids)
+            found = [world.tasks[task_id] for task_id in ids if task_id in world.tasks]
+            self.load_agents(world, {(t.namespace, t.agent_id) for t in found if t.agent_id})
 
     def rolled_back(self) -> None:
         """Forget what a failed group did to what is kept up to date in place."""
@@ -138,6 +171,11 @@ class Loader:
         self._meters.committed(world)
         self._active.committed(world)
         self._holds = world.holds
+        self._namespaces, self._rules = world.namespaces, world.rules
+        for namespace in world.forgotten_streaks:
+            self.streaks.forget(namespace)
+        if world.streaks:
+            self.streaks.update(world.streaks)
         for touched in (world.born, world.stored):
             for task_id in touched:
                 task = world.tasks.get(task_id)
@@ -185,17 +223,27 @@ class Loader:
             world.instants.update(taken)
 
     def _load_prune(self, world: World, prune: Prune) -> None:
-        left = prune.limit
-        for state in (SUCCEEDED, FAILED, CANCELLED, EXPIRED):
-            before = prune.failed_before if state == FAILED else prune.ended_before
-            rows = self.rows("tasks_to_prune", state, before, left)
-            left -= len(rows)
-            for row in rows:
-                world.prune(Task._make(row))
+        namespaces = [name for (name,) in self.rows("namespaces_with_ended")]
+        if namespaces:
+            # Each comes first once: one that ends more than a round removes does not keep the others' tasks.
+            self._turn = (self._turn + 1) % len(namespaces)
+            namespaces = namespaces[self._turn :] + namespaces[: self._turn]
+        due = [part for name in namespaces for part in self._due(world, prune, name)]
+        for row in self.rows("tasks_to_prune", json.dumps(due), prune.limit):
+            world.prune(Task._make(row))
         for row in self.rows("agents_to_prune", prune.ended_before, prune.limit):
             world.delete_agent(Agent._make(row))
         for row in self.rows("instances_to_prune", prune.ended_before, prune.limit):
             world.delete_instance(Instance._make(row))
+
+    def _due(self, world: World, prune: Prune, namespace: str) -> list[Due]:
+        retention = world.namespaces.get(namespace, NO_SETTINGS).retention
+        return due(namespace, retention, prune.ended_before, prune.failed_before, world.now)
+
+    def judge(self, world: World) -> None:
+        """Put in quarantine what the rules of its namespace say."""
+        self.load_agents(world, agents_to_know(world))
+        judge(world, self.streaks)
 
     def load_queues(self, world: World, keys: Iterable[QueueKey]) -> None:
         """Load queues with their counts that are not loaded yet."""
@@ -245,12 +293,28 @@ class Loader:
         """Return stored (dependent, dependency) pairs of these dependencies."""
         return self._by_key("dependents", task_ids)
 
+    def load_links(self, world: World, links: Sequence[int]) -> None:
+        """Load what tasks that ended in the chain of a unique key have left to others."""
+        self.load_tasks(world, load_links(self._by_key, world, links))
+
     def inputs(self, task_ids: Sequence[int]) -> dict[int, Payload]:
         """Return the stored inputs of tasks; a task without one is left out."""
         return {
             task_id: Payload(content_type, data)
             for task_id, content_type, data in self._by_key("inputs_by_id", task_ids)
         }
+
+    def edit_inputs(self, world: World, inputs: dict[int, Payload]) -> None:
+        """Put right the inputs of claimed tasks that this group replaced, or copied from others."""
+        copied = [(i, world.copied_inputs[i]) for i in world.claimed if i in world.copied_inputs]
+        originals = self.inputs([original for _, original in copied])
+        inputs.update({i: originals[old] for i, old in copied if old in originals})
+        for task_id in world.replaced_inputs.keys() & set(world.claimed):
+            payload = world.replaced_inputs[task_id]
+            if payload is None:
+                inputs.pop(task_id, None)
+            else:
+                inputs[task_id] = payload
 
     def load_details(self, world: World) -> None:
         """Give the claims what earlier attempts of their tasks have saved."""

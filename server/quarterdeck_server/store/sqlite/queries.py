@@ -6,7 +6,16 @@ import re
 from functools import cache
 from pathlib import Path
 
-from quarterdeck_server.engine.model import Agent, Attempt, AuditEntry, Hold, Queue, Task
+from quarterdeck_server.engine.model import (
+    Admission,
+    AdmissionKey,
+    Agent,
+    Attempt,
+    AuditEntry,
+    Hold,
+    Queue,
+    Task,
+)
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
 
@@ -16,6 +25,8 @@ _TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "Agent": ("agents", Agent._fields),
     # Its counts stand in a table of their own.
     "Queue": ("queues", Queue._fields[:-1]),
+    "AdmissionKey": ("admissions", AdmissionKey._fields),
+    "Admission": ("admissions", Admission._fields),
     "Hold": ("holds", Hold._fields),
     "AuditEntry": ("audit", AuditEntry._fields),
     "Schedule": ("schedules", Schedule._fields),

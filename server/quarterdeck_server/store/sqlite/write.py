@@ -9,8 +9,10 @@ from typing import Any
 
 from quarterdeck_server.engine.commands import Prune
 from quarterdeck_server.engine.model import Payload, Task
+from quarterdeck_server.engine.namespaces import settings_text
 from quarterdeck_server.engine.timeunits import DAY
 from quarterdeck_server.engine.world import World
+from quarterdeck_server.store.sqlite.admissions import prune_admissions, write_admissions
 from quarterdeck_server.store.sqlite.bulk import insert_rows, update_rows, write_rows
 from quarterdeck_server.store.sqlite.changelog import encode_changes
 from quarterdeck_server.store.sqlite.meters import prune_meters, write_meters
@@ -24,7 +26,7 @@ REQUESTS_KEPT = DAY
 
 _OF_A_TASK = (
     *("inputs", "results", "details", "attempts", "logs", "log_ends"),
-    *("dependencies", "keys", "tasks"),
+    *("dependencies", "tasks"),
 )
 
 
@@ -34,12 +36,17 @@ def write_world(connection: sqlite3.Connection, world: World) -> None:
     after = [world.tasks[task_id] for task_id in world.stored]
     update_rows(connection, "tasks", Task._fields, list(world.stored.values()), after)
     _write_payloads(connection, "insert_inputs", world.inputs)
+    if world.replaced_inputs:
+        _replace_payloads(connection, "inputs", world.replaced_inputs)
+    write_rows(connection, "copy_inputs", list(world.copied_inputs.items()))
     _write_payloads(connection, "insert_results", world.results)
     if world.details:
-        _write_details(connection, world.details)
+        _replace_payloads(connection, "details", world.details)
     write_rows(connection, "insert_attempts", world.attempts)
     _write_dependencies(connection, world)
     _write_requests(connection, world)
+    if world.dirty_admissions:
+        write_admissions(connection, world)
     _write_logs(connection, world)
     _write_fleet(connection, world)
     write_meters(connection, world)
@@ -64,15 +71,17 @@ def _write_payloads(
     write_rows(connection, name, rows)
 
 
-def _write_details(connection: sqlite3.Connection, details: dict[int, Payload | None]) -> None:
-    """Replace what tasks have saved, and remove the large ones that nobody refers to any more."""
+def _replace_payloads(
+    connection: sqlite3.Connection, kind: str, payloads: dict[int, Payload | None]
+) -> None:
+    """Replace payloads of tasks, and remove the large ones that nobody refers to any more."""
     queries = load_queries()
-    before = json.dumps(list(details))
-    replaced = connection.execute(queries["details_hashes"], (before,)).fetchall()
-    saved = {task_id: payload for task_id, payload in details.items() if payload is not None}
-    _write_payloads(connection, "put_details", saved)
-    removed = json.dumps([task_id for task_id in details if task_id not in saved])
-    connection.execute(queries["prune_details"], (removed,))
+    before = json.dumps(list(payloads))
+    replaced = connection.execute(queries[f"{kind}_hashes"], (before,)).fetchall()
+    saved = {task_id: payload for task_id, payload in payloads.items() if payload is not None}
+    _write_payloads(connection, f"put_{kind}", saved)
+    removed = json.dumps([task_id for task_id in payloads if task_id not in saved])
+    connection.execute(queries[f"prune_{kind}"], (removed,))
     for row in replaced:
         connection.execute(queries["prune_blob"], row)
 
@@ -88,7 +97,7 @@ def _write_requests(connection: sqlite3.Connection, world: World) -> None:
     write_rows(
         connection,
         "insert_keys",
-        [(*key, task_id, content) for key, (task_id, content) in world.new_keys.items()],
+        [(*key, *holder) for key, holder in world.new_keys.items()],
     )
     write_rows(
         connection,
@@ -130,6 +139,8 @@ def _write_fleet(connection: sqlite3.Connection, world: World) -> None:
 
 def _write_holds(connection: sqlite3.Connection, world: World) -> None:
     write_rows(connection, "put_holds", [world.holds[key] for key in world.dirty_holds])
+    rows = [(name, settings_text(world.namespaces[name])) for name in world.dirty_namespaces]
+    write_rows(connection, "put_namespaces", rows)
     for key in world.deleted_holds:
         connection.execute(load_queries()["delete_hold"], key)
 
@@ -171,5 +182,6 @@ def prune(connection: sqlite3.Connection, world: World, command: Prune) -> int:
     audit = connection.execute(queries["prune_audit"], (command.audit_before, command.limit))
     connection.execute(queries["prune_counts"])
     meters = prune_meters(connection, world, command.limit)
-    fleet = (len(world.deleted_agents), len(world.deleted_instances), meters)
+    keys = prune_admissions(connection, world, command.limit)
+    fleet = (len(world.deleted_agents), len(world.deleted_instances), meters, keys)
     return max(len(world.pruned), requests.rowcount, changes.rowcount, audit.rowcount, *fleet)

@@ -9,6 +9,14 @@ ALTER TABLE tasks ADD COLUMN pause TEXT;
 DROP INDEX tasks_ready;
 CREATE INDEX tasks_ready ON tasks (namespace, queue, name, lane, priority DESC, run_at, id) WHERE state = 3;
 
+-- Also of met dependencies: who runs a task again wants to know what depended on it.
+DROP INDEX dependencies_on;
+CREATE INDEX dependencies_on ON dependencies (depends_on);
+
+-- What has ended, by who keeps it for how long.
+DROP INDEX tasks_ended;
+CREATE INDEX tasks_ended ON tasks (namespace, state, end_time) WHERE end_time IS NOT NULL;
+
 ALTER TABLE attempts ADD COLUMN late_heartbeats INTEGER NOT NULL DEFAULT 0;
 
 ALTER TABLE queues ADD COLUMN limits TEXT;
@@ -53,6 +61,8 @@ CREATE TABLE admissions (
   count INTEGER NOT NULL,
   -- Nothing is lost when the row is removed after this instant and its task is gone.
   expire_at INTEGER,
+  -- Of a unique key: 1 until its task is started, 2 until it has ended, 3 until expire_at.
+  scope INTEGER NOT NULL,
   PRIMARY KEY (namespace, kind, name, key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX admissions_task ON admissions (task_id);

@@ -1,0 +1,382 @@
+"""Unique, debounce and throttle keys, and the ttl of idempotency keys; on dicts and on SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quarterdeck_server.engine import commands as c
+from quarterdeck_server.engine.admission import (
+    ACTIVE,
+    AFTER_EXISTING,
+    PENDING,
+    PERIOD,
+    REJECT,
+    REPLACE_PENDING,
+    RETURN_EXISTING,
+)
+from quarterdeck_server.engine.model import Payload, Task
+from quarterdeck_server.engine.policy import Policy, policy_text
+from quarterdeck_server.engine.states import (
+    BLOCKED,
+    CANCELLED,
+    ENDED,
+    READY,
+    RUNNING,
+    SCHEDULED,
+    SUCCEEDED,
+)
+
+from . import make
+from .bench import Bench
+from .make import NOW, SECOND
+from .memory import Memory
+
+
+def unique(
+    how: int = REJECT, scope: int = ACTIVE, key: str = "k", period: int = 0, **fields: Any
+) -> c.Spec:
+    return make.spec(admission=c.Unique(key, scope, how, period), **fields)
+
+
+def debounce(delay: float = 10, max_wait: float | None = None, **fields: Any) -> c.Spec:
+    wait = None if max_wait is None else round(max_wait * SECOND)
+    return make.spec(admission=c.Debounce("k", round(delay * SECOND), wait), **fields)
+
+
+def throttle(limit: int = 1, period: float = 10, **fields: Any) -> c.Spec:
+    return make.spec(admission=c.Throttle("k", limit, round(period * SECOND)), **fields)
+
+
+def prune(bench: Bench) -> None:
+    bench.do(c.Prune(bench.now + 1, bench.now + 1, 0, 1_000_000))
+
+
+class TestUnique:
+    """At most one task of a name has the key."""
+
+    def test_a_second_task_is_refused_with_the_id_of_the_first(self, bench: Bench) -> None:
+        first = bench.one(unique())
+        (item,) = bench.do(make.submit(unique()))
+        assert (item.task_id, item.refusal.reason) == (first, "UNIQUE_KEY_TAKEN")
+        assert dict(item.refusal.metadata)["unique_key"] == "k"
+        assert len(bench.driver.tasks) == 1
+
+    def test_two_in_one_request_are_decided_in_order(self, bench: Bench) -> None:
+        one, two, three = bench.do(
+            make.submit(unique(), unique(), unique(RETURN_EXISTING, depends_on=()))
+        )
+        assert two.refusal.reason == "UNIQUE_KEY_TAKEN"
+        assert (three.task_id, three.existed) == (one.task_id, True)
+
+    def test_two_commands_of_one_group_are_decided_in_order(self, bench: Bench) -> None:
+        (one,), (two,) = bench.group(make.submit(unique()), make.submit(unique(RETURN_EXISTING)))
+        assert (two.task_id, two.existed) == (one.task_id, True)
+
+    def test_another_name_key_or_namespace_is_another(self, bench: Bench) -> None:
+        bench.submit(unique(), unique(name="other"), unique(key="other"))
+        (item,) = bench.do(c.Submit("tenant", [unique()]))
+        assert item.refusal is None
+
+    def test_pending_ends_with_the_first_start(self, bench: Bench) -> None:
+        task = bench.running(unique(scope=PENDING))
+        second = bench.one(unique(scope=PENDING))
+        bench.end(task, c.Release(""))
+        (item,) = bench.do(make.submit(unique(scope=PENDING)))
+        assert item.task_id == second and item.refusal is not None
+
+    def test_active_ends_with_the_task(self, bench: Bench) -> None:
+        task = bench.running(unique())
+        (item,) = bench.do(make.submit(unique()))
+        assert item.refusal is not None
+        bench.end(task, make.succeed())
+        bench.one(unique())
+
+    def test_a_key_is_free_in_the_group_that_cancels_its_task(self, bench: Bench) -> None:
+        first = bench.one(unique())
+        _, (item,) = bench.group(make.cancel(first), make.submit(unique()))
+        assert item.refusal is None and item.task_id != first
+
+    def test_a_period_outlives_the_task_and_its_retention(self, bench: Bench) -> None:
+        task = bench.running(unique(RETURN_EXISTING, PERIOD, period=10 * SECOND))
+        bench.end(task, make.succeed())
+        prune(bench)
+        assert task.id not in bench.driver.tasks
+        (item,) = bench.do(make.submit(unique(RETURN_EXISTING, PERIOD, period=10 * SECOND)))
+        assert (item.task_id, item.existed) == (task.id, True)
+        bench.pass_time(10)
+        prune(bench)
+        assert not bench.driver.admissions
+        assert bench.one(unique(scope=PERIOD, period=SECOND)) != task.id
+
+    def test_a_waiting_task_is_replaced(self, bench: Bench) -> None:
+        first = bench.one(unique())
+        second = bench.one(unique(REPLACE_PENDING))
+        old = bench.task(first)
+        assert (old.state, old.reason) == (CANCELLED, "REPLACED")
+        assert bench.task(second).state == READY
+
+    def test_a_task_that_was_started_is_not_replaced(self, bench: Bench) -> None:
+        task = bench.running(unique())
+        bench.end(task, c.Release(""))
+        (item,) = bench.do(make.submit(unique(REPLACE_PENDING)))
+        assert item.refusal.reason == "UNIQUE_KEY_TAKEN"
+        assert bench.task(task.id).state == READY
+
+    def test_a_refused_replacement_replaces_nothing(self, bench: Bench) -> None:
+        first = bench.one(unique())
+        (item,) = bench.do(make.submit(unique(REPLACE_PENDING, depends_on=(999,))))
+        assert item.refusal.reason == "TASK_NOT_FOUND"
+        assert bench.task(first).state == READY
+
+    def test_the_rows_of_pruned_tasks_go_with_them(self, bench: Bench) -> None:
+        task = bench.running(unique())
+        bench.end(task, make.succeed())
+        assert bench.driver.admissions
+        prune(bench)
+        assert not bench.driver.admissions
+
+
+class TestChain:
+    """AFTER_EXISTING: one after the other."""
+
+    def test_each_starts_after_the_one_before_however_that_ended(self, bench: Bench) -> None:
+        ids = bench.submit(*[unique(AFTER_EXISTING) for _ in range(3)])
+        assert [bench.task(i).state for i in ids] == [READY, BLOCKED, BLOCKED]
+        (task,) = bench.claim()
+        bench.end(task, make.fail(final=True))
+        assert [bench.task(i).state for i in ids[1:]] == [READY, BLOCKED]
+        bench.do(make.cancel(ids[1]))
+        assert bench.task(ids[2]).state == READY
+
+    def test_a_link_that_is_cancelled_leaves_no_gap(self, bench: Bench) -> None:
+        task = bench.running(unique())
+        ids = bench.submit(*[unique(AFTER_EXISTING) for _ in range(3)])
+        bench.do(make.cancel(ids[1]))
+        bench.do(make.cancel(ids[0]))
+        assert bench.task(ids[2]).state == BLOCKED, "the first still runs"
+        bench.end(task, make.succeed())
+        assert bench.task(ids[2]).state == READY
+
+    def test_the_last_link_gives_the_key_back(self, bench: Bench) -> None:
+        task = bench.running(unique())
+        ids = bench.submit(*[unique(AFTER_EXISTING) for _ in range(3)])
+        _, (item,) = bench.group(make.cancel(*ids), make.submit(unique()))
+        assert item.task_id == task.id and item.refusal is not None
+        bench.end(task, make.succeed())
+        bench.one(unique())
+
+    def test_links_cancelled_in_the_group_that_made_them_leave_no_gap(self, bench: Bench) -> None:
+        task = bench.running(unique())
+        replies = bench.group(
+            make.submit(*[unique(AFTER_EXISTING) for _ in range(3)]),
+            make.cancel(task.id + 1, task.id + 2),
+            make.submit(unique(AFTER_EXISTING)),
+        )
+        last, after = replies[0][2].task_id, replies[2][0].task_id
+        assert [bench.task(i).state for i in (last, after)] == [BLOCKED, BLOCKED]
+        bench.end(task, make.succeed())
+        assert [bench.task(i).state for i in (last, after)] == [READY, BLOCKED]
+
+    def test_a_link_is_replaced_in_its_place(self, bench: Bench) -> None:
+        task = bench.running(unique())
+        (link,) = bench.submit(unique(AFTER_EXISTING))
+        (new,) = bench.submit(unique(REPLACE_PENDING))
+        assert bench.task(link).reason == "REPLACED"
+        assert bench.task(new).state == BLOCKED
+        bench.end(task, make.succeed())
+        assert bench.task(new).state == READY
+
+
+class TestDebounce:
+    """A burst becomes one task."""
+
+    def test_the_latest_wins_and_begins_the_delay_again(self, bench: Bench) -> None:
+        first = bench.one(debounce(data=b"1", priority=3))
+        bench.pass_time(6)
+        latest = debounce(
+            data=b"2" * 20_000, priority=8, labels='{"a":"b"}', policy=Policy(max_attempts=7)
+        )
+        (item,) = bench.do(make.submit(latest))
+        assert (item.task_id, item.existed) == (first, True)
+        task = bench.task(first)
+        assert (task.priority, task.labels, task.max_attempts) == (8, '{"a":"b"}', 7)
+        assert task.state == SCHEDULED and task.run_at == bench.now + 10 * SECOND
+        assert bench.driver.inputs[first].data == b"2" * 20_000
+        bench.pass_time(10)
+        assert bench.task(first).state == READY
+        assert bench.one(debounce()) != first, "it waits for its delay no longer"
+
+    def test_a_submit_without_input_takes_the_input_away(self, bench: Bench) -> None:
+        first = bench.one(debounce(data=b"1"))
+        bench.do(make.submit(debounce()))
+        assert first not in bench.driver.inputs
+
+    def test_a_burst_in_one_request_is_one_task(self, bench: Bench) -> None:
+        items = bench.do(make.submit(*[debounce(data=bytes([n])) for n in range(5)]))
+        assert {item.task_id for item in items} == {items[0].task_id}
+        assert [item.existed for item in items] == [False, True, True, True, True]
+        assert bench.driver.inputs[items[0].task_id] == Payload("application/octet-stream", b"\4")
+
+    def test_the_first_submit_waits_no_longer_than_asked_for(self, bench: Bench) -> None:
+        first = bench.one(debounce(10, 15))
+        for _ in range(3):
+            bench.pass_time(4)
+            bench.do(make.submit(debounce(10, 15)))
+        assert bench.task(first).run_at == NOW + 15 * SECOND
+        bench.pass_time(3)
+        assert bench.task(first).state == READY
+
+    def test_the_time_to_start_counts_from_the_end_of_the_delay(self, bench: Bench) -> None:
+        first = bench.one(debounce())
+        bench.do(make.submit(debounce(policy=Policy(schedule_to_start=SECOND))))
+        assert bench.task(first).expire_at == NOW + 11 * SECOND
+
+    def test_a_debounced_task_that_is_claimed_at_once_has_its_last_input(
+        self, bench: Bench
+    ) -> None:
+        first = bench.one(debounce(10, 5, data=b"1"))
+        bench.now += 5 * SECOND
+        bench.group(make.submit(debounce(10, 5, data=b"2")), claims=[claim := make.claim()])
+        assert [task.id for task in claim.taken] == [first]
+        assert bench.driver.inputs[first].data == b"2"
+
+
+class TestThrottle:
+    """A number of submits in a period."""
+
+    def test_the_last_that_was_let_through_is_the_answer(self, bench: Bench) -> None:
+        one, two, three = bench.do(make.submit(*[throttle(2)] * 3))
+        assert (one.existed, two.existed, three.existed) == (False, False, True)
+        assert three.task_id == two.task_id
+        bench.pass_time(9.9)
+        (item,) = bench.do(make.submit(throttle(2)))
+        assert item.task_id == two.task_id
+        bench.pass_time(0.1)
+        (item,) = bench.do(make.submit(throttle(2)))
+        assert not item.existed
+
+    def test_an_expired_row_is_pruned(self, bench: Bench) -> None:
+        bench.one(throttle())
+        prune(bench)
+        assert bench.driver.admissions
+        bench.pass_time(10)
+        prune(bench)
+        assert not bench.driver.admissions
+
+
+class TestIdempotencyTtl:
+    """A key may be kept for another time than its task."""
+
+    def test_an_expired_key_is_free(self, bench: Bench) -> None:
+        spec = make.spec(key="k", key_ttl=10 * SECOND)
+        first = bench.one(spec)
+        (again,) = bench.do(make.submit(spec))
+        assert (again.task_id, again.existed) == (first, True)
+        bench.pass_time(10)
+        second = bench.one(make.spec(key="k", content=b"other"))
+        assert second != first
+        assert bench.driver.keys["default", "k"][0] == second
+
+    def test_a_key_outlives_its_task(self, bench: Bench) -> None:
+        task = bench.running(make.spec(key="k", key_ttl=10 * SECOND))
+        bench.end(task, make.succeed())
+        prune(bench)
+        (again,) = bench.do(make.submit(make.spec(key="k")))
+        assert (again.task_id, again.existed) == (task.id, True)
+        bench.pass_time(10)
+        prune(bench)
+        assert not bench.driver.keys
+
+
+class TestParents:
+    """Who names a parent is its child."""
+
+    def test_an_unknown_parent_is_refused(self, bench: Bench) -> None:
+        root = bench.one()
+        (item,) = bench.do(make.submit(make.spec(parent_id=root + 7)))
+        assert item.refusal.reason == "TASK_NOT_FOUND"
+        (item,) = bench.do(c.Submit("other", [make.spec(parent_id=root)]))
+        assert item.refusal.reason == "TASK_NOT_FOUND"
+
+    @pytest.mark.parametrize("running", [True, False])
+    def test_a_child_that_comes_after_the_cancel_is_cancelled_too(
+        self, bench: Bench, running: bool
+    ) -> None:
+        parent = bench.running().id if running else bench.one()
+        bench.do(c.Cancel("default", [parent], "too much", "ann"))
+        child = bench.task(bench.one(make.spec(parent_id=parent)))
+        assert child.state == CANCELLED and child.cancel is not None and "too much" in child.cancel
+
+    def test_a_cancel_of_the_parent_alone_leaves_its_children(self, bench: Bench) -> None:
+        parent = bench.running()
+        bench.do(c.Cancel("default", [parent.id], "", "", keep_children=True))
+        assert bench.task(bench.one(make.spec(parent_id=parent.id))).state == READY
+
+    def test_a_cancel_that_lost_cancels_no_children(self, bench: Bench) -> None:
+        parent = bench.running()
+        bench.do(make.cancel(parent.id))
+        assert bench.end(parent, make.succeed()).state == SUCCEEDED
+        assert bench.task(bench.one(make.spec(parent_id=parent.id))).state == READY
+
+
+acts = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("submit"),
+            st.sampled_from([REJECT, RETURN_EXISTING, REPLACE_PENDING, AFTER_EXISTING]),
+        ),
+        st.tuples(st.sampled_from(["claim", "end", "fail", "time"]), st.just(0)),
+        st.tuples(st.just("cancel"), st.integers(0, 5)),
+    ),
+    max_size=25,
+)
+
+
+def _holders(tasks: Iterator[Task]) -> list[Task]:
+    return [task for task in tasks if task.state in (READY, RUNNING, SCHEDULED)]
+
+
+@settings(max_examples=150, deadline=None)
+@given(acts)
+def test_never_two_tasks_may_run_under_one_key(steps: list[tuple[str, int]]) -> None:
+    ids, tokens = count(1), count(1001)
+    bench = Bench(Memory(lambda now: next(ids), lambda: next(tokens)))
+    running: list[Task] = []
+    for act, value in steps:
+        if act == "submit":
+            bench.do(make.submit(unique(value, policy=Policy(max_attempts=2))))
+        elif act == "claim":
+            running += bench.claim()
+        elif act in ("end", "fail") and running:
+            bench.do(
+                make.report(
+                    running[-1].id,
+                    running.pop().lease_token,
+                    make.succeed() if act == "end" else make.fail(),
+                )
+            )
+        elif act == "cancel" and bench.driver.tasks:
+            known = sorted(bench.driver.tasks)
+            bench.do(make.cancel(known[value % len(known)]))
+        elif act == "time":
+            bench.pass_time(2)
+        active = _holders(iter(bench.driver.tasks.values()))
+        assert len(active) <= 1, active
+        blocked = [task for task in bench.driver.tasks.values() if task.state == BLOCKED]
+        assert not blocked or active, "the chain moves on"
+        live = [task for task in bench.driver.tasks.values() if task.state not in ENDED]
+        (item,) = bench.do(make.submit(unique(RETURN_EXISTING, name="probe")))
+        bench.do(make.cancel(item.task_id))
+        if live:
+            (row,) = [r for k, r in bench.driver.admissions.items() if k.name == "work"]
+            assert row.task_id in {task.id for task in live}, "one that is active has the key"
+
+
+def test_a_chain_is_marked_in_the_policy_of_its_links() -> None:
+    assert policy_text(Policy(serial=True)) == '{"serial":true}'
