@@ -83,12 +83,13 @@ def put_hold(world: World, command: PutHold) -> Hold | Refusal:
 
 
 def release_hold(world: World, command: ReleaseHold) -> Hold | Refusal:
-    """End a hold; answered with the hold as it was."""
+    """End a hold; answered with the hold as it was. What failed before the release does not count for a quarantine."""
     key = (command.namespace, command.kind, command.subject)
     hold = world.holds.get(key)
     if hold is None:
         return hold_not_found(command.kind, command.subject)
     world.delete_hold(hold)
+    world.streaks[key] = 0
     return hold
 
 
