@@ -7,7 +7,15 @@ from typing import Final
 
 from quarterdeck.v1 import agent_pb2
 from quarterdeck.v1 import agent_service_pb2 as pb
-from quarterdeck_server.engine.commands import Claim, Claimed, Profile, Release, Report, ReportItem
+from quarterdeck_server.engine.commands import (
+    Batch,
+    Claim,
+    Claimed,
+    Profile,
+    Release,
+    Report,
+    ReportItem,
+)
 from quarterdeck_server.engine.holds import version_subject
 from quarterdeck_server.engine.model import Agent, Task
 from quarterdeck_server.engine.states import AgentState
@@ -171,13 +179,23 @@ def _read(request: pb.ClaimRequest) -> tuple[Claim, Agent, float]:
     for place, name in enumerate(request.names[:_MAX_NAMES]):
         validate.name(name, f"names[{place}]", out)
     max_tasks = validate.number(request.max_tasks, "max_tasks", 1, _MAX_TASKS, out, default=1)
+    batch = _read_batch(request, out)
     validate.text(request.request_id, "request_id", validate.MAX_REQUEST_ID, out)
     agent = read_agent(namespace, request.agent, out)
     wait = wait_of(request.wait, out)
     validate.refuse(out)
-    profile = Profile(namespace, tuple(queues), names or None)
+    profile = Profile(namespace, tuple(queues), names or None, batch)
     version = version_subject(agent.name, agent.version)
-    return Claim(profile, agent.id, max_tasks, agent_version=version), agent, wait
+    labels = frozenset(request.agent.labels.items())
+    claim = Claim(profile, agent.id, max_tasks, agent_version=version, labels=labels)
+    return claim, agent, wait
+
+
+def _read_batch(request: pb.ClaimRequest, out: Violations) -> Batch | None:
+    if not request.HasField("batch"):
+        return None
+    size = validate.number(request.batch.size, "batch.size", 1, _MAX_TASKS, out)
+    return Batch(size, validate.span(request.batch.linger, "batch.linger", out))
 
 
 def _fitting(taken: Taken) -> int:

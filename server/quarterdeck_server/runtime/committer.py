@@ -22,7 +22,8 @@ from quarterdeck_server.engine.commands import (
 )
 from quarterdeck_server.logs import Log
 from quarterdeck_server.runtime.clock import Clock
-from quarterdeck_server.runtime.line import Given, Line
+from quarterdeck_server.runtime.line import Given, Line, QueueKey
+from quarterdeck_server.runtime.reopen import Reopener
 from quarterdeck_server.store.base import GroupResult, Store, StoreUnavailable
 
 GROUP_ITEMS = 5_000
@@ -56,6 +57,7 @@ class Committer:
         self._busy = False
         self._stopping = False
         self.line = Line()
+        self._reopener = Reopener(clock, self._reopen)
         self.available = True
         """The store takes writes."""
         self.availability_changed: Callable[[bool], None] = lambda available: None
@@ -70,6 +72,7 @@ class Committer:
         self._work.set()
         if self._task is not None:
             await self._task
+        self._reopener.stop()
         self.line.empty()
 
     async def execute(self, command: Command) -> Any:
@@ -113,6 +116,12 @@ class Committer:
         """Answer an agent's waiting claims with nothing, or with what a running group is giving them."""
         for claim in self.line.of_agent(namespace, agent_id):
             self.line.withdraw(claim, busy=self._busy)
+
+    def _reopen(self, key: QueueKey) -> None:
+        """Look again at a queue that has more to give now."""
+        self.line.reopen(key)
+        if self.line.servable:
+            self._work.set()
 
     def _end_wait(self, claim: Claim) -> None:
         coming = self.available and (bool(self._commands) or self.line.servable)
@@ -180,6 +189,8 @@ class Committer:
                 future.set_result(reply)
         for claim in self.line.settle(result.claims, result.inputs, result.ready):
             self._give_back(claim)
+        if result.reopen:
+            self._reopener.note(result.reopen)
         if isinstance(result.failure, StoreUnavailable):
             await self._recover(result.failure)
         elif result.failure is not None:

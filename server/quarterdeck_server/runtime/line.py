@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from quarterdeck_server.engine.claim import Waiting
 from quarterdeck_server.engine.commands import Claim, Profile
+from quarterdeck_server.engine.lanes import Term
 from quarterdeck_server.engine.model import Payload, Task
 
 QueueKey = tuple[str, str]
@@ -23,6 +24,8 @@ class Line:
     def __init__(self) -> None:
         self._profiles: dict[Profile, dict[Claim, asyncio.Future[Given]]] = {}
         self._of_queue: dict[QueueKey, set[Profile]] = {}
+        self._terms: dict[str, dict[Term, dict[Claim, None]]] = {}
+        """By namespace, the claims whose agents have a label, or an id, which stands under the empty name."""
         self._ready: dict[QueueKey, dict[str, int]] = {}
         self._candidates: set[QueueKey] = set()
         self._place = 0
@@ -53,6 +56,9 @@ class Line:
             for key in _keys(profile):
                 self._of_queue.setdefault(key, set()).add(profile)
         self._profiles[profile][claim] = future
+        terms = self._terms.setdefault(profile.namespace, {})
+        for term in _terms(claim):
+            terms.setdefault(term, {})[claim] = None
         self._candidates.update(key for key in _keys(profile) if self._serves(key, profile))
         return future
 
@@ -64,13 +70,12 @@ class Line:
 
     def of_agent(self, namespace: str, agent_id: str) -> list[Claim]:
         """Return an agent's waiting claims."""
-        return [
-            claim
-            for profile, claims in self._profiles.items()
-            if profile.namespace == namespace
-            for claim in claims
-            if claim.agent_id == agent_id
-        ]
+        return list(self._terms.get(namespace, {}).get(("", agent_id), ()))
+
+    def reopen(self, key: QueueKey) -> None:
+        """Let the next group look at a queue, if somebody waits for it."""
+        if key in self._of_queue:
+            self._candidates.add(key)
 
     def withdraw(self, claim: Claim, *, busy: bool) -> None:
         """End a claim's wait: at once, or after the group that may be giving it something.
@@ -98,7 +103,7 @@ class Line:
         """Return what the next group may serve. A queue stays a candidate only if the group makes it one again."""
         candidates, self._candidates = self._candidates, set()
         self._seen = self._place
-        return Waiting(self._profiles, self._of_queue, candidates)
+        return Waiting(self._profiles, self._of_queue, candidates, self._terms)
 
     def settle(
         self,
@@ -154,6 +159,8 @@ class Line:
         if claims is None:
             return None
         future = claims.pop(claim, None)
+        if future is not None:
+            self._forget_terms(claim)
         if not claims:
             del self._profiles[claim.profile]
             for key in _keys(claim.profile):
@@ -163,6 +170,18 @@ class Line:
                     if not profiles:
                         del self._of_queue[key]
         return future
+
+    def _forget_terms(self, claim: Claim) -> None:
+        terms = self._terms[claim.profile.namespace]
+        for term in _terms(claim):
+            claims = terms[term]
+            del claims[claim]
+            if not claims:
+                del terms[term]
+
+
+def _terms(claim: Claim) -> list[Term]:
+    return [("", claim.agent_id), *claim.labels]
 
 
 def _keys(profile: Profile) -> list[QueueKey]:
