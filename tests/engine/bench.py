@@ -25,12 +25,14 @@ from quarterdeck_server.engine.model import (
     Agent,
     Attempt,
     AuditEntry,
+    Hold,
     LogRow,
     Payload,
     Queue,
     Task,
 )
 from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.engine.world import HoldKey
 
 from . import make
 from .make import NOW, SECOND
@@ -78,6 +80,9 @@ class Driver(Protocol):
 
     @property
     def schedules(self) -> Mapping[tuple[str, str], Schedule]: ...
+
+    @property
+    def holds(self) -> Mapping[HoldKey, Hold]: ...
 
     @property
     def audit(self) -> Mapping[tuple[str, int], AuditEntry]: ...

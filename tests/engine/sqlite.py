@@ -17,12 +17,14 @@ from quarterdeck_server.engine.model import (
     Agent,
     Attempt,
     AuditEntry,
+    Hold,
     LogRow,
     Payload,
     Queue,
     Task,
 )
 from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.engine.world import HoldKey
 from quarterdeck_server.store.base import GroupResult
 from quarterdeck_server.store.sqlite.changelog import decode_changes
 from quarterdeck_server.store.sqlite.files import connect
@@ -134,6 +136,12 @@ class Sqlite:
     def schedules(self) -> dict[tuple[str, str], Schedule]:
         """By namespace and id."""
         return {row[:2]: Schedule._make(row) for row in self.rows("SELECT * FROM schedules")}
+
+    @property
+    def holds(self) -> dict[HoldKey, Hold]:
+        """By namespace, kind and subject."""
+        rows = self.rows(f"SELECT {columns(Hold._fields)} FROM holds")
+        return {row[:3]: Hold._make(row) for row in rows}
 
     @property
     def audit(self) -> dict[tuple[str, int], AuditEntry]:
