@@ -16,6 +16,7 @@ from quarterdeck_server.rpc.errors import ApiError
 from quarterdeck_server.rpc.filters import parse_filter
 from quarterdeck_server.rpc.holds import HoldCalls
 from quarterdeck_server.rpc.methods import Context
+from quarterdeck_server.rpc.namespaces import NamespaceCalls
 from quarterdeck_server.rpc.pages import Call, read_page
 from quarterdeck_server.rpc.queue_limits import read_arrivals, read_limits
 from quarterdeck_server.rpc.requests import execute
@@ -26,7 +27,7 @@ from quarterdeck_server.store.base import Page
 _DRAINING = int(AgentState.DRAINING)
 
 
-class FleetService(HoldCalls):
+class FleetService(HoldCalls, NamespaceCalls):
     """Answers operators about agents, queues and pools."""
 
     def __init__(self, core: Core) -> None:

@@ -26,6 +26,7 @@ from quarterdeck_server.engine.model import (
     Queue,
     Task,
 )
+from quarterdeck_server.engine.namespaces import NamespaceSettings
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
 from quarterdeck_server.engine.selection import Selection
@@ -172,6 +173,9 @@ class Store(Protocol):
 
     async def list_holds(self, namespace: str) -> list[Hold]:
         """By kind and subject."""
+
+    async def get_namespace(self, namespace: str) -> NamespaceSettings:
+        """What a namespace has set of its own."""
 
     async def list_pools(self, namespace: str) -> list[PoolStatus]: ...
 

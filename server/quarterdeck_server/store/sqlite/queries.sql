@@ -379,6 +379,9 @@ WHERE namespace = ? AND name > ? ORDER BY name LIMIT ?
 -- name: read_audit
 SELECT {columns:AuditEntry} FROM audit WHERE namespace = ? AND id < ? ORDER BY id DESC LIMIT ?
 
+-- name: read_namespace
+SELECT settings FROM namespaces WHERE name = ?
+
 -- name: read_holds
 SELECT {columns:Hold} FROM holds WHERE namespace = ? ORDER BY kind, subject
 

@@ -38,6 +38,7 @@ from quarterdeck_server.engine.model import (
     Queue,
     Task,
 )
+from quarterdeck_server.engine.namespaces import NO_SETTINGS, NamespaceSettings, settings_of
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
 from quarterdeck_server.engine.selection import Selection
@@ -321,6 +322,10 @@ class Reader:
 
     async def list_holds(self, namespace: str) -> list[Hold]:
         return [Hold._make(row) for row in await self._named("read_holds", namespace)]
+
+    async def get_namespace(self, namespace: str) -> NamespaceSettings:
+        rows = await self._named("read_namespace", namespace)
+        return settings_of(rows[0][0]) if rows else NO_SETTINGS
 
     async def list_pools(self, namespace: str) -> list[PoolStatus]:
         return [PoolStatus._make(row) for row in await self._named("read_pools", namespace)]
