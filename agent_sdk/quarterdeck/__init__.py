@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         WatchTokenExpiredError,
         WrongStateError,
     )
+    from quarterdeck._flags import CancelFlag
     from quarterdeck._limits import ConcurrencyLimit, QueueLimits, RateLimit
     from quarterdeck._models import (
         AgentDescription,
@@ -87,7 +88,7 @@ if TYPE_CHECKING:
         Retention,
     )
     from quarterdeck._policies import Affinity, Debounce, Retry, Throttle, Timeouts, Unique
-    from quarterdeck._run import Cancelled, Metadata, Run, RunLog
+    from quarterdeck._run import Metadata, Run, RunLog
     from quarterdeck._serve import serve, serve_async
     from quarterdeck._specs import Cron, Spec, TaskChanges, TaskOptions
     from quarterdeck._watch import AsyncWatch, Watch
@@ -105,8 +106,8 @@ __all__ = [
     "AsyncWatch",
     "Attempt",
     "AuditEntry",
+    "CancelFlag",
     "Cancellation",
-    "Cancelled",
     "Change",
     "Client",
     "ConcurrencyLimit",
@@ -178,7 +179,17 @@ if not TYPE_CHECKING:
     # Where the names above live; the first that has a name is its home, and some of the later
     # ones use messages of the wire with the names of models.
     _HOMES = (
-        *("_errors", "_limits", "_policies", "_models", "_operating", "_specs", "_run", "_agent"),
+        *(
+            "_errors",
+            "_limits",
+            "_policies",
+            "_models",
+            "_operating",
+            "_specs",
+            "_flags",
+            "_run",
+            "_agent",
+        ),
         *("_core", "_watch", "_act", "_client", "_async_client", "_serve"),
     )
 

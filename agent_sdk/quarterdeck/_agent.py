@@ -7,16 +7,20 @@ import re
 import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Concatenate, Literal, TypeVar, overload
+from dataclasses import dataclass, replace
+from typing import Any, Concatenate, Literal, TypeVar, get_args, get_origin, overload
 
 from quarterdeck._codec import decoder
 from quarterdeck._errors import DefinitionError, PayloadError
 from quarterdeck._run import Run
 
 Handler = TypeVar("Handler", bound=Callable[Concatenate[Run, ...], object])
+BatchHandler = TypeVar("BatchHandler", bound=Callable[Concatenate[list[Run], ...], object])
+Cleanup = Callable[[Run], object]
 Kind = Literal["async", "thread", "process"]
 
+MOST_IN_BATCH = 1_000
+_MOST_LINGER_SECONDS = 3_600
 _NAME = re.compile(r"[A-Za-z0-9_\-.:/]{1,256}")
 
 
@@ -32,6 +36,9 @@ class TaskHandler:
         takes_input: True when it wants a second argument.
         decode: Turns the input's bytes into that argument.
         default: What stands for an input that was not given; `...` when there is nothing.
+        cleanup: Called after an attempt that ended without a result.
+        batch: How many tasks it takes at once; 0 when it takes them one by one.
+        linger: Seconds that the first of a batch may wait for the others.
     """
 
     name: str
@@ -41,6 +48,9 @@ class TaskHandler:
     takes_input: bool
     decode: Callable[[bytes], Any]
     default: Any = ...
+    cleanup: Cleanup | None = None
+    batch: int = 0
+    linger: float = 0.0
 
     def arguments(self, run: Run, data: bytes) -> tuple[Any, ...]:
         """The handler's arguments, decoded; sets `run.input`.
@@ -74,7 +84,8 @@ class Agent:
         name: Shared by all processes that run this agent, such as `researcher`.
         slots: How many tasks one process runs at once.
         queues: The lines to take tasks from, all alike.
-        labels: For finding the agent.
+        labels: For finding the agent, and for tasks that ask for agents with certain labels. At
+            most 64, keys up to 128 and values up to 256 characters.
         version: Version of the agent's code.
 
     Raises:
@@ -118,17 +129,36 @@ class Agent:
 
     @overload
     def task(
-        self, /, *, name: str | None = None, isolation: Literal["process"] | None = None
-    ) -> Callable[[Handler], Handler]: ...
-
-    def task(
         self,
-        function: Handler | None = None,
         /,
         *,
         name: str | None = None,
         isolation: Literal["process"] | None = None,
-    ) -> Handler | Callable[[Handler], Handler]:
+        cleanup: Cleanup | None = None,
+    ) -> Callable[[Handler], Handler]: ...
+
+    @overload
+    def task(
+        self,
+        /,
+        *,
+        batch: int,
+        linger: float = 0.0,
+        name: str | None = None,
+        cleanup: Cleanup | None = None,
+    ) -> Callable[[BatchHandler], BatchHandler]: ...
+
+    def task(
+        self,
+        function: Any = None,
+        /,
+        *,
+        name: str | None = None,
+        isolation: Literal["process"] | None = None,
+        cleanup: Cleanup | None = None,
+        batch: int | None = None,
+        linger: float = 0.0,
+    ) -> Any:
         """Register a handler; it stays a plain function.
 
         Its first parameter is the `Run`, an optional second one the input, decoded as its
@@ -139,6 +169,16 @@ class Agent:
             name: The task name that it handles; the function's own name by default.
             isolation: `"process"` runs each task in a child process, so that a cancel can kill
                 it whatever it does. The function must be importable by its module and name.
+            cleanup: Called with the `Run` after the handler ended without a result: it raised, was
+                cancelled, ran out of time, or its agent stops. Still under the lease and before
+                the report, for as long as the task's `cancel_grace` lasts; not when the lease was
+                lost. Sync or async; always in the agent's own process. What it raises is logged
+                and changes nothing.
+            batch: Give the handler up to so many tasks of one group key at once: it takes a list
+                of runs, and as an optional second parameter the list of their inputs, and returns
+                the list of their results. An exception in the list fails that task alone, one
+                that is raised fails all. One batch runs at a time, beside the agent's slots.
+            linger: Seconds that the first task of a batch may wait for the others.
 
         Raises:
             DefinitionError: The signature cannot work, or the name is taken.
@@ -147,14 +187,38 @@ class Agent:
         if function is not None and not callable(function):
             raise DefinitionError(f"task: expected a function; for a name, task(name={function!r})")
 
-        def register(handler: Handler) -> Handler:
-            made = read_handler(handler, name, isolation, scope)
+        def register(handler: Any) -> Any:
+            made = read_handler(handler, name, isolation, scope, batch)
+            _check_extras(made.name, cleanup, isolation, batch, linger)
+            made = replace(made, cleanup=cleanup, batch=batch or 0, linger=float(linger))
             if made.name in self._handlers:
                 raise DefinitionError(f"{made.name}: there is a handler for this name already")
             self._handlers[made.name] = made
             return handler
 
         return register if function is None else register(function)
+
+
+def _check_extras(
+    label: str,
+    cleanup: Cleanup | None,
+    isolation: str | None,
+    batch: int | None,
+    linger: float,
+) -> None:
+    if cleanup is not None and not callable(cleanup):
+        raise DefinitionError(f"{label}: cleanup: expected a function, got {cleanup!r}")
+    if batch is None:
+        if linger:
+            raise DefinitionError(f"{label}: linger: only a batch has one")
+        return
+    if isolation is not None:
+        raise DefinitionError(f"{label}: batch: not together with isolation")
+    if not isinstance(batch, int) or not 1 <= batch <= MOST_IN_BATCH:
+        raise DefinitionError(f"{label}: batch: expected 1 to {MOST_IN_BATCH}, got {batch!r}")
+    if not isinstance(linger, (int, float)) or not 0 <= linger <= _MOST_LINGER_SECONDS:
+        rule = f"expected 0 to {_MOST_LINGER_SECONDS} seconds"
+        raise DefinitionError(f"{label}: linger: {rule}, got {linger!r}")
 
 
 def _caller_scope() -> Mapping[str, Any]:
@@ -168,8 +232,9 @@ def read_handler(
     name: str | None = None,
     isolation: Literal["process"] | None = None,
     scope: Mapping[str, Any] | None = None,
+    batch: int | None = None,
 ) -> TaskHandler:
-    """What a handler's signature says.
+    """What a handler's signature says, of one that takes a batch the type of a single input.
 
     Raises:
         DefinitionError: It cannot work.
@@ -189,7 +254,11 @@ def read_handler(
         raise DefinitionError(f"{label}: a handler returns its result, it cannot yield")
     kind: Kind = isolation or ("async" if is_async else "thread")
     scope = scope or {}
-    takes_input, annotation, default = _read_signature(function, label, scope)
+    takes_input, annotation, default = _read_signature(function, label, scope, batch is not None)
+    if batch is not None:
+        default = ...
+        if annotation is not Any:
+            annotation = _item_type(annotation, label)
     try:
         decode = decoder(annotation, scope)
     except DefinitionError as error:
@@ -198,7 +267,7 @@ def read_handler(
 
 
 def _read_signature(
-    function: Callable[..., Any], label: str, scope: Mapping[str, Any]
+    function: Callable[..., Any], label: str, scope: Mapping[str, Any], batch: bool
 ) -> tuple[bool, Any, Any]:
     """Whether the handler takes an input, of which type, and its default."""
     try:
@@ -212,10 +281,12 @@ def _read_signature(
     ]
     needed = [p.name for p in signature.parameters.values() if _must_be_given(p)]
     if not positional or len(positional) > 2 or set(needed) - {p.name for p in positional}:
-        raise DefinitionError(f"{label}: expected (run) or (run, input), got {signature}")
+        wanted = "(runs) or (runs, inputs)" if batch else "(run) or (run, input)"
+        raise DefinitionError(f"{label}: expected {wanted}, got {signature}")
     first = positional[0].annotation
-    if first is not inspect.Parameter.empty and not _is_run(first):
-        raise DefinitionError(f"{label}: the first parameter is a quarterdeck.Run, not {first!r}")
+    if first is not inspect.Parameter.empty and not _fits(first, batch):
+        wanted = "list[quarterdeck.Run]" if batch else "quarterdeck.Run"
+        raise DefinitionError(f"{label}: the first parameter is a {wanted}, not {first!r}")
     if len(positional) == 1:
         return False, Any, ...
     annotation, default = positional[1].annotation, positional[1].default
@@ -232,6 +303,25 @@ def _must_be_given(parameter: inspect.Parameter) -> bool:
         parameter.VAR_POSITIONAL,
         parameter.VAR_KEYWORD,
     )
+
+
+def _fits(annotation: Any, batch: bool) -> bool:
+    """Whether what a handler is called with fits its first parameter."""
+    if not batch:
+        return _is_run(annotation)
+    if annotation in (Any, list):
+        return True
+    items = get_args(annotation)
+    return get_origin(annotation) in (list, Sequence) and len(items) == 1 and _is_run(items[0])
+
+
+def _item_type(annotation: Any, label: str) -> Any:
+    if annotation is list:
+        return Any
+    items = get_args(annotation)
+    if get_origin(annotation) not in (list, Sequence) or len(items) != 1:
+        raise DefinitionError(f"{label}: the inputs are a list, not {annotation!r}")
+    return items[0]
 
 
 def _is_run(annotation: Any) -> bool:

@@ -11,6 +11,8 @@ import queue
 import signal
 import sys
 import threading
+from collections import deque
+from concurrent.futures import Future
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import FrameType
@@ -19,8 +21,8 @@ from typing import Any
 from quarterdeck import _outcome
 from quarterdeck._agent import TaskHandler, read_handler
 from quarterdeck._codec import encode
-from quarterdeck._errors import RetryLater
-from quarterdeck._run import Cancelled, Metadata, Run
+from quarterdeck._flags import CancelFlag, promise
+from quarterdeck._run import Metadata, Run
 
 CHILD_NAME = "quarterdeck-child"
 """The name of these processes, known in them before they import the main module."""
@@ -36,10 +38,18 @@ class Job:
     deadline: dt.datetime | None
     metadata: Metadata
     input: bytes
+    saved: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The parent's answer to details: they are safe, or why not."""
+
+    problem: BaseException | None = None
 
 
 class _PipeSink:
-    """Sends log lines and progress to the parent; from any thread of the child."""
+    """Sends log lines, progress and details to the parent; from any thread of the child."""
 
     def __init__(self, pipe: Connection[Any, Any]) -> None:
         self._pipe = pipe
@@ -50,6 +60,9 @@ class _PipeSink:
         message would be the end of the conversation."""
         self.interrupted = False
         """Set to have `send` raise when the message is out."""
+        self._order = threading.RLock()
+        self._saves: deque[Future[None]] = deque()
+        """Who waits for details to be safe, in the order in which they were sent."""
 
     def send(self, *message: Any) -> None:
         """Send one message.
@@ -72,6 +85,21 @@ class _PipeSink:
 
     def progress(self, message: str, done: float, total: float) -> None:
         self.send("progress", message, done, total)
+
+    def save(self, data: bytes) -> Future[None]:
+        saved = promise()
+        with self._order:
+            self._saves.append(saved)
+            self.send("save", data)
+        return saved
+
+    def saved(self, answer: Saved) -> None:
+        """Take the parent's answer to the oldest details that have none."""
+        waiting = self._saves.popleft()
+        if answer.problem is None:
+            waiting.set_result(None)
+        else:
+            waiting.set_exception(answer.problem)
 
 
 class _LineWriter(io.TextIOBase):
@@ -105,7 +133,7 @@ class _Interrupt:
 
     def __init__(self, sink: _PipeSink) -> None:
         self._sink = sink
-        self.cancelled: Cancelled | None = None
+        self.cancelled: CancelFlag | None = None
         self.task: asyncio.Task[Any] | None = None
         signal.signal(signal.SIGTERM, self._on_signal)
         # Ctrl-C in a terminal is for the agent, which decides what becomes of its children.
@@ -130,7 +158,7 @@ def child_main(pipe: Connection[Any, Any]) -> None:
     sink = _PipeSink(pipe)
     interrupt = _Interrupt(sink)
     jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
-    threading.Thread(target=_receive, args=(pipe, jobs), daemon=True).start()
+    threading.Thread(target=_receive, args=(pipe, jobs, sink), daemon=True).start()
     while True:
         job = jobs.get()
         out, err = _LineWriter(sink, "stdout"), _LineWriter(sink, "stderr")
@@ -144,17 +172,21 @@ def child_main(pipe: Connection[Any, Any]) -> None:
         sink.send(*answer)
 
 
-def _receive(pipe: Connection[Any, Any], jobs: queue.SimpleQueue[Job]) -> None:
+def _receive(pipe: Connection[Any, Any], jobs: queue.SimpleQueue[Job], sink: _PipeSink) -> None:
     """Take jobs. When the agent is gone, so is this process and all that it started."""
     try:
         while True:
-            jobs.put(pipe.recv())
+            message = pipe.recv()
+            if isinstance(message, Saved):
+                sink.saved(message)
+            else:
+                jobs.put(message)
     except (EOFError, OSError):
         os.killpg(0, signal.SIGKILL)
 
 
 def _do(job: Job, sink: _PipeSink, interrupt: _Interrupt) -> tuple[Any, ...]:
-    cancelled = Cancelled()
+    cancelled = CancelFlag()
     run = Run(
         sink,
         id=job.task_id,
@@ -162,6 +194,7 @@ def _do(job: Job, sink: _PipeSink, interrupt: _Interrupt) -> tuple[Any, ...]:
         deadline=job.deadline,
         metadata=job.metadata,
         cancelled=cancelled,
+        saved=job.saved,
     )
     try:
         handler = read_handler(pickle.loads(job.function), job.metadata.name)
@@ -171,8 +204,8 @@ def _do(job: Job, sink: _PipeSink, interrupt: _Interrupt) -> tuple[Any, ...]:
         finally:
             interrupt.cancelled = None
     except BaseException as raised:
-        delay = raised.delay_seconds if isinstance(raised, RetryLater) else None
-        return "error", _outcome.failure_of(raised).SerializeToString(), delay
+        failure = _outcome.failure_of(raised).SerializeToString()
+        return "error", failure, _outcome.wishes_of(raised)
 
 
 def _call(handler: TaskHandler, run: Run, data: bytes, interrupt: _Interrupt) -> Any:

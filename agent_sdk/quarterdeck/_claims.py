@@ -21,6 +21,7 @@ from quarterdeck.v1.agent_pb2 import AgentInfo
 from quarterdeck.v1.agent_service_pb2 import ClaimRequest, ClaimResponse
 
 if TYPE_CHECKING:
+    from quarterdeck._agent import TaskHandler
     from quarterdeck._errors import ApiError
 
 logger = logging.getLogger("quarterdeck")
@@ -40,8 +41,10 @@ class Claims:
     Args:
         link: The server.
         template: What is the same in every request.
-        free: How many tasks may be taken now; 0 while draining.
+        free: How many tasks may be taken now; 0 while draining. Of a claim for a batch, how many
+            batches.
         accept: Takes what an answer brought.
+        loops: Claims under way at once, at most.
     """
 
     def __init__(
@@ -50,12 +53,14 @@ class Claims:
         template: ClaimRequest,
         free: Callable[[], int],
         accept: Callable[[ClaimResponse], None],
+        loops: int = _LOOPS,
     ) -> None:
         self._link = link
         self._template = template
         self._slots = max(1, template.agent.slots)
         self._free = free
         self._accept = accept
+        self._loops = loops
         self._slot = asyncio.Event()
         self._open: dict[int, ClaimRequest] = {}
         """The request that each loop has under way; repeated with its id until it is answered."""
@@ -72,7 +77,7 @@ class Claims:
         Raises:
             ApiError: The server will never accept a claim like this.
         """
-        loops = [asyncio.ensure_future(self._loop(place)) for place in range(_LOOPS)]
+        loops = [asyncio.ensure_future(self._loop(place)) for place in range(self._loops)]
         try:
             await asyncio.gather(*loops)
         finally:
@@ -131,7 +136,7 @@ class Claims:
         free = self._free() - asked
         if self._plenty:
             # An equal share of the slots each, so that all loops have something to ask for.
-            free = min(free, -(-self._slots // _LOOPS))
+            free = min(free, -(-self._slots // self._loops))
         if free <= 0:
             return None
         request = ClaimRequest()
@@ -160,3 +165,13 @@ def claim_template(
         names=names,
         wait=to_duration(_WAIT_SECONDS),
     )
+
+
+def batch_template(
+    namespace: str, info: AgentInfo, queues: Sequence[str], handler: TaskHandler
+) -> ClaimRequest:
+    """What all claims for a handler that takes batches have in common."""
+    template = claim_template(namespace, info, queues, [handler.name])
+    template.batch.size = handler.batch
+    template.batch.linger.CopyFrom(to_duration(handler.linger))
+    return template

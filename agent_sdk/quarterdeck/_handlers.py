@@ -8,7 +8,9 @@ import threading
 from collections.abc import Callable
 
 from quarterdeck import _outcome
-from quarterdeck._lease import Lease
+from quarterdeck._batches import Batch
+from quarterdeck._cleanup import clean_up, clean_up_on_loop
+from quarterdeck._lease import Cause, Lease
 
 Finished = Callable[[list[Lease]], None]
 """Takes leases whose handlers have ended, `report` set; called from any thread."""
@@ -32,19 +34,30 @@ class LoopRunner:
 
     def cancel(self, lease: Lease, told: Callable[[Lease], None]) -> None:
         """Interrupt a handler; `told` is called with the lease then."""
-        # One that has not begun looks at its cause first.
-        if lease.started and lease.task is not None and not lease.finished:
-            lease.task.cancel(lease.cancelled.reason)
+        task, leases = lease.task, [lease]
+        if lease.batch is not None:
+            task, leases = lease.batch.task, lease.batch.leases
+        # One that has not begun looks at its cause first; of a batch all must be told to stop.
+        running = lease.started and not lease.finished and all(x.cause is not None for x in leases)
+        cleaning = any(x.cleaning and x.cause is not Cause.LOST for x in leases)
+        if task is not None and running and not cleaning:
+            task.cancel(lease.cancelled.reason)
         told(lease)
+
+    def start_batch(self, batch: Batch) -> None:
+        """Start a handler for several leases."""
+        batch.task = self.loop.create_task(self._handle_batch(batch))
 
     async def _handle(self, lease: Lease) -> None:
         lease.started = True
+        began = False
         try:
             if lease.cause is not None:
                 lease.report = _outcome.interrupted(lease, "")
             else:
                 run = lease.make_run(self._agent_id)
                 arguments = lease.handler.arguments(run, lease.claimed.input.data)
+                began = True
                 value = await lease.handler.function(*arguments)
                 lease.report = _outcome.result(lease, value)
         except GeneratorExit:
@@ -52,8 +65,31 @@ class LoopRunner:
         except BaseException as raised:
             # A handler's SystemExit ends its attempt, not the agent.
             lease.report = _outcome.error(lease, raised)
+        if began and lease.handler.cleanup is not None:
+            await clean_up_on_loop(lease)
         lease.finished = True
         lease.task = None
+        self._ended(lease)
+
+    async def _handle_batch(self, batch: Batch) -> None:
+        for lease in batch.leases:
+            lease.started = True
+        try:
+            arguments = batch.arguments(self._agent_id)
+            if arguments is not None:
+                batch.returned(await batch.handler.function(*arguments))
+        except GeneratorExit:
+            raise
+        except BaseException as raised:
+            batch.raised(raised)
+        if batch.handler.cleanup is not None:
+            await asyncio.gather(*map(clean_up_on_loop, batch.working))
+        batch.end()
+        batch.task = None
+        for lease in batch.leases:
+            self._ended(lease)
+
+    def _ended(self, lease: Lease) -> None:
         self._done.append(lease)
         if len(self._done) == 1:
             # Whatever ends in this turn of the loop goes over in one hop.
@@ -108,14 +144,34 @@ class ThreadRunner:
 def run_in_thread(lease: Lease, agent_id: str, finished: Finished) -> None:
     """Run a sync handler; the body of a thread."""
     lease.started = True
+    began = False
     try:
         if lease.cause is not None:
             lease.report = _outcome.interrupted(lease, "")
         else:
             run = lease.make_run(agent_id)
             arguments = lease.handler.arguments(run, lease.claimed.input.data)
+            began = True
             lease.report = _outcome.result(lease, lease.handler.function(*arguments))
     except BaseException as raised:
         lease.report = _outcome.error(lease, raised)
+    if began:
+        clean_up(lease)
     lease.finished = True
     finished([lease])
+
+
+def run_batch_in_thread(batch: Batch, agent_id: str, finished: Finished) -> None:
+    """Run a sync handler that takes several tasks; the body of a thread."""
+    for lease in batch.leases:
+        lease.started = True
+    try:
+        arguments = batch.arguments(agent_id)
+        if arguments is not None:
+            batch.returned(batch.handler.function(*arguments))
+    except BaseException as raised:
+        batch.raised(raised)
+    for lease in batch.working:
+        clean_up(lease)
+    batch.end()
+    finished(list(batch.leases))

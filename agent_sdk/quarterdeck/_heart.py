@@ -10,6 +10,7 @@ from grpc import aio
 
 from quarterdeck._lease import Cause, Key, Lease
 from quarterdeck._link import Link, backoff
+from quarterdeck._saves import Saves
 from quarterdeck._status import error_from_rpc
 from quarterdeck._times import from_duration, to_duration
 from quarterdeck.v1.agent_pb2 import AgentInfo
@@ -45,7 +46,8 @@ class Heart:
         leases: The leases held, by their key.
         interrupt: Stops a lease's handler for a cause, with a reason.
         drain: Takes the server's wish that the agent drains, or not any more.
-        ack_heard: Takes a lease whose acknowledgement has reached the server.
+        heard: Takes a lease of which the server has heard all that its report waits for.
+        hold: Has a lease's handler stand still, or go on.
     """
 
     def __init__(
@@ -56,7 +58,8 @@ class Heart:
         leases: Mapping[Key, Lease],
         interrupt: Callable[[Lease, Cause, str], None],
         drain: Callable[[bool], None],
-        ack_heard: Callable[[Lease], None],
+        heard: Callable[[Lease], None],
+        hold: Callable[[Lease, bool], None],
     ) -> None:
         self._link = link
         self._namespace = namespace
@@ -64,7 +67,8 @@ class Heart:
         self._leases = leases
         self._interrupt = interrupt
         self._drain = drain
-        self._ack_heard = ack_heard
+        self._heard = heard
+        self._hold = hold
         self._loop = asyncio.get_running_loop()
         self._interval: float | None = None
         self._draining = False
@@ -82,6 +86,11 @@ class Heart:
     def progressed(self) -> None:
         """A lease has new progress."""
         self._news.set()
+
+    def hurry(self) -> None:
+        """A lease has news that somebody waits for: details, or that its handler stands still."""
+        self._news.set()
+        self._urgent.set()
 
     async def run(self) -> None:
         """Beat, until cancelled."""
@@ -150,21 +159,31 @@ class Heart:
             leases=[_lease_beat(lease) for lease in leases],
             wait=to_duration(wait) if wait else None,
         )
+        saves = Saves(self._heard)
+        # An answer that is held back would keep those waiting who save.
+        if not wait and not saves.take(leases, request.leases):
+            self.hurry()
         sent = self._loop.time()
         method = self._link.heartbeat if wait else self._link.agent.Heartbeat
         try:
             response = await method(request, timeout=wait + _MARGIN_SECONDS)
         except aio.AioRpcError as error:
-            logger.info("heartbeat failed: %s", error_from_rpc(error))
+            problem = error_from_rpc(error)
+            logger.info("heartbeat failed: %s", problem)
+            saves.failed(problem)
             for lease, beat in zip(leases, request.leases, strict=True):
                 if lease.new_progress is None and beat.HasField("progress"):
                     lease.new_progress = beat.progress
             return None
+        new = self._digest(leases, response, sent)
+        saves.heard(response)
         for lease, beat in zip(leases, request.leases, strict=True):
             if beat.cancel_acknowledged and not lease.ack_heard:
                 lease.ack_heard = True
-                self._ack_heard(lease)
-        return self._digest(leases, response, sent)
+                self._heard(lease)
+            if lease.saves and not lease.saving:
+                self.hurry()
+        return new
 
     def _digest(self, leases: Iterable[Lease], response: HeartbeatResponse, sent: float) -> bool:
         self.lease_seconds = from_duration(response.lease_duration)
@@ -186,6 +205,12 @@ class Heart:
         if directive.directive == Directive.DIRECTIVE_CANCEL and lease.cause is None:
             self._interrupt(lease, Cause.CANCEL, directive.reason)
             return True
+        hold = directive.directive == Directive.DIRECTIVE_PAUSE
+        if hold or directive.directive == Directive.DIRECTIVE_RESUME:
+            changes = lease.cause is None and hold != lease.pause.is_set()
+            if changes:
+                self._hold(lease, hold)
+            return changes
         return False
 
     async def _expire(self) -> None:
@@ -208,4 +233,5 @@ def _lease_beat(lease: Lease) -> LeaseBeat:
         lease_token=claimed.lease_token,
         progress=progress,
         cancel_acknowledged=lease.acknowledged,
+        pause_acknowledged=lease.standing > 0 and not lease.finished,
     )

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import enum
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, NamedTuple
 
 from quarterdeck._agent import TaskHandler
-from quarterdeck._run import Cancelled, Metadata, Run
+from quarterdeck._flags import CancelFlag, PauseSwitch, promise
+from quarterdeck._run import Metadata, Run
 from quarterdeck._times import from_duration, from_timestamp
 from quarterdeck.v1.agent_service_pb2 import AttemptReport, ClaimedTask
 from quarterdeck.v1.task_pb2 import LogLine, Progress
+
+if TYPE_CHECKING:
+    from quarterdeck._batches import Batch
 
 _KEPT_LINES = 20_000
 _LINE_CHARACTERS = 8_192
@@ -31,31 +38,49 @@ class Cause(enum.Enum):
     LOST = "lost"
 
 
-class Lease:
-    """What the SDK knows of one attempt; also the sink of its logs and progress.
+class Listeners(NamedTuple):
+    """Who is told what a handler says; called from its thread."""
 
-    The control thread owns it. Handlers' threads only append to `lines`, replace `progress`
-    and set `report`, each of which is one atomic step.
+    lines: Callable[[Lease], None]
+    progress: Callable[[Lease], None]
+    save: Callable[[Lease], None]
+    standing: Callable[[Lease], None]
+
+
+class Lease:
+    """What the SDK knows of one attempt; also the sink of its logs, progress and details.
+
+    The control thread owns it. Handlers' threads only append to `lines` and `saves`, replace
+    `progress` and set `report`, each of which is one atomic step.
     """
 
     __slots__ = (
         "ack_heard",
         "acknowledged",
+        "batch",
         "cancelled",
         "cause",
         "claimed",
+        "cleaning",
         "dirty",
         "expires",
         "finished",
         "handler",
+        "hold_child",
+        "interrupted",
         "key",
+        "left",
         "lines",
         "lines_lost",
+        "listeners",
         "new_progress",
-        "notify_lines",
-        "notify_progress",
         "offset",
+        "pause",
         "report",
+        "run",
+        "saves",
+        "saving",
+        "standing",
         "started",
         "stop_child",
         "task",
@@ -67,18 +92,27 @@ class Lease:
         claimed: ClaimedTask,
         handler: TaskHandler,
         expires: float,
-        notify_lines: Callable[[Lease], None],
-        notify_progress: Callable[[Lease], None],
+        listeners: Listeners,
     ) -> None:
         self.claimed = claimed
         self.key: Key = (claimed.task_id, claimed.attempt)
         self.handler = handler
         self.expires = expires
         """Until when the lease is surely held, by the control loop's clock."""
-        self.notify_lines = notify_lines
-        self.notify_progress = notify_progress
-        self.cancelled = Cancelled()
+        self.listeners = listeners
+        self.cancelled = CancelFlag()
+        self.pause = PauseSwitch(self._stands)
+        self.standing = 0.0
+        """Since when the handler stands still, by the monotonic clock; 0 while it does not."""
+        self.left: float | None = None
+        """Of the attempt's time, what is left after a pause, in seconds; None without a limit."""
+        self.batch: Batch | None = None
+        self.run: Run | None = None
         self.cause: Cause | None = None
+        self.interrupted = 0.0
+        """When the handler was interrupted, by the monotonic clock."""
+        self.cleaning = False
+        """The handler has ended and its clean-up runs."""
         self.acknowledged = False
         """The handler was told of the cancel."""
         self.ack_heard = False
@@ -88,6 +122,11 @@ class Lease:
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.stop_child: Callable[[], None] | None = None
+        self.hold_child: Callable[[bool], None] | None = None
+        self.saves: list[tuple[bytes, Future[None]]] = []
+        """Details for the server, the newest last, and who waits for them."""
+        self.saving = False
+        """Some of them are on their way."""
         self.new_progress: Progress | None = None
         self.lines: deque[LogLine] = deque()
         self.lines_lost = 0
@@ -99,12 +138,14 @@ class Lease:
     def make_run(self, agent_id: str) -> Run:
         """The handler's view of this attempt."""
         claimed = self.claimed
-        return Run(
+        self.run = Run(
             self,
             id=claimed.task_id,
             attempt=claimed.attempt,
             deadline=from_timestamp(claimed.deadline) if claimed.HasField("deadline") else None,
             cancelled=self.cancelled,
+            pause=self.pause,
+            saved=claimed.details.data if claimed.HasField("details") else None,
             metadata=Metadata(
                 claimed.name,
                 claimed.queue,
@@ -114,6 +155,12 @@ class Lease:
                 agent_id,
             ),
         )
+        return self.run
+
+    def move_deadline(self, seconds: float) -> None:
+        """Tell the handler that its time limit is later than it was."""
+        if self.run is not None and self.run.deadline is not None:
+            self.run.deadline += dt.timedelta(seconds=seconds)
 
     def seconds_to_deadline(self, lease_seconds: float) -> float | None:
         """How long the attempt may take from its claim, whatever the two clocks say."""
@@ -124,7 +171,7 @@ class Lease:
         return max(0.0, left.total_seconds() + lease_seconds)
 
     def grace(self) -> float:
-        """Seconds that a child process has between SIGTERM and SIGKILL.
+        """Seconds from a cancel to the report.
 
         Less than the server's grace, so that the end is reported before the lease is revoked.
         """
@@ -144,14 +191,24 @@ class Lease:
                 lost, self.lines_lost = self.lines_lost, 0
                 self._append(now, "warning", f"{lost} lines were lost here", "log")
             self._append(now, level, part, stream)
-        self.notify_lines(self)
+        self.listeners.lines(self)
 
     def progress(self, message: str, done: float, total: float) -> None:
         """Take the newest progress."""
         self.new_progress = Progress(
             message=_clean(str(message)[:_PROGRESS_CHARACTERS]), done=done, total=total
         )
-        self.notify_progress(self)
+        self.listeners.progress(self)
+
+    def save(self, data: bytes) -> Future[None]:
+        """Take details for the next attempt."""
+        saved = promise()
+        self.saves.append((data, saved))
+        self.listeners.save(self)
+        return saved
+
+    def _stands(self) -> None:
+        self.listeners.standing(self)
 
     def _append(self, now: float, level: str, text: str, stream: str) -> None:
         line = LogLine(level=level, stream=stream, text=_clean(text[:_LINE_CHARACTERS]))

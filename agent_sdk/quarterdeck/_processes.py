@@ -12,20 +12,25 @@ import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from quarterdeck import _outcome
-from quarterdeck._child import CHILD_NAME, Job, child_main
+from quarterdeck._child import CHILD_NAME, Job, Saved, child_main
+from quarterdeck._cleanup import clean_up
 from quarterdeck._handlers import Finished
 from quarterdeck._lease import Lease
 from quarterdeck.v1.payload_pb2 import Failure
 
 _spawn = multiprocessing.get_context("spawn")
 _JOIN_SECONDS = 2.0
+_GUARD = 'read _; kill -s KILL -- "-$1"'
+"""Kills a process group at the end of its input: a child that stands still does not see that its agent is gone."""
 
 
 class Child:
@@ -40,6 +45,35 @@ class Child:
         self.process.start()
         # Now the child alone holds its end, and its death is an end of file here.
         theirs.close()
+        self._sending = threading.Lock()
+        self._guard: subprocess.Popen[bytes] | None = None
+
+    def send(self, message: Job | Saved) -> None:
+        """Tell the child something. For any thread."""
+        with self._sending:
+            self.pipe.send(message)
+
+    def answer(self, saved: Future[None]) -> None:
+        """Tell the child that details are safe, or why not."""
+        with contextlib.suppress(OSError):  # it has ended
+            self.send(Saved(saved.exception()))
+
+    def hold(self) -> None:
+        """Stop the child, and all that it started, where they are."""
+        if self._guard is None:
+            command = ["/bin/sh", "-c", _GUARD, "guard", str(self.process.pid)]
+            self._guard = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+            )
+        self.signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let the child go on."""
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            guard.kill()
+            guard.communicate()
+            self.signal(signal.SIGCONT)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the child and to all that it started."""
@@ -55,6 +89,7 @@ class Child:
 
     def close(self) -> None:
         """Kill the child and reap it."""
+        self.go_on()
         self.signal(signal.SIGKILL)
         self.process.join(_JOIN_SECONDS)
         with contextlib.suppress(OSError):
@@ -85,6 +120,8 @@ class ProcessRunner:
                 lease.report = _outcome.success(lease, self._work(lease))
         except BaseException as raised:
             lease.report = _outcome.error(lease, raised)
+        # Here, for the child may be dead.
+        clean_up(lease)
         lease.finished = True
         finished([lease])
 
@@ -103,20 +140,10 @@ class ProcessRunner:
     def _work(self, lease: Lease) -> bytes:
         child = self._take()
         reusable = False
-        killer = threading.Timer(lease.grace(), child.signal, (signal.SIGKILL,))
-        killer.daemon = True
-
-        def stop() -> None:
-            child.signal(signal.SIGTERM)
-            with contextlib.suppress(RuntimeError):  # stopped twice
-                killer.start()
-
-        lease.stop_child = stop
+        reins = _Reins(child, lease)
         try:
-            if lease.cause is not None:
-                # The interrupt came before there was a child to stop.
-                stop()
-            child.pipe.send(_job(lease, self._agent_id))
+            child.send(_job(lease, self._agent_id))
+            reins.take()
             data = _converse(child, lease)
             reusable = lease.cause is None
             return data
@@ -127,8 +154,7 @@ class ProcessRunner:
             child.process.join(_JOIN_SECONDS)
             raise _outcome.RemoteError(_death(child.process.exitcode)) from broken
         finally:
-            lease.stop_child = None
-            killer.cancel()
+            reins.let_go()
             self._put_back(child, reusable)
 
     def _take(self) -> Child:
@@ -155,6 +181,57 @@ class ProcessRunner:
         child.close()
 
 
+class _Reins:
+    """Stops, holds and lets go on the child of one lease, for as long as it works for that."""
+
+    def __init__(self, child: Child, lease: Lease) -> None:
+        self._child = child
+        self._lease = lease
+        self._lock = threading.Lock()
+        self._over = False
+        # A clean-up needs its share of the time.
+        seconds = lease.grace() / (2 if lease.handler.cleanup is not None else 1)
+        self._killer = threading.Timer(seconds, child.signal, (signal.SIGKILL,))
+        self._killer.daemon = True
+
+    def take(self) -> None:
+        """Begin, with what was asked for before there was a child."""
+        lease = self._lease
+        lease.stop_child, lease.hold_child = self._stop, self._hold
+        if lease.cause is not None:
+            self._stop()
+        elif lease.pause.is_set():
+            self._hold(True)
+
+    def _stop(self) -> None:
+        with self._lock:
+            if self._over:
+                return
+            self._child.signal(signal.SIGTERM)
+            # One that stands still sees it first when it goes on.
+            self._child.go_on()
+            with contextlib.suppress(RuntimeError):  # stopped twice
+                self._killer.start()
+
+    def _hold(self, on: bool) -> None:
+        with self._lock:
+            if self._over:
+                return
+            if on and self._lease.cause is None:
+                self._child.hold()
+                self._lease.listeners.standing(self._lease)
+            elif not on:
+                self._child.go_on()
+
+    def let_go(self) -> None:
+        """The child has nothing to do with the lease any more."""
+        with self._lock:
+            self._over = True
+            self._lease.stop_child = self._lease.hold_child = None
+            self._killer.cancel()
+            self._child.go_on()
+
+
 def _job(lease: Lease, agent_id: str) -> Job:
     claimed = lease.claimed
     run = lease.make_run(agent_id)
@@ -166,7 +243,13 @@ def _job(lease: Lease, agent_id: str) -> Job:
         problem = Failure(type="DefinitionError", message=str(error), non_retryable=True)
         raise _outcome.RemoteError(problem) from error
     return Job(
-        pickled, claimed.task_id, claimed.attempt, run.deadline, metadata, claimed.input.data
+        pickled,
+        claimed.task_id,
+        claimed.attempt,
+        run.deadline,
+        metadata,
+        claimed.input.data,
+        claimed.details.data if claimed.HasField("details") else None,
     )
 
 
@@ -178,11 +261,13 @@ def _converse(child: Child, lease: Lease) -> bytes:
             lease.log(*values)
         elif kind == "progress":
             lease.progress(*values)
+        elif kind == "save":
+            lease.save(*values).add_done_callback(child.answer)
         elif kind == "result":
             return bytes(values[0])
         else:
-            failure, delay = values
-            raise _outcome.RemoteError(Failure.FromString(failure), delay)
+            failure, wishes = values
+            raise _outcome.RemoteError(Failure.FromString(failure), wishes)
 
 
 def _death(exitcode: int | None) -> Failure:

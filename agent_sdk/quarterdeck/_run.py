@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import logging
-import threading
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, overload
+
+from quarterdeck._codec import decoder, encode
+from quarterdeck._flags import CancelFlag, Nothing, PauseSwitch, on_loop, wait_here
+
+T = TypeVar("T")
 
 _ROOT_LEVELS = ((logging.ERROR, "error"), (logging.WARNING, "warning"), (logging.INFO, "info"))
-# Reentrant, because a signal handler may fire while its thread is about to wait.
-_waiting = threading.RLock()
 
 
 class Sink(Protocol):
-    """Where log lines and progress go; called from any thread."""
+    """Where log lines, progress and details go; called from any thread."""
 
     def log(self, level: str, text: str, stream: str = "log") -> None:
         """Take one line, or several with line breaks between."""
@@ -24,86 +26,8 @@ class Sink(Protocol):
     def progress(self, message: str, done: float, total: float) -> None:
         """Take the newest progress."""
 
-
-class Cancelled:
-    """Tells a handler that it should stop; thread-safe.
-
-    An async handler gets a `CancelledError` besides. A sync handler looks here between its
-    steps, and returns or raises; one that saw the flag and returns nothing has given in.
-    """
-
-    __slots__ = ("_seen", "_set", "_waiters", "reason")
-
-    def __init__(self) -> None:
-        self.reason = ""
-        self._set = False
-        self._seen = False
-        self._waiters: list[threading.Event | asyncio.Event] | None = None
-
-    def is_set(self) -> bool:
-        """True once the handler should stop."""
-        if self._set:
-            self._seen = True
-        return self._set
-
-    def raise_if_set(self) -> None:
-        """Stop here when the handler should stop.
-
-        Raises:
-            asyncio.CancelledError: It should.
-        """
-        if self.is_set():
-            raise asyncio.CancelledError(self.reason)
-
-    async def wait(self) -> None:
-        """Wait, in an async handler, until it should stop."""
-        event = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        waker = _LoopEvent(loop, event)
-        if self._enlist(waker):
-            await event.wait()
-        self._seen = True
-
-    def sleep(self, seconds: float) -> bool:
-        """Sleep, in a sync handler, for `seconds` or until it should stop.
-
-        Returns:
-            True when it should stop.
-        """
-        event = threading.Event()
-        if self._enlist(event):
-            event.wait(seconds)
-        return self.is_set()
-
-    def _enlist(self, event: threading.Event | asyncio.Event) -> bool:
-        """Have `event` set with this one; False when it is too late to wait."""
-        with _waiting:
-            if self._set:
-                return False
-            self._waiters = [*(self._waiters or ()), event]
-            return True
-
-    def _fire(self, reason: str) -> None:
-        with _waiting:
-            if self._set:
-                return
-            self.reason = reason
-            self._set = True
-            waiters, self._waiters = self._waiters, None
-        for event in waiters or ():
-            event.set()
-
-
-class _LoopEvent(threading.Event):
-    """Sets an event of a loop from any thread."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
-        super().__init__()
-        self._loop = loop
-        self._event = event
-
-    def set(self) -> None:
-        self._loop.call_soon_threadsafe(self._event.set)
+    def save(self, data: bytes) -> Future[None]:
+        """Take what the next attempt is to be given; the future is done once it is safe."""
 
 
 class RunLog:
@@ -178,13 +102,16 @@ class Run:
     Attributes:
         id: The task's id, such as `task_06f2…`.
         attempt: Number of this attempt, from 1.
-        deadline: When the attempt will be timed out; None without a limit.
+        deadline: When the attempt will be timed out; None without a limit. A pause moves it.
         input: The input as the handler gets it.
         cancelled: Set when the handler should stop.
         metadata: What else is known about the task.
     """
 
-    __slots__ = ("_sink", "attempt", "cancelled", "deadline", "id", "input", "metadata")
+    __slots__ = (
+        *("_pause", "_saved", "_sink", "attempt", "cancelled"),
+        *("deadline", "id", "input", "metadata"),
+    )
 
     def __init__(
         self,
@@ -195,14 +122,18 @@ class Run:
         metadata: Metadata,
         deadline: dt.datetime | None = None,
         input: Any = None,
-        cancelled: Cancelled | None = None,
+        cancelled: CancelFlag | None = None,
+        pause: PauseSwitch | None = None,
+        saved: bytes | None = None,
     ) -> None:
         self._sink = sink
+        self._pause = pause or PauseSwitch()
+        self._saved = saved
         self.id = id
         self.attempt = attempt
         self.deadline = deadline
         self.input = input
-        self.cancelled = cancelled or Cancelled()
+        self.cancelled = cancelled or CancelFlag()
         self.metadata = metadata
 
     @property
@@ -221,3 +152,69 @@ class Run:
             total: Units in all; 0 when not known.
         """
         self._sink.progress(message, done, total)
+
+    def save(self, value: object) -> Awaitable[None]:
+        """Save where the work stands, for the attempt after this one.
+
+        Each value takes the place of the one before. A sync handler waits in the call, an async
+        one awaits it: once it is over the server has the value on disk, whatever becomes of this
+        agent. A retry by an operator begins without it.
+
+        Args:
+            value: Anything that a result may be.
+
+        Raises:
+            PayloadError: The value has no JSON form.
+            InvalidArgumentError: It is larger than the server takes; what was saved before stays.
+            asyncio.CancelledError: The lease was lost: another attempt may be under way.
+        """
+        data = encode(value)
+        self._saved = data
+        return wait_here(self._sink.save(data))
+
+    @overload
+    def saved(self) -> Any: ...
+
+    @overload
+    def saved(self, type: type[T]) -> T | None: ...
+
+    def saved(self, type: Any = Any) -> Any:
+        """What was saved last, by this attempt or by one before it; None when nothing was.
+
+        Args:
+            type: What it is decoded to, as inputs are; plain JSON by default.
+
+        Raises:
+            PayloadError: It does not fit the type.
+        """
+        return None if self._saved is None else decoder(type)(self._saved)
+
+    @property
+    def paused(self) -> bool:
+        """True while an operator wants the handler to stand still; see `checkpoint`."""
+        return self._pause.is_set()
+
+    def checkpoint(self) -> Awaitable[None]:
+        """Stand still here while the task is paused; a place where the handler may stop, too.
+
+        A sync handler waits in the call, an async one awaits it. Without a pause both go on at
+        once. While the handler stands here the time limits of the attempt stand still as well.
+        A handler with `isolation="process"` is paused wherever it is and needs no checkpoints.
+
+        Raises:
+            asyncio.CancelledError: The handler should stop.
+        """
+        self.cancelled.raise_if_set()
+        if not self._pause.is_set():
+            return Nothing()
+        if on_loop():
+            return self._stand()
+        while (future := self._pause.wait()) is not None:
+            future.result()
+            self.cancelled.raise_if_set()
+        return Nothing()
+
+    async def _stand(self) -> None:
+        while (future := self._pause.wait()) is not None:
+            await wait_here(future)
+            self.cancelled.raise_if_set()

@@ -14,29 +14,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
 from quarterdeck import _outcome
-from quarterdeck._agent import Agent
-from quarterdeck._claims import Claims, claim_template
+from quarterdeck._agent import Agent, TaskHandler
+from quarterdeck._batches import Batch
+from quarterdeck._claims import Claims, batch_template, claim_template
 from quarterdeck._control import Control
-from quarterdeck._handlers import LoopRunner, ThreadRunner, run_in_thread
+from quarterdeck._handlers import LoopRunner, ThreadRunner, run_batch_in_thread, run_in_thread
 from quarterdeck._heart import Heart
-from quarterdeck._lease import Cause, Key, Lease
+from quarterdeck._lease import Cause, Key, Lease, Listeners
 from quarterdeck._link import Link
 from quarterdeck._logs import LogShipper
 from quarterdeck._processes import ProcessRunner
 from quarterdeck._reports import Reports
+from quarterdeck._saves import give_up
 from quarterdeck._times import from_duration
 from quarterdeck.v1.agent_pb2 import AgentInfo
-from quarterdeck.v1.agent_service_pb2 import ClaimResponse
+from quarterdeck.v1.agent_service_pb2 import ClaimedTask, ClaimResponse
 
 logger = logging.getLogger("quarterdeck")
 
 _UNWIND_SECONDS = 3.0
 _KILLED_SECONDS = 0.5
 _FLUSH_SECONDS = 5.0
+_CLEANUP_SHARE = 0.1
+_LONGEST_CLEANUP_SHARE_SECONDS = 2.0
+"""Before its time limit a handler with a clean-up is interrupted, so that this runs under the lease."""
 
 
 class Session:
@@ -72,23 +78,44 @@ class Session:
         self._running: set[Lease] = set()
         """Their handlers have not ended, whatever became of the lease."""
         self._unheard: set[Lease] = set()
-        """Cancelled and ended; their reports wait until the acknowledgement was heard."""
+        """Ended; their reports wait until the server has heard of the cancel's acknowledgement and of details."""
+        self._batched: dict[str, int] = {}
+        """Leases by task name, of handlers that take batches."""
         self._draining = False
         self._stopping = False
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
-        template = claim_template(namespace, info, queues, list(agent.handlers))
-        self._claims = Claims(link, template, self._free, self._accept)
+        plain = [name for name, handler in agent.handlers.items() if not handler.batch]
+        self._claims: list[Claims] = []
+        if plain:
+            template = claim_template(namespace, info, queues, plain)
+            self._claims.append(Claims(link, template, self._free, self._accept))
+        for handler in agent.handlers.values():
+            if handler.batch:
+                template = batch_template(namespace, info, queues, handler)
+                free = partial(self._free_for_batch, handler.name)
+                accept = partial(self._accept_batch, handler)
+                self._claims.append(Claims(link, template, free, accept, loops=1))
         self._heart = Heart(
-            link, namespace, info, self._leases, self._interrupt, self._drain, self._ack_heard
+            link,
+            namespace,
+            info,
+            self._leases,
+            self._interrupt,
+            self._drain,
+            self._heard,
+            self._hold,
         )
         self._logs = LogShipper(control, link, namespace, info.agent_id, self._flushed)
         self._reports = Reports(link, namespace, info.agent_id, self._settled)
         self._on_loop = LoopRunner(loop, info.agent_id, self.finished)
         self._threads = ThreadRunner()
         self._processes = ProcessRunner(info.agent_id)
+        self._listeners = Listeners(
+            self._logs.ready, self._progressed, self._saved, self._begins_to_stand
+        )
 
     def stop(self) -> None:
         """Stop claiming and finish; asked for twice, do not wait for the grace."""
@@ -106,7 +133,7 @@ class Session:
         Raises:
             ApiError: The server will never accept this agent's claims.
         """
-        claiming = asyncio.create_task(self._claims.run())
+        claiming = asyncio.create_task(self._claim())
         stopping = asyncio.create_task(self._stop.wait())
         others = [asyncio.create_task(self._heart.run()), asyncio.create_task(self._logs.run())]
         tasks = [claiming, stopping, *others]
@@ -121,17 +148,33 @@ class Session:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._processes.close()
 
+    async def _claim(self) -> None:
+        running = [asyncio.ensure_future(claims.run()) for claims in self._claims]
+        try:
+            await asyncio.gather(*running)
+        finally:
+            for claims in running:
+                claims.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    def _wake_claims(self) -> None:
+        for claims in self._claims:
+            claims.wake()
+
     def _free(self) -> int:
         if self._draining or self._stopping:
             return 0
         # A slot is free once the report was answered: until then the server counts the task as
         # running. A handler that goes on without its lease keeps its slot as well.
-        strays = sum(lease.cause is Cause.LOST for lease in self._running)
-        return self._info.slots - len(self._leases) - strays
+        strays = sum(x.cause is Cause.LOST and x.batch is None for x in self._running)
+        return self._info.slots - len(self._leases) + sum(self._batched.values()) - strays
+
+    def _free_for_batch(self, name: str) -> int:
+        if self._draining or self._stopping or self._batched.get(name):
+            return 0
+        return int(not any(lease.handler.name == name for lease in self._running))
 
     def _accept(self, response: ClaimResponse) -> None:
-        lease_seconds = from_duration(response.lease_duration)
-        expires = self._control.loop.time() + lease_seconds
         on_loop: list[Lease] = []
         for claimed in response.tasks:
             handler = self._agent.handlers.get(claimed.name)
@@ -139,14 +182,7 @@ class Session:
                 # Only a server that ignores the names of the claim does this.
                 logger.error("no handler for %s; the task is left to its lease", claimed.name)
                 continue
-            lease = Lease(claimed, handler, expires, self._logs.ready, self._progressed)
-            self._leases[lease.key] = lease
-            self._running.add(lease)
-            left = lease.seconds_to_deadline(lease_seconds)
-            if left is not None:
-                lease.timer = self._control.loop.call_later(
-                    left, self._interrupt, lease, Cause.TIMEOUT, "the attempt's time is over"
-                )
+            lease = self._hold_lease(claimed, handler, from_duration(response.lease_duration))
             if handler.kind == "async":
                 on_loop.append(lease)
             else:
@@ -157,6 +193,40 @@ class Session:
             self._on_loop.loop.call_soon_threadsafe(self._on_loop.start, on_loop)
         self._drain(response.drain)
 
+    def _accept_batch(self, handler: TaskHandler, response: ClaimResponse) -> None:
+        lease_seconds = from_duration(response.lease_duration)
+        leases = [self._hold_lease(claimed, handler, lease_seconds) for claimed in response.tasks]
+        if leases:
+            self._batched[handler.name] = len(leases)
+            self._quiet.clear()
+            batch = Batch(handler, leases)
+            if handler.is_async:
+                self._on_loop.loop.call_soon_threadsafe(self._on_loop.start_batch, batch)
+            else:
+                body = partial(run_batch_in_thread, batch, self._info.agent_id, self.finished)
+                self._threads.submit(body)
+        self._drain(response.drain)
+
+    def _hold_lease(
+        self, claimed: ClaimedTask, handler: TaskHandler, lease_seconds: float
+    ) -> Lease:
+        expires = self._control.loop.time() + lease_seconds
+        lease = Lease(claimed, handler, expires, self._listeners)
+        self._leases[lease.key] = lease
+        self._running.add(lease)
+        left = lease.seconds_to_deadline(lease_seconds)
+        if left is not None:
+            if handler.cleanup is not None:
+                left -= min(_LONGEST_CLEANUP_SHARE_SECONDS, _CLEANUP_SHARE * left)
+            self._time(lease, left)
+        return lease
+
+    def _time(self, lease: Lease, seconds: float) -> None:
+        """Interrupt the handler after so many seconds."""
+        lease.timer = self._control.loop.call_later(
+            seconds, self._interrupt, lease, Cause.TIMEOUT, "the attempt's time is over"
+        )
+
     def _body(self, lease: Lease) -> Callable[[], None]:
         if lease.handler.kind == "process":
             return partial(self._processes.run, lease, self.finished)
@@ -165,12 +235,53 @@ class Session:
     def _progressed(self, lease: Lease) -> None:
         self._control.soon(self._heart.progressed)
 
+    def _saved(self, lease: Lease) -> None:
+        self._control.soon(self._send_details, lease)
+
+    def _send_details(self, lease: Lease) -> None:
+        if self._leases.get(lease.key) is lease:
+            self._heart.hurry()
+        else:
+            give_up(lease)
+
+    def _hold(self, lease: Lease, hold: bool) -> None:
+        """Have a handler stand still at its next chance, or go on."""
+        if hold:
+            lease.pause.set()
+        else:
+            lease.pause.clear()
+            self._go_on(lease)
+        if lease.hold_child is not None:
+            lease.hold_child(hold)
+
+    def _begins_to_stand(self, lease: Lease) -> None:
+        self._control.soon(self._stand, lease)
+
+    def _stand(self, lease: Lease) -> None:
+        """A handler stands still: so does the time of its attempt."""
+        if lease.standing or lease.finished or not lease.pause.is_set():
+            return
+        lease.standing = time.monotonic()
+        if lease.timer is not None:
+            lease.left = lease.timer.when() - self._control.loop.time()
+            lease.timer.cancel()
+        self._heart.hurry()
+
+    def _go_on(self, lease: Lease) -> None:
+        if not lease.standing:
+            return
+        lease.move_deadline(time.monotonic() - lease.standing)
+        lease.standing = 0.0
+        if lease.left is not None:
+            self._time(lease, lease.left)
+            lease.left = None
+
     def _drain(self, drain: bool) -> None:
         if drain == self._draining:
             return
         self._draining = drain
         logger.info("told to drain" if drain else "told to go on")
-        self._claims.wake()
+        self._wake_claims()
         self._check_quiet()
 
     def _interrupt(self, lease: Lease, cause: Cause, reason: str) -> None:
@@ -178,7 +289,10 @@ class Session:
         if lease.cause is Cause.LOST or (lease.cause is not None and cause is not Cause.LOST):
             return
         lease.cause = cause
+        lease.interrupted = time.monotonic()
+        lease.standing = 0.0
         lease.cancelled._fire(reason)
+        lease.pause.clear(for_ever=True)
         if cause is Cause.LOST:
             self._unheard.discard(lease)
             self._forget(lease)
@@ -204,7 +318,7 @@ class Session:
                 lease.timer.cancel()
             if self._leases.get(lease.key) is not lease:
                 logger.info("%s attempt %d ended after its lease", *lease.key)
-            elif lease.acknowledged and not lease.ack_heard and lease.cause is Cause.CANCEL:
+            elif _waits(lease):
                 self._unheard.add(lease)
             elif lease.lines:
                 self._logs.flush(lease)
@@ -212,11 +326,11 @@ class Session:
                 due.append(lease)
         if due:
             self._reports.add(due)
-        self._claims.wake()
+        self._wake_claims()
         self._check_quiet()
 
-    def _ack_heard(self, lease: Lease) -> None:
-        if lease in self._unheard:
+    def _heard(self, lease: Lease) -> None:
+        if lease in self._unheard and not _waits(lease):
             self._unheard.discard(lease)
             self._logs.flush(lease)
 
@@ -226,11 +340,15 @@ class Session:
     def _settled(self, leases: list[Lease]) -> None:
         for lease in leases:
             self._forget(lease)
-        self._claims.wake()
+        self._wake_claims()
 
     def _forget(self, lease: Lease) -> None:
         if self._leases.get(lease.key) is lease:
             del self._leases[lease.key]
+            if lease.batch is not None:
+                self._batched[lease.handler.name] -= 1
+        if lease.saves:
+            give_up(lease)
         self._check_quiet()
 
     def _check_quiet(self) -> None:
@@ -245,8 +363,9 @@ class Session:
         self._stopping = True
         claiming.cancel()
         await asyncio.gather(claiming, return_exceptions=True)
-        for response in await self._claims.settle():
-            self._give_back(response)
+        for settled in await asyncio.gather(*(claims.settle() for claims in self._claims)):
+            for response in settled:
+                self._give_back(response)
         if not await self._finish_within(self._grace, hurry=True):
             for lease in list(self._leases.values()):
                 self._interrupt(lease, Cause.SHUTDOWN, "the agent stops")
@@ -273,7 +392,7 @@ class Session:
         for claimed in response.tasks:
             handler = self._agent.handlers.get(claimed.name)
             if handler is not None and (claimed.task_id, claimed.attempt) not in self._leases:
-                self._release(Lease(claimed, handler, expires, self._logs.ready, self._progressed))
+                self._release(Lease(claimed, handler, expires, self._listeners))
 
     def _abandon(self) -> None:
         """Release what does not end by itself. The process must end right after.
@@ -283,15 +402,8 @@ class Session:
         for lease in list(self._leases.values()):
             if not lease.finished:
                 logger.warning("%s attempt %d does not stop; it is given back", *lease.key)
-                self._release(
-                    Lease(
-                        lease.claimed,
-                        lease.handler,
-                        lease.expires,
-                        self._logs.ready,
-                        self._progressed,
-                    )
-                )
+                again = Lease(lease.claimed, lease.handler, lease.expires, self._listeners)
+                self._release(again)
         self._running.clear()
         self._check_quiet()
 
@@ -301,3 +413,9 @@ class Session:
         self._leases[lease.key] = lease
         self._quiet.clear()
         self._reports.add([lease])
+
+
+def _waits(lease: Lease) -> bool:
+    """Whether a report must wait until the server has heard something else, which it would end."""
+    unheard = lease.acknowledged and not lease.ack_heard and lease.cause is Cause.CANCEL
+    return unheard or bool(lease.saves)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,18 +21,21 @@ class TaskRun:
         result: What a producer gets: the handler's result, encoded and decoded.
         lines: What was logged.
         progress: The progress that was reported.
+        saves: What was saved, as plain JSON, the newest last.
     """
 
     result: Any
     lines: list[LoggedLine]
     progress: list[Reported]
+    saves: list[Any]
 
 
 async def run_task(
     agent: Agent, name: str, input: Any = None, *, type: Any = Any, run: FakeRun | None = None
 ) -> TaskRun:
     """Run one task of `agent` here: encode the input, decode it, run the handler, and the
-    same back with its result. A handler with `isolation="process"` runs in this process.
+    same back with its result. A handler with `isolation="process"` runs in this process, one that
+    takes batches gets a batch of one. After a handler that raises its clean-up runs.
 
     Args:
         agent: The agent.
@@ -49,8 +54,21 @@ async def run_task(
     handler = agent.handlers[name]
     run = run or FakeRun(name=name)
     arguments = handler.arguments(run, encode(input))
-    if handler.is_async:
-        value = await handler.function(*arguments)
-    else:
-        value = await asyncio.to_thread(handler.function, *arguments)
-    return TaskRun(decoder(type)(encode(value)), run.lines, run.progress_calls)
+    try:
+        if handler.batch:
+            (value,) = await _call(handler.function, *([part] for part in arguments))
+            if isinstance(value, BaseException):
+                raise value
+        else:
+            value = await _call(handler.function, *arguments)
+    except BaseException:
+        if handler.cleanup is not None:
+            await _call(handler.cleanup, run)
+        raise
+    return TaskRun(decoder(type)(encode(value)), run.lines, run.progress_calls, run.saves)
+
+
+async def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    if inspect.iscoroutinefunction(function):
+        return await function(*arguments)
+    return await asyncio.to_thread(function, *arguments)
