@@ -12,6 +12,7 @@ from quarterdeck.v1 import task_pb2, watch_service_pb2
 from quarterdeck_server.engine import changes as log
 from quarterdeck_server.engine import model
 from quarterdeck_server.engine.changes import Change
+from quarterdeck_server.engine.commands import Debounce, Spec, Throttle, Unique
 from quarterdeck_server.engine.lane import LaneKey, lane_text
 from quarterdeck_server.engine.limits import Concurrency, QueueLimits, Rate, limits_text
 from quarterdeck_server.engine.policy import DEFAULT_POLICY, policy_of
@@ -190,6 +191,37 @@ def test_a_plain_spec_becomes_the_defaults() -> None:
     assert not out
     nothing = (None,) * 7
     assert found == ("default", "work", 5, None, 0, *nothing, (), None, None, None)
+    assert len(found) == len(Spec._fields)
+
+
+def test_a_spec_with_every_kind_of_key_and_fact_keeps_them() -> None:
+    out: validate.Violations = []
+    facts = {"cost": {"number": 5}, "region": {"text": "eu"}, "dry": {"flag": False}}
+    held = {"key": "k", "scope": 3, "policy": 2, "period": {"seconds": 2}}
+    found = specs.task_spec(spec(unique=held, attributes=facts, idempotency_key="i"), 0, 9, out)
+    assert found.admission == Unique("k", 3, 2, 2_000_000)
+    assert found.attributes == '{"cost":5.0,"dry":false,"region":"eu"}'
+    late = {"key": "k", "delay": {"seconds": 1}, "max_wait": {"seconds": 3}}
+    found = specs.task_spec(spec(debounce=late), 0, 9, out)
+    assert found.admission == Debounce("k", 1_000_000, 3_000_000)
+    few = {"key": "k", "period": {"seconds": 1}}
+    kept = {"idempotency_key": "i", "idempotency_ttl": {"seconds": 1}}
+    found = specs.task_spec(spec(throttle=few, **kept), 0, 9, out)
+    assert (found.admission, found.key_ttl) == (Throttle("k", 1, 1_000_000), 1_000_000)
+    found = specs.task_spec(spec(unique={"key": "k"}), 0, 9, out)
+    assert (found.admission, found.key_ttl) == (Unique("k", 2, 1, 0), None)
+    assert not out
+
+
+def test_a_list_of_delays_has_no_jitter_unless_asked_for_and_is_shown_as_sent() -> None:
+    out: validate.Violations = []
+    delays = [{"seconds": 1}, {}, {"seconds": 60}]
+    found = specs.task_spec(spec(retry={"delays": delays}), 0, 9, out)
+    policy = policy_of(found.policy)
+    assert (policy.delays, policy.jitter, out) == ((1_000_000, 0, 60_000_000), 0.0, [])
+    shown = convert.retry_policy(found.policy)
+    again = specs.task_spec(spec(retry=shown), 0, 9, out)
+    assert (again.policy, out) == (found.policy, [])
 
 
 def test_a_full_spec_keeps_what_was_asked_for() -> None:
@@ -254,6 +286,52 @@ def test_a_full_spec_keeps_what_was_asked_for() -> None:
         ({"parent_id": "nobody"}, ["parent_id"]),
         ({"input": {"content_type": "t" * 129}}, ["input.content_type"]),
         ({"input": {"data": b"x" * 101}}, ["input.data"]),
+        ({"retry": {"delays": [{}] * 101}}, ["retry.delays"]),
+        ({"retry": {"delays": [{"seconds": -1}]}}, ["retry.delays[0]"]),
+        (
+            {"retry": {"delays": [{}], "initial_backoff": {}, "max_backoff": {}, "factor": 2}},
+            ["retry.initial_backoff", "retry.max_backoff", "retry.factor"],
+        ),
+        ({"attributes": {"": {"flag": True}}}, ['attributes[""]']),
+        ({"attributes": {"a": {}}}, ['attributes["a"].value']),
+        ({"attributes": {"a": {"number": float("inf")}}}, ['attributes["a"].number']),
+        ({"attributes": {"a": {"text": "x" * 257}}}, ['attributes["a"].text']),
+        ({"attributes": {str(n): {"flag": True} for n in range(65)}}, ["attributes"]),
+        ({"idempotency_ttl": {"seconds": 1}}, ["idempotency_ttl"]),
+        ({"idempotency_key": "k", "idempotency_ttl": {}}, ["idempotency_ttl"]),
+        ({"unique": {}}, ["unique.key"]),
+        ({"unique": {"key": "k" * 257}}, ["unique.key"]),
+        ({"unique": {"key": "k", "scope": 9, "policy": 9}}, ["unique.scope", "unique.policy"]),
+        ({"unique": {"key": "k", "scope": 3}}, ["unique.period"]),
+        ({"unique": {"key": "k", "scope": 3, "period": {}}}, ["unique.period"]),
+        ({"unique": {"key": "k", "period": {"seconds": 1}}}, ["unique.period"]),
+        (
+            {"unique": {"key": "k", "scope": 3, "period": {"seconds": 1}, "policy": 4}},
+            ["unique.scope"],
+        ),
+        ({"unique": {"key": "k", "policy": 4}, "depends_on": ["#0"]}, ["depends_on"]),
+        ({"unique": {"key": "k"}, "throttle": {}}, ["throttle"]),
+        ({"debounce": {}}, ["debounce.key", "debounce.delay"]),
+        (
+            {"debounce": {"key": "k", "delay": {"nanos": 1000}, "max_wait": {}}},
+            ["debounce.delay", "debounce.max_wait"],
+        ),
+        (
+            {
+                "debounce": {"key": "k", "delay": {"seconds": 1}},
+                "run_time": {"seconds": 1},
+                "depends_on": ["#0"],
+                "idempotency_key": "k",
+                "unique": {"key": "k"},
+                "throttle": {"key": "k"},
+            },
+            ["run_time", "depends_on", "idempotency_key", "unique", "throttle"],
+        ),
+        (
+            {"debounce": {"key": "k", "delay": {"seconds": 1}}, "delay": {"seconds": 1}},
+            ["delay"],
+        ),
+        ({"throttle": {"limit": -1}}, ["throttle.key", "throttle.limit", "throttle.period"]),
         ({"name": "", "queue": "?", "priority": 11}, ["name", "queue", "priority"]),
     ],
 )

@@ -22,10 +22,15 @@ from quarterdeck_server.engine.world import World
 
 
 def template_text(
-    priority: int, policy: str | None, labels: str | None, lane: str | None = None
+    priority: int,
+    policy: str | None,
+    labels: str | None,
+    lane: str | None = None,
+    attributes: str | None = None,
 ) -> str:
     """Encode what `Schedule.task_spec` holds: the parts of a Spec that have no column of their own."""
-    return json.dumps({"priority": priority, "policy": policy, "labels": labels, "lane": lane})
+    parts = {"priority": priority, "policy": policy, "labels": labels, "lane": lane}
+    return json.dumps({**parts, "attributes": attributes})
 
 
 def template_of(schedule: Schedule) -> Spec:
@@ -40,7 +45,7 @@ def template_of(schedule: Schedule) -> Spec:
         delay=0,
         policy=rest["policy"],
         labels=rest["labels"],
-        attributes=None,
+        attributes=rest.get("attributes"),
         lane=rest.get("lane"),
         parent_id=None,
         idempotency_key=None,

@@ -239,15 +239,16 @@ def retry_policy(text: str | None) -> task_pb2.RetryPolicy:
     policy = policy_of(text)
     out = task_pb2.RetryPolicy(
         max_attempts=policy.max_attempts,
-        factor=policy.factor,
         jitter=policy.jitter,
         non_retryable_types=policy.non_retryable_types,
         max_crashes=policy.max_crashes,
     )
-    set_span(out.initial_backoff, policy.initial_backoff)
-    set_span(out.max_backoff, policy.max_backoff)
     for delay in policy.delays:
         set_span(out.delays.add(), delay)
+    if not policy.delays:
+        out.factor = policy.factor
+        set_span(out.initial_backoff, policy.initial_backoff)
+        set_span(out.max_backoff, policy.max_backoff)
     return out
 
 

@@ -61,4 +61,7 @@ def _task_spec(row: Schedule) -> task_pb2.TaskSpec:
             out.dependency_policy = task_pb2.DEPENDENCY_POLICY_ALL_ENDED
         affinity.to_proto(policy_of(spec.policy), out)
     out.group_key = lane_of(spec.lane).group_key
+    if spec.attributes is not None:
+        for name, value in convert.attributes(spec.attributes).items():
+            out.attributes[name].CopyFrom(value)
     return out

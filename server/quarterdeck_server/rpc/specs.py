@@ -13,16 +13,20 @@ from quarterdeck_server.engine.ids import decode_task_id
 from quarterdeck_server.engine.policy import DEFAULT_POLICY, Policy, policy_text
 from quarterdeck_server.engine.schedules import Kind, Schedule
 from quarterdeck_server.engine.scheduling import template_text
-from quarterdeck_server.rpc import affinity, validate
+from quarterdeck_server.rpc import admission, affinity, validate
 from quarterdeck_server.rpc.errors import Violation
 from quarterdeck_server.rpc.validate import Violations
 
 MAX_DEPENDENCIES: Final = 10_000
 _DEFAULT_PRIORITY = 5
 _MAX_ATTEMPTS = 1000
+_MAX_DELAYS = 100
 _DEPENDENCY_POLICIES = frozenset(task_pb2.DependencyPolicy.values())
 _ALL_ENDED = task_pb2.DEPENDENCY_POLICY_ALL_ENDED
-_PRODUCER_ONLY = ("run_time", "delay", "depends_on", "parent_id", "idempotency_key")
+_PRODUCER_ONLY = (
+    *("run_time", "delay", "depends_on", "parent_id", "idempotency_key", "idempotency_ttl"),
+    *("unique", "debounce", "throttle"),
+)
 
 
 def task_spec(spec: task_pb2.TaskSpec, index: int, limit: int, out: Violations) -> Spec:
@@ -54,13 +58,15 @@ def task_spec(spec: task_pb2.TaskSpec, index: int, limit: int, out: Violations) 
         validate.span(spec.delay, "delay", out) if spec.HasField("delay") else 0,
         policy,
         validate.labels(spec.labels, "labels", out),
-        None,
+        validate.attributes(spec.attributes, "attributes", out) if spec.attributes else None,
         affinity.lane(group_key, policy) if group_key or policy else None,
         _parent(parent, out) if parent else None,
         validate.text(key, "idempotency_key", 256, out) if key else None,
         hashlib.sha256(spec.SerializeToString(deterministic=True)).digest() if key else None,
         _dependencies(spec, index, out) if depends_on else (),
         validate.payload(spec.input, "input", limit, out) if spec.HasField("input") else None,
+        admission.read_admission(spec, out) if admission.has_admission(spec) else None,
+        admission.read_key_ttl(spec, out) if spec.HasField("idempotency_ttl") else None,
     )
 
 
@@ -131,19 +137,22 @@ def _policy_text(
 ) -> tuple[str | None, tuple[Violation, ...]]:
     """Check and encode a policy. A fleet has few distinct ones, so they are cached as sent."""
     out: Violations = []
-    policy = _retry(task_pb2.RetryPolicy.FromString(retry), out)
-    policy = _timeouts(task_pb2.Timeouts.FromString(timeouts), policy, out)
+    policy = read_retry(task_pb2.RetryPolicy.FromString(retry), out)
+    policy = read_timeouts(task_pb2.Timeouts.FromString(timeouts), policy, out)
     policy = affinity.read_affinity(task_pb2.Affinity.FromString(whom), policy, out)
     units = affinity.read_units(units, out)
     return policy_text(policy._replace(all_ended=all_ended, units=units)), tuple(out)
 
 
-def _retry(retry: task_pb2.RetryPolicy, out: Violations) -> Policy:
+def read_retry(retry: task_pb2.RetryPolicy, out: Violations) -> Policy:
+    """Check and convert how failed attempts are retried."""
     default = DEFAULT_POLICY
     factor = retry.factor or default.factor
     if not 1 <= factor <= 100:
         out.append(Violation("retry.factor", f"expected 1 to 100; 0 means 2, got {factor:g}"))
-    jitter = retry.jitter if retry.HasField("jitter") else default.jitter
+    delays = _delays(retry, out)
+    jitter = 0.0 if delays else default.jitter
+    jitter = retry.jitter if retry.HasField("jitter") else jitter
     if not (math.isfinite(jitter) and 0 <= jitter <= 1):
         out.append(Violation("retry.jitter", f"expected 0 to 1, got {jitter:g}"))
     types = tuple(retry.non_retryable_types)
@@ -165,10 +174,34 @@ def _retry(retry: task_pb2.RetryPolicy, out: Violations) -> Policy:
         factor=factor,
         jitter=jitter,
         non_retryable_types=types,
+        delays=delays,
     )
 
 
-def _timeouts(timeouts: task_pb2.Timeouts, policy: Policy, out: Violations) -> Policy:
+def _delays(retry: task_pb2.RetryPolicy, out: Violations) -> tuple[int, ...]:
+    if not retry.delays:
+        return ()
+    formula = {
+        "initial_backoff": retry.HasField("initial_backoff"),
+        "max_backoff": retry.HasField("max_backoff"),
+        "factor": bool(retry.factor),
+    }
+    for field, is_set in formula.items():
+        if is_set:
+            out.append(Violation(f"retry.{field}", "expected not together with delays"))
+    if len(retry.delays) > _MAX_DELAYS:
+        rule = f"expected at most {_MAX_DELAYS}, got {len(retry.delays)}"
+        out.append(Violation("retry.delays", rule))
+        return ()
+    return tuple(
+        validate.span(delay, f"retry.delays[{place}]", out)
+        for place, delay in enumerate(retry.delays)
+    )
+
+
+def read_timeouts(timeouts: task_pb2.Timeouts, policy: Policy, out: Violations) -> Policy:
+    """Check time limits, and set them in a policy."""
+
     def limit(field: str) -> int | None:
         if not timeouts.HasField(field):  # type: ignore[arg-type]
             return None
@@ -202,7 +235,7 @@ def schedule_draft(
     inner: Violations = []
     task = task_spec(spec.task, 0, limit, inner)
     for field in _PRODUCER_ONLY:
-        if spec.task.depends_on if field == "depends_on" else _is_set(spec.task, field):
+        if _is_set(spec.task, field):
             inner.append(Violation(field, "expected unset in the task of a schedule"))
     out.extend(v._replace(field=f"spec.task.{v.field}") for v in inner)
     start = spec.HasField("start_time")
@@ -218,7 +251,9 @@ def schedule_draft(
         end_at=validate.instant(spec.end_time, "spec.end_time", out) - 1 if end else None,
         queue=task.queue,
         task_name=task.name,
-        task_spec=template_text(task.priority, task.policy, task.labels, task.lane),
+        task_spec=template_text(
+            task.priority, task.policy, task.labels, task.lane, task.attributes
+        ),
         input_type="" if task.input is None else task.input.content_type,
         input=b"" if task.input is None else task.input.data,
         paused=0,
@@ -234,9 +269,9 @@ def schedule_draft(
 
 
 def _is_set(task: task_pb2.TaskSpec, field: str) -> bool:
-    if field in ("run_time", "delay"):
-        return task.HasField(field)  # type: ignore[arg-type]
-    return bool(getattr(task, field))
+    if field in ("parent_id", "idempotency_key", "depends_on"):
+        return bool(getattr(task, field))
+    return task.HasField(field)  # type: ignore[arg-type]
 
 
 def _when(spec: schedule_pb2.ScheduleSpec, out: Violations) -> tuple[int, str, str]:

@@ -7,6 +7,7 @@ once. Field paths are relative to the message at hand; `errors.invalid` puts the
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -15,7 +16,7 @@ from typing import Final
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from quarterdeck.v1 import payload_pb2
+from quarterdeck.v1 import payload_pb2, task_pb2
 from quarterdeck_server.engine.cron import MAX_INSTANT
 from quarterdeck_server.engine.ids import decode_task_id
 from quarterdeck_server.engine.model import Payload
@@ -150,6 +151,33 @@ def labels(value: Mapping[str, str], field: str, out: Violations) -> str | None:
             rule = "expected keys of 1 to 128 and values of up to 256 characters, without NUL"
             out.append(Violation(f"{field}[{json.dumps(key[:40])}]", rule))
     return json.dumps(pairs, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+
+
+def attributes(
+    value: Mapping[str, task_pb2.AttributeValue], field: str, out: Violations
+) -> str | None:
+    """Typed facts as the JSON text of their column."""
+    if len(value) > _MAX_LABELS:
+        out.append(Violation(field, f"expected at most {_MAX_LABELS} pairs, got {len(value)}"))
+        return None
+    facts: dict[str, str | float | bool] = {}
+    for key, fact in value.items():
+        place = f"{field}[{json.dumps(key[:40])}]"
+        if not key or len(key) > 128 or "\0" in key:
+            out.append(Violation(place, "expected keys of 1 to 128 characters, without NUL"))
+        match fact.WhichOneof("value"):
+            case "text":
+                facts[key] = text(fact.text, f"{place}.text", 256, out)
+            case "flag":
+                facts[key] = fact.flag
+            case "number" if math.isfinite(fact.number):
+                facts[key] = fact.number
+            case "number":
+                out.append(Violation(f"{place}.number", "expected a finite number"))
+            case _:
+                rule = "required: expected text, number or flag"
+                out.append(Violation(f"{place}.value", rule))
+    return json.dumps(facts, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
 
 
 def payload(value: payload_pb2.Payload, field: str, limit: int, out: Violations) -> Payload:
