@@ -22,6 +22,7 @@ _FIGURES = {
     "latency": {"p50_ms", "p95_ms", "p99_ms", "tasks"},
     "watch_latency": {"p50_ms", "p95_ms", "p99_ms", "changes"},
     "agents_10000": {"p99_ms", "agents", "claims", "heartbeats_per_s"},
+    "cancel_10000": {"delivered_p100_ms", "stopped_p100_ms", "escalated_p100_ms", "escalated"},
     "restart": {"seconds", "listening_seconds", "database_mb"},
 }
 _COSTS = {"cpu_pct", "rss_mb"}

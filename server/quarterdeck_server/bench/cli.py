@@ -19,6 +19,7 @@ NAMES = (
     "latency",
     "watch_latency",
     "agents_10000",
+    "cancel_10000",
     "restart",
 )
 

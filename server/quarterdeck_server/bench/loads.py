@@ -207,6 +207,13 @@ async def swarm(job: Job) -> Figures:
     return await run_swarm(job)
 
 
+async def held(job: Job) -> Figures:
+    """Agents that hold tasks until they are cancelled."""
+    from quarterdeck_server.bench.held import run_held
+
+    return await run_held(job)
+
+
 AGENTS: dict[str, Callable[[Job], Figures]] = {"agent": agent, "agent_timing": agent_timing}
 ROLES: dict[str, Callable[[Job], Awaitable[Figures]]] = {
     "submit_singly": submit_singly,
@@ -214,6 +221,7 @@ ROLES: dict[str, Callable[[Job], Awaitable[Figures]]] = {
     "submit_paced": submit_paced,
     "watch": watch,
     "swarm": swarm,
+    "held": held,
 }
 
 

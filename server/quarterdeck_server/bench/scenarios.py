@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 
+from quarterdeck_server.bench.cancel import cancel_10000
 from quarterdeck_server.bench.figures import Figures, rate
 from quarterdeck_server.bench.lab import Lab
 from quarterdeck_server.bench.restart import restart
@@ -140,6 +141,7 @@ SCENARIOS: dict[str, Scenario] = {
     "latency": latency,
     "watch_latency": watch_latency,
     "agents_10000": agents_10000,
+    "cancel_10000": cancel_10000,
     "restart": restart,
 }
 """By name, in the order in which they are run."""

@@ -7,6 +7,7 @@ so that nothing is converted on the way from a decision to the disk. Instants ar
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -180,6 +181,8 @@ class Agent(NamedTuple):
     create_time: int
     last_contact_time: int
     revision: int
+    drained: int = 0
+    """It was told to drain, which holds for as long as it is known: also when it comes back from being LOST."""
 
 
 class Hold(NamedTuple):
@@ -266,7 +269,13 @@ def progress_of(task: Task) -> Progress | None:
 
 def cancellation_of(task: Task) -> Cancellation | None:
     """Return the task's cancellation, if one was requested."""
-    return None if task.cancel is None else Cancellation(*json.loads(task.cancel))
+    return None if task.cancel is None else _cancellation(task.cancel)
+
+
+@lru_cache(maxsize=1024)
+def _cancellation(text: str) -> Cancellation:
+    # Tasks that are cancelled together have the same text, and each is looked at again and again on its way.
+    return Cancellation(*json.loads(text))
 
 
 def pause_of(task: Task) -> Pause | None:
