@@ -17,6 +17,7 @@ from quarterdeck_server.engine.claim import (
 from quarterdeck_server.engine.desks import desk_queues, serve
 from quarterdeck_server.engine.lanes import Book
 from quarterdeck_server.engine.model import Task
+from quarterdeck_server.engine.states import READY
 from quarterdeck_server.engine.supply import Lane, order
 from quarterdeck_server.engine.world import QueueKey, World
 from quarterdeck_server.store.sqlite.load import Loader
@@ -81,7 +82,8 @@ class HandOff:
     ) -> list[Task]:
         """Return the first ready tasks of a lane, stored ones and those this group changed, in order."""
         # Rows that this group took out of the lane are still in the index: read that many more.
-        rows = self._read(lane, None, count + len(world.stored), 0)
+        taken = sum(task.state == READY for task in world.stored.values())
+        rows = self._read(lane, None, count + taken, 0)
         stored = [row for row in rows if row.id not in world.stored]
         if not changed:
             return stored
