@@ -6,11 +6,12 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf import json_format
 
 from quarterdeck.cli._exit import ExitCode
 from quarterdeck.v1.payload_pb2 import Failure, Payload
 from quarterdeck.v1.status_pb2 import Status
-from quarterdeck.v1.task_pb2 import LogLine, Task, TaskState
+from quarterdeck.v1.task_pb2 import LogLine, Task, TaskSpec, TaskState
 from quarterdeck.v1.task_service_pb2 import (
     CancelResult,
     CancelTasksRequest,
@@ -21,8 +22,6 @@ from quarterdeck.v1.task_service_pb2 import (
     ListTasksResponse,
     ReadLogsRequest,
     ReadLogsResponse,
-    RetryResult,
-    RetryTasksResponse,
     SubmitRequest,
     SubmitResponse,
     SubmitResult,
@@ -97,6 +96,42 @@ def test_every_option_of_submit_reaches_the_server(server: ScriptedServer, run: 
     assert spec.input == Payload(content_type="application/json", data=b'{"q": 1}')
 
 
+def test_every_option_of_admission_reaches_the_server(server: ScriptedServer, run: Run) -> None:
+    server.on("TaskService/Submit", accept)
+    result = run(
+        *("task", "submit", "research", "--group-key", "acme", "--units", "3", "--key-ttl", "1h"),
+        *("--attribute", "cost=1.5", "--attribute", "urgent=true", "--attribute", 'zip="01234"'),
+        *("--attribute", "team=red", "--require", "gpu=a100", "--prefer", "zone=eu"),
+        *("--same-agent-as", "task_0", "--patience", "2s"),
+        *("--unique", "u", "--unique-policy", "replace-pending", "--unique-period", "1m"),
+        *("--debounce", "a=b=10s,2m", "--throttle", "t=5/m"),
+        *("--retry-delay", "1s", "--retry-delay", "1m", "--factor", "3", "--jitter", "0"),
+        *("--non-retryable", "ValueError", "--max-crashes", "2", "--cancel-grace", "5s"),
+    )
+    assert result.exit_code == 0, result.output
+    wanted = """{
+        "name": "research", "groupKey": "acme", "units": 3, "idempotencyTtl": "3600s",
+        "attributes": {"cost": {"number": 1.5}, "urgent": {"flag": true},
+                       "zip": {"text": "01234"}, "team": {"text": "red"}},
+        "affinity": {"required": {"gpu": "a100"}, "preferred": {"zone": "eu"},
+                     "sameAgentAs": "task_0", "patience": "2s"},
+        "unique": {"key": "u", "scope": "UNIQUE_SCOPE_PERIOD", "period": "60s",
+                   "policy": "UNIQUE_POLICY_REPLACE_PENDING"},
+        "debounce": {"key": "a=b", "delay": "10s", "maxWait": "120s"},
+        "throttle": {"key": "t", "limit": 5, "period": "60s"},
+        "retry": {"delays": ["1s", "60s"], "factor": 3, "jitter": 0, "maxCrashes": 2,
+                  "nonRetryableTypes": ["ValueError"]},
+        "timeouts": {"cancelGrace": "5s"}
+    }"""
+    assert server.asked(SubmitRequest)[0].tasks[0] == json_format.Parse(wanted, TaskSpec())
+
+
+def test_a_plain_task_says_nothing_of_admission(server: ScriptedServer, run: Run) -> None:
+    server.on("TaskService/Submit", accept)
+    run("task", "submit", "research")
+    assert server.asked(SubmitRequest)[0].tasks[0] == TaskSpec(name="research")
+
+
 def test_an_unset_priority_is_left_to_the_server(server: ScriptedServer, run: Run) -> None:
     server.on("TaskService/Submit", accept)
     run("task", "submit", "research")
@@ -116,6 +151,17 @@ def test_an_unset_priority_is_left_to_the_server(server: ScriptedServer, run: Ru
         ["submit", "a", "--file", "-"],
         ["cancel"],
         ["cancel", "task_1", "--filter", "state:ready"],
+        ["cancel", "--filter", " "],
+        ["cancel", "task_1", "--dry-run"],
+        ["update", "task_1"],
+        ["update", "task_1", "--delay", "1s", "--at", "2026-01-01T00:00:00Z"],
+        ["rerun", "task_1", "task_2", "--input", "1"],
+        ["submit", "a", "--patience", "1s"],
+        ["submit", "a", "--unique-policy", "reject"],
+        ["submit", "a", "--unique", "k", "--unique-scope", "period"],
+        ["submit", "a", "--debounce", "k"],
+        ["submit", "a", "--throttle", "k=0/1m"],
+        ["submit", "a", "--throttle", "k=1"],
         ["list", "--limit", "-1"],
     ],
 )
@@ -270,51 +316,6 @@ def test_an_items_error_is_in_the_yaml_with_its_details(server: ScriptedServer, 
     server.on("TaskService/CancelTasks", lambda _: CancelTasksResponse(results=results))
     (result,) = yaml.safe_load(run("task", "cancel", "task_2", "-o", "yaml").stdout)["results"]
     assert result["error"]["details"][0]["reason"] == "TASK_NOT_FOUND"
-
-
-def test_a_filter_cancels_what_has_not_ended_up_to_the_maximum(
-    server: ScriptedServer, run: Run
-) -> None:
-    def page(request: ListTasksRequest) -> ListTasksResponse:
-        start = int(request.page_token or 0)
-        tasks = [
-            Task(id=f"task_{n}", state=SUCCEEDED if n % 10 == 0 else READY)
-            for n in range(start, start + 1000)
-        ]
-        return ListTasksResponse(tasks=tasks, next_page_token=str(start + 1000))
-
-    overtaken = status(grpc.StatusCode.FAILED_PRECONDITION, "WRONG_STATE", "it has ended")
-
-    def cancel(request: CancelTasksRequest) -> CancelTasksResponse:
-        return CancelTasksResponse(
-            results=[
-                CancelResult(error=overtaken) if task_id == "task_1" else CancelResult(state=FAILED)
-                for task_id in request.task_ids
-            ]
-        )
-
-    server.on("TaskService/ListTasks", page)
-    server.on("TaskService/CancelTasks", cancel)
-    result = run("task", "cancel", "--filter", "queue:q", "--max", "1200")
-    sent = [len(request.task_ids) for request in server.asked(CancelTasksRequest)]
-    assert sent == [500, 500, 200]
-    assert "cancel: 1,199 of 1,200 tasks" in result.stderr
-    assert "more match" in result.stderr
-    assert result.exit_code == 0
-
-
-def test_retry_by_filter_leaves_successes_alone(server: ScriptedServer, run: Run) -> None:
-    tasks = [Task(id="task_1", state=FAILED), Task(id="task_2", state=SUCCEEDED)]
-    server.on("TaskService/ListTasks", lambda _: ListTasksResponse(tasks=tasks))
-    server.on(
-        "TaskService/RetryTasks",
-        lambda request: RetryTasksResponse(results=[RetryResult(state=READY)]),
-    )
-    result = run("task", "retry", "--filter", "queue:q", "-o", "json")
-    assert json.loads(result.stdout) == {
-        "task_ids": ["task_1"],
-        "results": [{"state": "TASK_STATE_READY"}],
-    }
 
 
 def log_pages(request: ReadLogsRequest) -> ReadLogsResponse:

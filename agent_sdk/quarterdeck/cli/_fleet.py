@@ -9,25 +9,22 @@ import click
 
 from quarterdeck.cli import _format
 from quarterdeck.cli._call import PATIENCE, CallError, Connection
-from quarterdeck.cli._options import Settings
+from quarterdeck.cli._options import Settings, Why
 from quarterdeck.cli._output import as_dict, emit
+from quarterdeck.cli._pages import collect
 from quarterdeck.cli._table import Column, print_fields, print_table
 from quarterdeck.v1.agent_pb2 import Agent
 from quarterdeck.v1.fleet_service_pb2 import (
     DrainAgentRequest,
     ListAgentsRequest,
-    ListAgentsResponse,
     ListPoolsRequest,
     ListPoolsResponse,
     ListQueuesRequest,
-    ListQueuesResponse,
-    UpdateQueueRequest,
 )
 from quarterdeck.v1.pool_pb2 import Instance, InstanceState, Pool
 from quarterdeck.v1.queue_pb2 import Queue
 from quarterdeck.v1.system_service_pb2 import GetServerInfoRequest, GetServerInfoResponse
 
-_PAGE = 1000
 _STATES = (
     "ready",
     "running",
@@ -82,31 +79,21 @@ _INSTANCE_COLUMNS = (
 def list_agents(settings: Settings, filter_: str) -> None:
     """Prints every agent that matches."""
     connection = Connection(settings)
-    found = ListAgentsResponse()
-    while True:
-        request = ListAgentsRequest(
-            namespace=settings.namespace,
-            filter=filter_,
-            page_size=_PAGE,
-            page_token=found.next_page_token,
-        )
-        page = connection.call(connection.fleet.ListAgents, request, patience=PATIENCE)
-        found.agents.extend(page.agents)
-        found.watch_token = found.watch_token or page.watch_token
-        found.next_page_token = page.next_page_token
-        if not page.next_page_token:
-            break
+    request = ListAgentsRequest(namespace=settings.namespace, filter=filter_)
+    found = collect(connection, connection.fleet.ListAgents, request, "agents")
     rows = [_agent_row(agent) for agent in found.agents]
     emit(settings.output, found, lambda: print_table(_AGENT_COLUMNS, rows))
 
 
-def drain_agents(settings: Settings, agent_ids: Sequence[str]) -> int:
+def drain_agents(settings: Settings, agent_ids: Sequence[str], why: Why) -> int:
     """Drains agents one after the other; the exit code is that of the last refusal."""
     connection = Connection(settings)
     agents: list[Agent] = []
     code = 0
     for agent_id in agent_ids:
-        request = DrainAgentRequest(namespace=settings.namespace, agent_id=agent_id)
+        request = DrainAgentRequest(
+            namespace=settings.namespace, agent_id=agent_id, reason=why.reason, actor=why.actor
+        )
         try:
             response = connection.call(connection.fleet.DrainAgent, request, patience=PATIENCE)
         except CallError as error:
@@ -129,31 +116,10 @@ def drain_agents(settings: Settings, agent_ids: Sequence[str]) -> int:
 def list_queues(settings: Settings, filter_: str) -> None:
     """Prints every queue that matches."""
     connection = Connection(settings)
-    found = ListQueuesResponse()
-    while True:
-        request = ListQueuesRequest(
-            namespace=settings.namespace,
-            filter=filter_,
-            page_size=_PAGE,
-            page_token=found.next_page_token,
-        )
-        page = connection.call(connection.fleet.ListQueues, request, patience=PATIENCE)
-        found.queues.extend(page.queues)
-        found.watch_token = found.watch_token or page.watch_token
-        found.next_page_token = page.next_page_token
-        if not page.next_page_token:
-            break
+    request = ListQueuesRequest(namespace=settings.namespace, filter=filter_)
+    found = collect(connection, connection.fleet.ListQueues, request, "queues")
     rows = [_queue_row(queue) for queue in found.queues]
     emit(settings.output, found, lambda: print_table(_QUEUE_COLUMNS, rows))
-
-
-def pause_queue(settings: Settings, name: str, *, paused: bool, note: str) -> None:
-    """Pauses or resumes a queue."""
-    connection = Connection(settings)
-    request = UpdateQueueRequest(namespace=settings.namespace, queue=name, paused=paused, note=note)
-    response = connection.call(connection.fleet.UpdateQueue, request)
-    word = "paused" if response.queue.paused else "resumed"
-    emit(settings.output, response, lambda: click.echo(f"{response.queue.name} {word}"))
 
 
 def list_pools(settings: Settings) -> None:

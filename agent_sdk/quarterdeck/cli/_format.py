@@ -15,7 +15,7 @@ from quarterdeck.cli._table import Cell
 from quarterdeck.v1.agent_pb2 import AgentState
 from quarterdeck.v1.payload_pb2 import Failure, Payload
 from quarterdeck.v1.queue_pb2 import StateCount
-from quarterdeck.v1.task_pb2 import Progress, TaskState
+from quarterdeck.v1.task_pb2 import AttributeValue, Progress, TaskState
 
 ENDED = (
     TaskState.TASK_STATE_SUCCEEDED,
@@ -119,9 +119,9 @@ def counts(values: Iterable[StateCount]) -> dict[str, int]:
     return {enum_word(TaskState.DESCRIPTOR, item.state): item.count for item in values}
 
 
-def count(number: int, noun: str) -> str:
+def count(number: int, noun: str, plural: str = "") -> str:
     """`1 task`, `2 tasks`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def progress(value: Progress) -> str:
@@ -137,6 +137,24 @@ def progress(value: Progress) -> str:
 def labels(values: Mapping[str, str]) -> str:
     """Labels as `key=value`, in the order of their keys."""
     return " ".join(f"{key}={value}" for key, value in sorted(values.items()))
+
+
+def attributes(values: Mapping[str, AttributeValue]) -> str:
+    """Attributes as `key=value`, in the order of their keys."""
+    return " ".join(f"{key}={attribute(value)}" for key, value in sorted(values.items()))
+
+
+def attribute(value: AttributeValue) -> str:
+    """One typed fact; nothing for one of a newer server."""
+    match value.WhichOneof("value"):
+        case "text":
+            return value.text
+        case "number":
+            return f"{value.number:g}"
+        case "flag":
+            return "true" if value.flag else "false"
+        case _:
+            return ""
 
 
 def failure(value: Failure) -> str:

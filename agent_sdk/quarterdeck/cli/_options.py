@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import functools
+import getpass
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -34,6 +36,19 @@ class Settings:
     server: str = DEFAULT_SERVER
     namespace: str = DEFAULT_NAMESPACE
     output: Format = Format.TABLE
+
+
+@dataclass(frozen=True)
+class Why:
+    """Who does something by hand, and why: for the audit log.
+
+    Attributes:
+        reason: Why.
+        actor: Who; user and machine when nobody says otherwise.
+    """
+
+    reason: str
+    actor: str
 
 
 def connection_options(function: Function) -> Function:
@@ -75,6 +90,29 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(settings(click.get_current_context()), **parameters)
 
     return connection_options(output_option(command))
+
+
+def audit_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds `--reason`, which may be written `--note`, and `--actor`; the command gets them as `why`."""
+
+    @functools.wraps(function)
+    def command(*arguments: Any, reason: str, actor: str | None, **parameters: Any) -> Any:
+        return function(*arguments, why=Why(reason, actor or _caller()), **parameters)
+
+    reason = click.option(
+        "--reason", "--note", "reason", default="", help="Why, for whoever asks later."
+    )
+    actor = click.option("--actor", help="Who asks.  [default: you@this machine]")
+    return reason(actor(command))
+
+
+def _caller() -> str:
+    """Who runs this command: user and machine."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = str(os.getuid())
+    return f"{user}@{os.uname().nodename}"[:256]
 
 
 def settings(ctx: click.Context) -> Settings:

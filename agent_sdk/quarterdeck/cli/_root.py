@@ -20,13 +20,18 @@ COMMANDS_GROUP = "quarterdeck.commands"
 
 _BUILTIN = {
     "agent": "List, drain and run agents.",
+    "audit": "Show what operators did.",
     "completion": "Print the completion script of a shell.",
+    "freeze": "Stop all claiming in the namespace at once; what runs goes on.",
+    "hold": "Pause task names, put agents in quarantine, and list what is held.",
     "info": "Show the server's version, capabilities and limits.",
     "outbox": "Send tasks that were written in the transactions of a database of yours.",
+    "namespace": "Show and change the settings of a namespace.",
     "pool": "List pools and the compute they started.",
-    "queue": "List, pause and resume queues.",
+    "queue": "List, pause, resume and limit queues.",
     "schedule": "Create, list and control schedules.",
     "task": "Submit, find and control tasks.",
+    "thaw": "End a freeze of the namespace.",
     "watch": "Print changes as they happen.",
 }
 _ADDED = {

@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from quarterdeck.cli import _format
-from quarterdeck.cli._call import PATIENCE, Connection, request_id
+from quarterdeck.cli._call import Connection, request_id
 from quarterdeck.cli._options import Settings
 from quarterdeck.cli._output import emit
+from quarterdeck.cli._pages import collect
 from quarterdeck.cli._spec import task_spec
 from quarterdeck.cli._table import Column, print_fields, print_table
 from quarterdeck.v1.schedule_pb2 import Schedule, ScheduleSpec
@@ -19,7 +20,6 @@ from quarterdeck.v1.schedule_service_pb2 import (
     DeleteScheduleRequest,
     GetScheduleRequest,
     ListSchedulesRequest,
-    ListSchedulesResponse,
     PauseScheduleRequest,
     PreviewScheduleRequest,
     PreviewScheduleResponse,
@@ -37,7 +37,6 @@ _COLUMNS = (
     Column("last", right=True),
     Column("fired", right=True),
 )
-_PAGE = 1000
 
 
 def set_schedule(settings: Settings, schedule_id: str, rule: Mapping[str, Any]) -> None:
@@ -64,20 +63,8 @@ def set_schedule(settings: Settings, schedule_id: str, rule: Mapping[str, Any]) 
 def list_schedules(settings: Settings, filter_: str) -> None:
     """Prints every schedule that matches."""
     connection = Connection(settings)
-    found = ListSchedulesResponse()
-    while True:
-        request = ListSchedulesRequest(
-            namespace=settings.namespace,
-            filter=filter_,
-            page_size=_PAGE,
-            page_token=found.next_page_token,
-        )
-        page = connection.call(connection.schedules.ListSchedules, request, patience=PATIENCE)
-        found.schedules.extend(page.schedules)
-        found.watch_token = found.watch_token or page.watch_token
-        found.next_page_token = page.next_page_token
-        if not page.next_page_token:
-            break
+    request = ListSchedulesRequest(namespace=settings.namespace, filter=filter_)
+    found = collect(connection, connection.schedules.ListSchedules, request, "schedules")
     rows = [_row(schedule) for schedule in found.schedules]
     emit(settings.output, found, lambda: print_table(_COLUMNS, rows))
 

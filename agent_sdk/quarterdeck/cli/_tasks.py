@@ -15,6 +15,7 @@ from quarterdeck.cli._call import CALL_TIMEOUT, PATIENCE, Connection
 from quarterdeck.cli._exit import CommandError, ExitCode
 from quarterdeck.cli._options import Settings
 from quarterdeck.cli._output import emit
+from quarterdeck.cli._pages import collect
 from quarterdeck.cli._table import Column, print_fields, print_table
 from quarterdeck.v1.task_pb2 import Attempt, AttemptOutcome, Task, TaskState
 from quarterdeck.v1.task_service_pb2 import (
@@ -25,9 +26,6 @@ from quarterdeck.v1.task_service_pb2 import (
     WaitTaskRequest,
     WaitTaskResponse,
 )
-
-PAGE = 1000
-"""Tasks asked for at once: the most that a server gives."""
 
 _POLL = 20.0
 
@@ -56,24 +54,10 @@ def list_tasks(
 ) -> None:
     """Prints tasks; `limit` 0 prints all."""
     connection = Connection(settings)
-    found = ListTasksResponse(next_page_token=page_token)
-    while True:
-        room = limit - len(found.tasks) if limit else PAGE
-        page = connection.call(
-            connection.tasks.ListTasks,
-            ListTasksRequest(
-                namespace=settings.namespace,
-                filter=filter_,
-                order_by=order_by,
-                page_size=min(room, PAGE),
-                page_token=found.next_page_token,
-            ),
-        )
-        found.tasks.extend(page.tasks)
-        found.next_page_token = page.next_page_token
-        found.watch_token = found.watch_token or page.watch_token
-        if not page.next_page_token or (limit and len(found.tasks) >= limit):
-            break
+    request = ListTasksRequest(
+        namespace=settings.namespace, filter=filter_, order_by=order_by, page_token=page_token
+    )
+    found = collect(connection, connection.tasks.ListTasks, request, "tasks", limit=limit)
     emit(settings.output, found, lambda: _print_tasks(found))
 
 
@@ -132,6 +116,8 @@ def detail(task: Task) -> str:
         return _format.failure(task.failure)
     if task.HasField("cancellation") and task.cancellation.reason:
         return f"cancelled: {task.cancellation.reason}"
+    if task.HasField("pause"):
+        return f"paused: {task.pause.reason}".removesuffix(": ")
     return _format.progress(task.progress) if task.HasField("progress") else ""
 
 
@@ -151,7 +137,7 @@ def _print_tasks(found: ListTasksResponse) -> None:
     ]
     print_table(_COLUMNS, rows)
     if found.next_page_token and sys.stderr.isatty():
-        click.echo(f"first {len(rows):,} of more: --limit 0 lists all", err=True)
+        click.echo(f"the first {_format.count(len(rows), 'task')}: --limit 0 lists all", err=True)
 
 
 def _print_task(response: GetTaskResponse) -> None:
@@ -167,6 +153,11 @@ def _print_task(response: GetTaskResponse) -> None:
             ("crashes", str(task.crashes or "")),
             ("agent", task.agent_id),
             ("labels", _format.labels(task.labels)),
+            ("attributes", _format.attributes(task.attributes)),
+            ("group key", task.group_key),
+            ("needs agent", _format.labels(task.required_labels)),
+            ("prefers agent", task.preferred_agent_id),
+            ("rerun of", task.rerun_of),
             ("parent", task.parent_id),
             ("schedule", task.schedule_id),
             ("idempotency key", task.idempotency_key),
@@ -180,6 +171,7 @@ def _print_task(response: GetTaskResponse) -> None:
             ("progress", _format.progress(task.progress)),
             ("late reports", str(task.late_reports or "")),
             *_cancellation(task),
+            *_pause(task),
         ]
     )
     _print_attempts(response.attempts)
@@ -199,6 +191,16 @@ def _cancellation(task: Task) -> list[tuple[str, str]]:
         ("acknowledged", _format.instant(steps.acknowledge_time)),
         ("stopped", _format.instant(steps.stop_time)),
         ("escalated", _format.instant(steps.escalate_time)),
+    ]
+
+
+def _pause(task: Task) -> list[tuple[str, str]]:
+    steps = task.pause
+    asked = f"{_format.instant(steps.request_time)} {steps.actor} {steps.reason}".strip()
+    return [
+        ("pause asked", asked),
+        ("delivered", _format.instant(steps.deliver_time)),
+        ("stands still", _format.instant(steps.acknowledge_time)),
     ]
 
 

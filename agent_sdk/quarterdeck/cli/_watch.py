@@ -10,7 +10,7 @@ import click
 import grpc
 
 from quarterdeck._text import fit, sanitize
-from quarterdeck.cli import _format, _schedules, _tasks
+from quarterdeck.cli import _format, _holds, _schedules, _tasks
 from quarterdeck.cli._call import Connection
 from quarterdeck.cli._options import Settings
 from quarterdeck.cli._output import emit_item
@@ -127,6 +127,8 @@ def _describe(change: Change, kind: str) -> str:
             return f"{instance.id} {state} {instance.detail}"
         case "pool":
             pool = change.pool
-            return f"{pool.name} {pool.instances}/{pool.max} instances {pool.detail}"
+            return f"{pool.name} {pool.instances} of {_format.count(pool.max, 'instance')} {pool.detail}"
+        case "hold":
+            return _holds.describe(change.hold)
         case _:
             return "a resource of a newer server"

@@ -5,7 +5,13 @@ from __future__ import annotations
 import click
 
 from quarterdeck.cli import _options
-from quarterdeck.cli._options import Settings, common_options, connection_options
+from quarterdeck.cli._options import (
+    Settings,
+    Why,
+    audit_options,
+    common_options,
+    connection_options,
+)
 
 
 @click.group()
@@ -25,12 +31,13 @@ def list_agents(settings: Settings, filter_: str) -> None:
 
 @agent.command()
 @click.argument("agent_ids", nargs=-1, required=True, metavar="AGENT_ID...")
+@audit_options
 @common_options
-def drain(settings: Settings, agent_ids: tuple[str, ...]) -> int:
+def drain(settings: Settings, agent_ids: tuple[str, ...], why: Why) -> int:
     """Tell agents to finish what they have and to claim no more."""
     from quarterdeck.cli import _fleet
 
-    return _fleet.drain_agents(settings, agent_ids)
+    return _fleet.drain_agents(settings, agent_ids, why)
 
 
 @agent.command()

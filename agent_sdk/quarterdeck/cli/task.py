@@ -1,15 +1,17 @@
-"""`quarterdeck task`: how it is called; `_tasks`, `_submit`, `_bulk` and `_logs` do it."""
+"""`quarterdeck task`: how it is called; `_tasks`, `_submit`, `_bulk`, `_edits` and `_logs` do it."""
 
 from __future__ import annotations
 
 import datetime as dt
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from quarterdeck.cli import _params
-from quarterdeck.cli._options import Settings, common_options
-from quarterdeck.cli._spec import task_options
+from quarterdeck.cli._options import Settings, Why, audit_options, common_options
+from quarterdeck.cli._spec import change_options, input_options, task_options, task_update
 
 
 @click.group()
@@ -84,51 +86,126 @@ def get(settings: Settings, task_id: str) -> None:
     _tasks.get(settings, task_id)
 
 
+def _selected(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds what says which tasks, who asks, and the common options; the function makes the act."""
+
+    @functools.wraps(function)
+    def act_on(
+        settings: Settings,
+        task_ids: tuple[str, ...],
+        filter_: str | None,
+        limit: int,
+        dry_run: bool,
+        yes: bool,
+        why: Why,
+        **parameters: Any,
+    ) -> Any:
+        from quarterdeck.cli import _bulk
+
+        if bool(task_ids) == (filter_ is not None):
+            raise click.UsageError("name tasks, or give a --filter, and not both")
+        act = function(**parameters)
+        if filter_ is None:
+            if dry_run:
+                raise click.UsageError("--dry-run needs a --filter")
+            return _bulk.named(settings, act, task_ids, why)
+        return _bulk.by_filter(
+            settings, act, filter_, why, limit=limit, ask=not yes, dry_run=dry_run
+        )
+
+    command = audit_options(common_options(act_on))
+    for option in (
+        click.option("-y", "--yes", is_flag=True, help="With --filter: do not ask."),
+        click.option("--dry-run", is_flag=True, help="With --filter: only count."),
+        click.option(
+            "--max",
+            "limit",
+            type=click.IntRange(1, 1_000_000),
+            default=1000,
+            show_default=True,
+            help="With --filter: do nothing when more match.",
+        ),
+        click.option("--filter", "filter_", help="What matches, instead of named tasks."),
+        click.argument("task_ids", nargs=-1, metavar="[TASK_ID]..."),
+    ):
+        command = option(command)
+    return command
+
+
 @task.command()
-@click.argument("task_ids", nargs=-1, metavar="[TASK_ID]...")
-@click.option("--filter", "filter_", help="Cancel what matches, instead of named tasks.")
-@click.option(
-    "--max", "limit", type=click.IntRange(min=1), default=1000, show_default=True,
-    help="With --filter: at most so many, the newest first.",
-)  # fmt: skip
-@click.option("--reason", default="", help="Why, for the agent and for whoever asks later.")
 @click.option("--keep-children", is_flag=True, help="Leave alone what these tasks submitted.")
-@click.option("-y", "--yes", is_flag=True, help="With --filter: do not ask.")
-@common_options
-def cancel(
-    settings: Settings,
-    task_ids: tuple[str, ...],
-    filter_: str | None,
-    limit: int,
-    reason: str,
-    keep_children: bool,
-    yes: bool,
-) -> int:
+@_selected
+def cancel(keep_children: bool) -> Any:
     """Request that tasks be cancelled: named ones, or those that match a filter."""
-    from quarterdeck.cli import _bulk
+    from quarterdeck.cli import _acts
 
-    _one_of(task_ids, filter_)
-    act = _bulk.Cancel(reason=reason, keep_children=keep_children)
-    return _bulk.run(settings, act, task_ids, filter_, limit=limit, ask=not yes)
+    return _acts.Cancel(keep_children)
 
 
 @task.command()
-@click.argument("task_ids", nargs=-1, metavar="[TASK_ID]...")
-@click.option("--filter", "filter_", help="Retry what matches, instead of named tasks.")
-@click.option(
-    "--max", "limit", type=click.IntRange(min=1), default=1000, show_default=True,
-    help="With --filter: at most so many, the newest first.",
-)  # fmt: skip
-@click.option("-y", "--yes", is_flag=True, help="With --filter: do not ask.")
-@common_options
-def retry(
-    settings: Settings, task_ids: tuple[str, ...], filter_: str | None, limit: int, yes: bool
-) -> int:
-    """Put ended tasks back in their queue, with a fresh budget of attempts."""
-    from quarterdeck.cli import _bulk
+@_selected
+def retry() -> Any:
+    """Put ended tasks back in their queue, with a fresh budget of attempts.
 
-    _one_of(task_ids, filter_)
-    return _bulk.run(settings, _bulk.Retry(), task_ids, filter_, limit=limit, ask=not yes)
+    By filter it redrives the dead-letter list: `--filter state:failed`.
+    """
+    from quarterdeck.cli import _acts
+
+    return _acts.Retry()
+
+
+@task.command()
+@change_options
+@_selected
+def update(**changes: Any) -> Any:
+    """Change tasks that have not ended: named ones, or those that match a filter."""
+    from quarterdeck.cli import _acts
+
+    return _acts.Update(task_update(changes))
+
+
+@task.command()
+@_selected
+def pause() -> Any:
+    """Ask the agents of running tasks to let them stand still."""
+    from quarterdeck.cli import _acts
+
+    return _acts.Pause()
+
+
+@task.command()
+@_selected
+def resume() -> Any:
+    """Let paused tasks go on."""
+    from quarterdeck.cli import _acts
+
+    return _acts.Resume()
+
+
+@task.command()
+@click.argument("task_ids", nargs=-1, required=True, metavar="TASK_ID...")
+@input_options
+@click.option("--with-dependents", is_flag=True, help="Run again also what depended on them.")
+@audit_options
+@common_options
+def rerun(settings: Settings, task_ids: tuple[str, ...], why: Why, **values: Any) -> int:
+    """Run ended tasks again as new ones, and print each id with that of the new task.
+
+    An input that is given takes the place of the old one.
+    """
+    from quarterdeck.cli import _edits
+
+    return _edits.rerun(settings, task_ids, values, why)
+
+
+@task.command()
+@click.argument("task_id")
+@common_options
+def explain(settings: Settings, task_id: str) -> None:
+    """Say why a task is not running, why it failed, and where its time went."""
+    from quarterdeck.cli import _edits
+
+    _edits.explain(settings, task_id)
 
 
 @task.command()
@@ -155,8 +232,3 @@ def logs(
     from quarterdeck.cli import _logs
 
     _logs.logs(settings, task_id, follow=follow, attempt=attempt or 0, tail=tail or 0)
-
-
-def _one_of(task_ids: tuple[str, ...], filter_: str | None) -> None:
-    if bool(task_ids) == (filter_ is not None):
-        raise click.UsageError("name tasks, or give a --filter, and not both")

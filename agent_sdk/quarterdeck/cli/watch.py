@@ -6,7 +6,7 @@ import click
 
 from quarterdeck.cli._options import Settings, common_options
 
-KINDS = ("task", "agent", "queue", "schedule", "instance", "pool")
+KINDS = ("task", "agent", "queue", "schedule", "instance", "pool", "hold")
 
 
 @click.command()
@@ -30,7 +30,7 @@ def watch(
     resume_token: str,
     count: int | None,
 ) -> None:
-    """Print changes as they happen: of tasks, agents, queues, schedules, instances, pools, or all.
+    """Print changes as they happen: of one KIND of resource, of several, or of all.
 
     With `-o json` each change is one JSON object on a line of its own. A server that restarts is
     waited for; no change is lost or printed twice.

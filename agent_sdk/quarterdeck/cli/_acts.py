@@ -1,0 +1,174 @@
+"""What can be done to tasks, to named ones or to all that match a filter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from quarterdeck.cli import _format
+from quarterdeck.cli._call import PATIENCE, Connection, request_id
+from quarterdeck.cli._options import Why
+from quarterdeck.v1.task_pb2 import TaskState
+from quarterdeck.v1.task_service_pb2 import (
+    ActOnTasksRequest,
+    CancelResult,
+    CancelTasksRequest,
+    PauseResult,
+    PauseTasksRequest,
+    ResumeResult,
+    ResumeTasksRequest,
+    RetryResult,
+    RetryTasksRequest,
+    TaskUpdate,
+    UpdateResult,
+    UpdateTasksRequest,
+)
+
+Result = CancelResult | RetryResult | UpdateResult | PauseResult | ResumeResult
+States = tuple[TaskState.ValueType, ...]
+
+_ACTIVE: States = tuple(
+    state for state in TaskState.values() if state and state not in _format.ENDED
+)
+_RUNNING: States = (TaskState.TASK_STATE_RUNNING,)
+
+
+class Act(Protocol):
+    """Something that is done to many tasks."""
+
+    @property
+    def verb(self) -> str:
+        """What it is called."""
+
+    @property
+    def states(self) -> States:
+        """The states in which it can do anything for a task."""
+
+    def send(self, connection: Connection, task_ids: Sequence[str], why: Why) -> Sequence[Result]:
+        """Does it to named tasks, and returns a result for every id."""
+
+    def put(self, request: ActOnTasksRequest) -> None:
+        """Makes it the act of a request on all that matches."""
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Requests that tasks be cancelled."""
+
+    keep_children: bool = False
+    verb: str = "cancel"
+    states: States = _ACTIVE
+
+    def send(
+        self, connection: Connection, task_ids: Sequence[str], why: Why
+    ) -> Sequence[CancelResult]:
+        """Sends one batch."""
+        request = CancelTasksRequest(
+            namespace=connection.namespace,
+            task_ids=task_ids,
+            reason=why.reason,
+            actor=why.actor,
+            keep_children=self.keep_children,
+            request_id=request_id(),
+        )
+        return connection.call(connection.tasks.CancelTasks, request, patience=PATIENCE).results
+
+    def put(self, request: ActOnTasksRequest) -> None:
+        """Makes it the act of a request."""
+        request.cancel.keep_children = self.keep_children
+        request.cancel.SetInParent()
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Puts ended tasks back in their queue."""
+
+    verb: str = "retry"
+    states: States = tuple(s for s in _format.ENDED if s != TaskState.TASK_STATE_SUCCEEDED)
+
+    def send(
+        self, connection: Connection, task_ids: Sequence[str], why: Why
+    ) -> Sequence[RetryResult]:
+        """Sends one batch."""
+        request = RetryTasksRequest(
+            namespace=connection.namespace,
+            task_ids=task_ids,
+            reason=why.reason,
+            actor=why.actor,
+            request_id=request_id(),
+        )
+        return connection.call(connection.tasks.RetryTasks, request, patience=PATIENCE).results
+
+    def put(self, request: ActOnTasksRequest) -> None:
+        """Makes it the act of a request."""
+        request.retry.SetInParent()
+
+
+@dataclass(frozen=True)
+class Update:
+    """Changes tasks that have not ended."""
+
+    update: TaskUpdate
+    verb: str = "update"
+    states: States = _ACTIVE
+
+    def send(
+        self, connection: Connection, task_ids: Sequence[str], why: Why
+    ) -> Sequence[UpdateResult]:
+        """Sends one batch."""
+        request = UpdateTasksRequest(
+            namespace=connection.namespace,
+            task_ids=task_ids,
+            update=self.update,
+            reason=why.reason,
+            actor=why.actor,
+            request_id=request_id(),
+        )
+        return connection.call(connection.tasks.UpdateTasks, request, patience=PATIENCE).results
+
+    def put(self, request: ActOnTasksRequest) -> None:
+        """Makes it the act of a request."""
+        request.update.CopyFrom(self.update)
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Lets running tasks stand still."""
+
+    verb: str = "pause"
+    states: States = _RUNNING
+
+    def send(
+        self, connection: Connection, task_ids: Sequence[str], why: Why
+    ) -> Sequence[PauseResult]:
+        """Sends one batch."""
+        request = PauseTasksRequest(
+            namespace=connection.namespace, task_ids=task_ids, reason=why.reason, actor=why.actor
+        )
+        return connection.call(connection.tasks.PauseTasks, request, patience=PATIENCE).results
+
+    def put(self, request: ActOnTasksRequest) -> None:
+        """Makes it the act of a request."""
+        request.pause.SetInParent()
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Lets paused tasks go on."""
+
+    verb: str = "resume"
+    states: States = _RUNNING
+
+    def send(
+        self, connection: Connection, task_ids: Sequence[str], why: Why
+    ) -> Sequence[ResumeResult]:
+        """Sends one batch."""
+        request = ResumeTasksRequest(
+            namespace=connection.namespace, task_ids=task_ids, reason=why.reason, actor=why.actor
+        )
+        return connection.call(connection.tasks.ResumeTasks, request, patience=PATIENCE).results
+
+    def put(self, request: ActOnTasksRequest) -> None:
+        """Makes it the act of a request."""
+        request.resume.SetInParent()

@@ -1,0 +1,112 @@
+"""What `quarterdeck task rerun` and `task explain` do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from quarterdeck._text import sanitize
+from quarterdeck.cli import _format
+from quarterdeck.cli._call import PATIENCE, Connection, item_error, request_id
+from quarterdeck.cli._exit import ExitCode
+from quarterdeck.cli._options import Settings, Why
+from quarterdeck.cli._output import emit
+from quarterdeck.cli._spec import put_input
+from quarterdeck.cli._table import Column, print_fields, print_table
+from quarterdeck.v1.task_service_pb2 import (
+    ExplainTaskRequest,
+    ExplainTaskResponse,
+    LifeSpan,
+    Obstacle,
+    RerunTasksRequest,
+    RerunTasksResponse,
+)
+
+_SPAN_COLUMNS = (
+    Column("phase"),
+    Column("attempt", right=True),
+    Column("from"),
+    Column("took", right=True),
+)
+
+
+def rerun(settings: Settings, task_ids: Sequence[str], values: Mapping[str, Any], why: Why) -> int:
+    """Runs ended tasks again as new ones and prints the new ids, each after the old one."""
+    connection = Connection(settings)
+    request = RerunTasksRequest(
+        namespace=settings.namespace,
+        task_ids=task_ids,
+        with_dependents=values["with_dependents"],
+        reason=why.reason,
+        actor=why.actor,
+        request_id=request_id(),
+    )
+    put_input(request, values)
+    if request.HasField("input") and len(task_ids) > 1:
+        raise click.UsageError("another input is for one task")
+    response = connection.call(connection.tasks.RerunTasks, request, patience=PATIENCE)
+    emit(settings.output, response, lambda: _print_reruns(task_ids, response))
+    code = int(ExitCode.OK)
+    for task_id, result in zip(task_ids, response.results, strict=True):
+        if result.HasField("error"):
+            error = item_error(result.error)
+            click.echo(f"{sanitize(task_id)}: {error.message}", err=True)
+            code = int(error.code if code in (0, error.code) else ExitCode.REFUSED)
+    return code
+
+
+def explain(settings: Settings, task_id: str) -> None:
+    """Prints why a task is not running, why it failed, and where its time went."""
+    connection = Connection(settings)
+    request = ExplainTaskRequest(namespace=settings.namespace, task_id=task_id)
+    response = connection.call(connection.tasks.ExplainTask, request)
+    emit(settings.output, response, lambda: _print_explanation(response))
+
+
+def _print_reruns(task_ids: Sequence[str], response: RerunTasksResponse) -> None:
+    for task_id, result in zip(task_ids, response.results, strict=True):
+        if result.HasField("error"):
+            continue
+        copies = len(result.dependent_ids)
+        more = f"  and {_format.count(copies, 'dependent')}" if copies else ""
+        click.echo(f"{sanitize(task_id)}  {result.task_id}{more}")
+
+
+def _print_explanation(response: ExplainTaskResponse) -> None:
+    task = response.task
+    click.echo(sanitize(response.summary))
+    for obstacle in response.obstacles:
+        _print_obstacle(obstacle)
+    ahead = f"{response.ahead:,}{' or more' if response.ahead_is_minimum else ''}"
+    print_fields(
+        [
+            ("task", task.id),
+            ("state", _format.task_state(task.state, task.reason)),
+            ("ahead", ahead if response.ahead else ""),
+            ("starts about", _format.instant(response.estimated_start_time)),
+            ("time", response.time_summary),
+        ]
+    )
+    if response.spans:
+        click.echo()
+        print_table(_SPAN_COLUMNS, [_span(span) for span in response.spans])
+
+
+def _print_obstacle(obstacle: Obstacle) -> None:
+    until = _format.instant(obstacle.until)
+    about = " ".join([*obstacle.task_ids, *obstacle.agent_ids])
+    click.echo(f"- {sanitize(obstacle.message)}" + (f" (until {until})" if until else ""))
+    if about:
+        click.echo(f"  {sanitize(about)}")
+
+
+def _span(span: LifeSpan) -> tuple[str, ...]:
+    took = _format.between(span.start_time, span.end_time) or _format.age(span.start_time)
+    return (
+        span.phase,
+        str(span.attempt or ""),
+        _format.instant(span.start_time),
+        took,
+    )

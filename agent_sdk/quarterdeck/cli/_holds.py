@@ -1,0 +1,119 @@
+"""What `quarterdeck freeze`, `thaw` and `hold` do."""
+
+from __future__ import annotations
+
+import click
+
+from quarterdeck._text import sanitize
+from quarterdeck.cli import _format
+from quarterdeck.cli._call import PATIENCE, Connection
+from quarterdeck.cli._options import Settings, Why
+from quarterdeck.cli._output import emit
+from quarterdeck.cli._table import Column, print_table
+from quarterdeck.v1.fleet_service_pb2 import (
+    FreezeRequest,
+    ListHoldsRequest,
+    PutHoldRequest,
+    ReleaseHoldRequest,
+    ThawRequest,
+)
+from quarterdeck.v1.hold_pb2 import Hold, HoldKind
+from quarterdeck.v1.queue_pb2 import ArrivalPolicy
+
+_COLUMNS = (
+    Column("kind"),
+    Column("subject", flexible=True),
+    Column("how"),
+    Column("since", right=True),
+    Column("actor", flexible=True),
+    Column("reason", flexible=True),
+)
+
+
+def freeze(settings: Settings, why: Why) -> None:
+    """Stops all claiming in the namespace."""
+    connection = Connection(settings)
+    request = FreezeRequest(namespace=settings.namespace, reason=why.reason, actor=why.actor)
+    response = connection.call(connection.fleet.Freeze, request, patience=PATIENCE)
+    by = f" by {response.hold.actor}" if response.hold.actor else ""
+    line = f"{settings.namespace} frozen{by}, {_format.age(response.hold.create_time)} ago"
+    emit(settings.output, response, lambda: click.echo(sanitize(line)))
+
+
+def thaw(settings: Settings, why: Why) -> None:
+    """Ends a freeze."""
+    connection = Connection(settings)
+    request = ThawRequest(namespace=settings.namespace, reason=why.reason, actor=why.actor)
+    response = connection.call(connection.fleet.Thaw, request, patience=PATIENCE)
+    word = "thawed" if response.thawed else "was not frozen"
+    emit(settings.output, response, lambda: click.echo(sanitize(f"{settings.namespace} {word}")))
+
+
+def put(settings: Settings, kind: str, subject: str, why: Why, *, drop: bool) -> None:
+    """Pauses a task name, or puts an agent or a version in quarantine."""
+    connection = Connection(settings)
+    request = PutHoldRequest(
+        namespace=settings.namespace,
+        kind=_kind(kind),
+        subject=subject,
+        reason=why.reason,
+        actor=why.actor,
+    )
+    if drop:
+        request.arrivals = ArrivalPolicy.ARRIVAL_POLICY_DROP
+    response = connection.call(connection.fleet.PutHold, request, patience=PATIENCE)
+    emit(settings.output, response, lambda: click.echo(sanitize(describe(response.hold))))
+
+
+def release(settings: Settings, kind: str, subject: str, why: Why) -> None:
+    """Ends a pause or a quarantine."""
+    connection = Connection(settings)
+    request = ReleaseHoldRequest(
+        namespace=settings.namespace,
+        kind=_kind(kind),
+        subject=subject,
+        reason=why.reason,
+        actor=why.actor,
+    )
+    response = connection.call(connection.fleet.ReleaseHold, request)
+    emit(settings.output, response, lambda: click.echo(sanitize(f"{kind} {subject} released")))
+
+
+def list_holds(settings: Settings) -> None:
+    """Prints all that is held."""
+    connection = Connection(settings)
+    request = ListHoldsRequest(namespace=settings.namespace)
+    response = connection.call(connection.fleet.ListHolds, request, patience=PATIENCE)
+    rows = [
+        (
+            _word(hold),
+            hold.subject,
+            _how(hold),
+            _format.age(hold.create_time),
+            hold.actor,
+            hold.reason,
+        )
+        for hold in response.holds
+    ]
+    emit(settings.output, response, lambda: print_table(_COLUMNS, rows))
+
+
+def describe(hold: Hold) -> str:
+    """A hold in one line; not yet safe to print."""
+    who = f" by {hold.actor}" if hold.actor else ""
+    why = f": {hold.reason}" if hold.reason else ""
+    return " ".join(filter(None, (_word(hold), hold.subject, _how(hold)))) + who + why
+
+
+def _how(hold: Hold) -> str:
+    if hold.kind == HoldKind.HOLD_KIND_NAMESPACE:
+        return "frozen"
+    return "quarantined" if hold.quarantined else "held"
+
+
+def _word(hold: Hold) -> str:
+    return _format.enum_word(HoldKind.DESCRIPTOR, hold.kind).replace("_", "-")
+
+
+def _kind(word: str) -> HoldKind.ValueType:
+    return HoldKind.Value(f"HOLD_KIND_{word.upper().replace('-', '_')}")

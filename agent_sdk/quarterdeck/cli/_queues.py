@@ -1,0 +1,159 @@
+"""What `quarterdeck queue pause`, `resume` and `limits` do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import click
+from google.protobuf.duration_pb2 import Duration
+
+from quarterdeck._text import sanitize
+from quarterdeck.cli import _format
+from quarterdeck.cli._call import PATIENCE, Connection
+from quarterdeck.cli._exit import CommandError, ExitCode
+from quarterdeck.cli._options import Settings, Why
+from quarterdeck.cli._output import emit
+from quarterdeck.cli._table import print_fields
+from quarterdeck.v1.fleet_service_pb2 import (
+    ListQueuesRequest,
+    UpdateQueueRequest,
+    UpdateQueueResponse,
+)
+from quarterdeck.v1.queue_pb2 import (
+    ArrivalPolicy,
+    ConcurrencyLimit,
+    OverflowPolicy,
+    Queue,
+    QueueLimits,
+    RateLimit,
+)
+
+
+def pause(settings: Settings, name: str, why: Why, *, paused: bool, drop: bool = False) -> None:
+    """Pauses or resumes a queue; with `drop` what arrives meanwhile is cancelled at once."""
+    connection = Connection(settings)
+    request = UpdateQueueRequest(
+        namespace=settings.namespace, queue=name, paused=paused, note=why.reason, actor=why.actor
+    )
+    if paused:
+        request.paused_arrivals = (
+            ArrivalPolicy.ARRIVAL_POLICY_DROP if drop else ArrivalPolicy.ARRIVAL_POLICY_QUEUE
+        )
+    response = connection.call(connection.fleet.UpdateQueue, request)
+    word = "paused" if response.queue.paused else "resumed"
+    word += ", what arrives is dropped" if paused and drop else ""
+    emit(settings.output, response, lambda: click.echo(f"{sanitize(name)} {word}"))
+
+
+def limits(
+    settings: Settings, name: str, values: Mapping[str, Any], why: Why, *, clear: bool
+) -> None:
+    """Changes the limits that are given, leaves the others, and prints what holds now.
+
+    Args:
+        settings: The common options.
+        name: The queue; one that was never used is created by a change.
+        values: The limits by their options' names.
+        why: For the audit log.
+        clear: Remove those that are not given.
+    """
+    connection = Connection(settings)
+    given = {key: value for key, value in values.items() if value not in (None, ())}
+    queue = _find(connection, name)
+    if not given and not clear:
+        if queue is None:
+            raise CommandError(f"there is no queue {sanitize(name)}", ExitCode.NOT_FOUND)
+        response = UpdateQueueResponse(queue=queue)
+    else:
+        wanted = QueueLimits() if clear or queue is None else queue.limits
+        _change(wanted, given)
+        request = UpdateQueueRequest(
+            namespace=settings.namespace,
+            queue=name,
+            limits=wanted,
+            note=why.reason,
+            actor=why.actor,
+        )
+        response = connection.call(connection.fleet.UpdateQueue, request)
+    emit(settings.output, response, lambda: _print(response.queue))
+
+
+def _find(connection: Connection, name: str) -> Queue | None:
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    request = ListQueuesRequest(namespace=connection.namespace, filter=f'name:"{quoted}"')
+    found = connection.call(connection.fleet.ListQueues, request, patience=PATIENCE)
+    return next((queue for queue in found.queues if queue.name == name), None)
+
+
+_Field = Literal["concurrency", "concurrency_per_key", "rate", "rate_per_key", "ageing"]
+_FIELDS: dict[str, _Field] = {
+    "concurrency": "concurrency",
+    "per_key": "concurrency_per_key",
+    "rate": "rate",
+    "key_rate": "rate_per_key",
+    "ageing": "ageing",
+}
+
+
+def _change(limits: QueueLimits, given: Mapping[str, Any]) -> None:
+    for option, field in _FIELDS.items():
+        if option in given:
+            limits.ClearField(field)
+            if new := _limit(given[option]):
+                getattr(limits, field).CopyFrom(new)
+    for key, weight in given.get("weights", ()):
+        limits.weights.pop(key, None)
+        if weight:
+            limits.weights[key] = weight
+
+
+def _limit(value: Any) -> ConcurrencyLimit | RateLimit | Duration | None:
+    """What an option says; None for one that removes the limit."""
+    match value:
+        case (0, *_):
+            return None
+        case (int(limit), str(overflow)):
+            word = overflow.upper().replace("-", "_")
+            return ConcurrencyLimit(
+                limit=limit, overflow=OverflowPolicy.Value(f"OVERFLOW_POLICY_{word}")
+            )
+        case (int(units), period, int(burst)):
+            rate = RateLimit(units=units, burst=burst)
+            rate.period.FromTimedelta(period)
+            return rate
+        case _:
+            ageing = Duration()
+            ageing.FromTimedelta(value)
+            return ageing if value else None
+
+
+def _print(queue: Queue) -> None:
+    now = queue.limits
+    print_fields(
+        [
+            ("queue", queue.name),
+            ("state", _format.paused(queue.paused, queue.pause_note)),
+            ("concurrency", _concurrency(now.concurrency)),
+            ("per key", _concurrency(now.concurrency_per_key)),
+            ("rate", _rate(now.rate)),
+            ("key rate", _rate(now.rate_per_key)),
+            ("ageing", _format.duration(now.ageing)),
+            ("weights", _format.labels({key: str(n) for key, n in now.weights.items()})),
+            ("rests until", _format.instant(queue.back_off_until)),
+        ]
+    )
+
+
+def _concurrency(limit: ConcurrencyLimit) -> str:
+    if not limit.limit:
+        return ""
+    word = _format.enum_word(OverflowPolicy.DESCRIPTOR, limit.overflow or 1)
+    return f"{limit.limit:,}, over it {word.replace('_', ' ')}"
+
+
+def _rate(limit: RateLimit) -> str:
+    if not limit.units:
+        return ""
+    burst = f", burst {limit.burst:,}" if limit.burst else ""
+    return f"{limit.units:,} in {_format.duration(limit.period) or '1.0s'}{burst}"

@@ -1,0 +1,17 @@
+"""`quarterdeck freeze`."""
+
+from __future__ import annotations
+
+import click
+
+from quarterdeck.cli._options import Settings, Why, audit_options, common_options
+
+
+@click.command()
+@audit_options
+@common_options
+def freeze(settings: Settings, why: Why) -> None:
+    """Stop all claiming in the namespace at once; what runs goes on."""
+    from quarterdeck.cli import _holds
+
+    _holds.freeze(settings, why)

@@ -1,0 +1,53 @@
+"""`quarterdeck namespace`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from quarterdeck.cli import _params
+from quarterdeck.cli._options import Settings, Why, audit_options, common_options
+
+_never = click.IntRange(min=0)
+
+
+@click.group()
+def namespace() -> None:
+    """Show and change the settings of a namespace."""
+
+
+@namespace.command()
+@common_options
+def get(settings: Settings) -> None:
+    """Show how long ended tasks are kept and when something is put in quarantine."""
+    from quarterdeck.cli import _tenants
+
+    _tenants.get(settings)
+
+
+@namespace.command("set")
+@click.option("--keep-succeeded", "succeeded", type=_params.duration, help="How long.")
+@click.option("--keep-failed", "failed", type=_params.duration, help="How long.")
+@click.option("--keep-cancelled", "cancelled", type=_params.duration, help="How long.")
+@click.option("--keep-expired", "expired", type=_params.duration, help="How long.")
+@click.option(
+    "--quarantine-name",
+    "task_name",
+    type=_never,
+    help="Hold a task name after so many failures in a row; 0 never.",
+)
+@click.option("--quarantine-agent", "agent", type=_never, help="The same for one agent.")
+@click.option(
+    "--quarantine-version",
+    "agent_version",
+    type=_never,
+    help="The same for agents of one name and version together.",
+)
+@audit_options
+@common_options
+def set_(settings: Settings, why: Why, **values: Any) -> None:
+    """Change the settings that are given, and leave the others."""
+    from quarterdeck.cli import _tenants
+
+    _tenants.set_(settings, values, why)

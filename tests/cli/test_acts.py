@@ -1,0 +1,227 @@
+"""Acts on tasks, named ones and all that match a filter, and what else changes tasks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+
+from quarterdeck.cli._exit import ExitCode
+from quarterdeck.v1.queue_pb2 import StateCount
+from quarterdeck.v1.task_pb2 import Task, TaskState
+from quarterdeck.v1.task_service_pb2 import (
+    ActOnTasksRequest,
+    ActOnTasksResponse,
+    CountTasksRequest,
+    CountTasksResponse,
+    ExplainTaskRequest,
+    ExplainTaskResponse,
+    LifeSpan,
+    Obstacle,
+    PauseResult,
+    PauseTasksRequest,
+    PauseTasksResponse,
+    RerunResult,
+    RerunTasksRequest,
+    RerunTasksResponse,
+    ResumeResult,
+    ResumeTasksResponse,
+    UpdateResult,
+    UpdateTasksRequest,
+    UpdateTasksResponse,
+)
+
+from .conftest import Refusal, Run, ScriptedServer, status
+
+READY = TaskState.TASK_STATE_READY
+RUNNING = TaskState.TASK_STATE_RUNNING
+SUCCEEDED = TaskState.TASK_STATE_SUCCEEDED
+FAILED = TaskState.TASK_STATE_FAILED
+WRONG_STATE = status(grpc.StatusCode.FAILED_PRECONDITION, "WRONG_STATE", "it has ended")
+
+
+@pytest.fixture
+def counted(server: ScriptedServer) -> ScriptedServer:
+    """A server with 700 ready, 500 running, 9 failed and 1,000 succeeded tasks."""
+    numbers = {READY: 700, RUNNING: 500, FAILED: 9, SUCCEEDED: 1000}
+    counts = [StateCount(state=state, count=n) for state, n in numbers.items()]
+    answer = CountTasksResponse(counts=counts, total=2209, watch_token="seen")
+    server.on("TaskService/CountTasks", lambda _: answer)
+    return server
+
+
+def pages(*done: int, matched: int = 1200, **last: Any) -> Any:
+    """Answers an act with these numbers of tasks done so far."""
+
+    def handler(request: ActOnTasksRequest) -> Iterator[ActOnTasksResponse]:
+        yield ActOnTasksResponse(matched=matched)
+        for number in done[:-1]:
+            yield ActOnTasksResponse(matched=matched, done=number)
+        yield ActOnTasksResponse(matched=matched, done=done[-1], complete=True, **last)
+
+    return handler
+
+
+def test_a_filter_acts_on_exactly_what_was_counted(counted: ScriptedServer, run: Run) -> None:
+    counted.on("TaskService/ActOnTasks", pages(500, 1000, 1199, refused=1, errors=[WRONG_STATE]))
+    result = run(
+        *("task", "cancel", "--filter", "queue:q | name:b", "--max", "1200", "--keep-children"),
+        *("--reason", "enough", "--actor", "ann"),
+    )
+    assert (result.stdout, result.exit_code) == ("cancel: 1,199 of 1,200 tasks\n", 0)
+    (request,) = counted.asked(ActOnTasksRequest)
+    assert request == ActOnTasksRequest(
+        namespace="default",
+        filter="(queue:q | name:b) state:blocked,scheduled,ready,running,waiting",
+        max_count=1200,
+        watch_token="seen",
+        reason="enough",
+        actor="ann",
+        cancel={"keep_children": True},
+    )
+    assert counted.asked(CountTasksRequest)[0].filter == "queue:q | name:b"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "act", "states"),
+    [
+        (["retry"], "retry", "state:failed,cancelled,expired"),
+        (["pause"], "pause", "state:running"),
+        (["resume"], "resume", "state:running"),
+        (
+            ["update", "--priority", "9"],
+            "update",
+            "state:blocked,scheduled,ready,running,waiting",
+        ),
+    ],
+)
+def test_each_act_leaves_alone_what_it_can_do_nothing_for(
+    counted: ScriptedServer, run: Run, arguments: list[str], act: str, states: str
+) -> None:
+    counted.on("TaskService/ActOnTasks", pages(9, matched=9))
+    result = run("task", *arguments, "--filter", "name:a", "--max", "2000", "-o", "json")
+    assert json.loads(result.stdout)["done"] == "9"
+    (request,) = counted.asked(ActOnTasksRequest)
+    assert (request.WhichOneof("act"), request.filter) == (act, f"(name:a) {states}")
+
+
+def test_nothing_is_done_when_more_match_than_the_maximum(
+    counted: ScriptedServer, run: Run
+) -> None:
+    result = run("task", "cancel", "--filter", "queue:q")
+    assert result.exit_code == ExitCode.REFUSED
+    assert "1,200 tasks match, more than 1,000" in result.stderr
+    assert counted.asked(ActOnTasksRequest) == []
+
+
+def test_a_dry_run_only_counts(counted: ScriptedServer, run: Run) -> None:
+    counted.on("TaskService/ActOnTasks", pages(0, matched=1))
+    result = run("task", "retry", "--filter", "name:a", "--dry-run")
+    assert result.stdout == "retry: 1 task found, nothing was done\n"
+    assert counted.asked(ActOnTasksRequest)[0].dry_run
+
+
+def test_an_act_that_breaks_off_says_how_far_it_came(counted: ScriptedServer, run: Run) -> None:
+    def handler(request: ActOnTasksRequest) -> Iterator[ActOnTasksResponse]:
+        yield ActOnTasksResponse(matched=9, done=5)
+        raise Refusal(status(grpc.StatusCode.UNAVAILABLE, "DRAINING", "stopping"))
+
+    counted.on("TaskService/ActOnTasks", handler)
+    result = run("task", "retry", "--filter", "name:a")
+    assert result.exit_code == ExitCode.UNREACHABLE
+    assert "5 of 9 tasks were done" in result.stderr
+    assert len(counted.asked(ActOnTasksRequest)) == 1
+
+
+def test_a_refusal_that_is_no_race_is_told(counted: ScriptedServer, run: Run) -> None:
+    error = status(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", "labels: too\x1b[2J many")
+    counted.on("TaskService/ActOnTasks", pages(8, matched=9, refused=1, errors=[error]))
+    result = run("task", "retry", "--filter", "name:a")
+    assert result.exit_code == ExitCode.REFUSED
+    assert "labels: too many (INVALID_FIELD)" in result.stderr
+
+
+def test_a_list_that_is_too_old_is_refused(counted: ScriptedServer, run: Run) -> None:
+    def handler(request: ActOnTasksRequest) -> Iterator[ActOnTasksResponse]:
+        raise Refusal(status(grpc.StatusCode.ABORTED, "LIST_TOO_OLD", "too much has changed"))
+        yield
+
+    counted.on("TaskService/ActOnTasks", handler)
+    assert run("task", "retry", "--filter", "name:a").exit_code == ExitCode.REFUSED
+
+
+def test_every_change_reaches_the_server(server: ScriptedServer, run: Run) -> None:
+    results = [UpdateResult(state=READY), UpdateResult(error=WRONG_STATE)]
+    server.on("TaskService/UpdateTasks", lambda _: UpdateTasksResponse(results=results))
+    result = run(
+        *("task", "update", "task_1", "task_2", "--priority", "0", "--queue", "fast"),
+        *("--delay", "1m", "--label", "a=b", "--remove-label", "c", "--max-attempts", "7"),
+        *("--task-timeout", "1h", "--note", "why"),
+    )
+    assert (result.stdout, result.exit_code) == ("task_1  ready\n", ExitCode.REFUSED)
+    assert "task_2: it has ended" in result.stderr
+    (request,) = server.asked(UpdateTasksRequest)
+    update = request.update
+    assert (update.HasField("priority"), update.queue, update.delay.seconds) == (True, "fast", 60)
+    assert dict(update.labels) == {"a": "b", "c": ""}
+    assert (update.retry.max_attempts, update.timeouts.task.seconds) == (7, 3600)
+    assert (request.reason, "@" in request.actor, bool(request.request_id)) == ("why", True, True)
+
+
+def test_running_tasks_are_paused_and_resumed(server: ScriptedServer, run: Run) -> None:
+    paused, resumed = PauseResult(state=RUNNING), ResumeResult(state=RUNNING)
+    server.on("TaskService/PauseTasks", lambda _: PauseTasksResponse(results=[paused]))
+    server.on("TaskService/ResumeTasks", lambda _: ResumeTasksResponse(results=[resumed]))
+    assert run("task", "pause", "task_1", "--reason", "look").stdout == "task_1  running\n"
+    assert run("task", "resume", "task_1").stdout == "task_1  running\n"
+    assert server.asked(PauseTasksRequest)[0].reason == "look"
+
+
+def test_a_rerun_prints_each_new_id_after_the_old_one(server: ScriptedServer, run: Run) -> None:
+    results = [
+        RerunResult(task_id="task_8", dependent_ids=["task_9"]),
+        RerunResult(error=WRONG_STATE),
+    ]
+    server.on("TaskService/RerunTasks", lambda _: RerunTasksResponse(results=results))
+    result = run("task", "rerun", "task_1", "task_2", "--with-dependents")
+    assert result.stdout == "task_1  task_8  and 1 dependent\n"
+    assert result.exit_code == ExitCode.REFUSED
+    (request,) = server.asked(RerunTasksRequest)
+    assert request.with_dependents
+    assert not request.HasField("input")
+
+
+def test_a_rerun_may_have_another_input(server: ScriptedServer, run: Run) -> None:
+    answer = RerunTasksResponse(results=[RerunResult(task_id="task_8")])
+    server.on("TaskService/RerunTasks", lambda _: answer)
+    assert run("task", "rerun", "task_1", "--input", "[1]").stdout == "task_1  task_8\n"
+    assert server.asked(RerunTasksRequest)[0].input.data == b"[1]"
+
+
+def test_an_explanation_names_what_has_to_end_first(server: ScriptedServer, run: Run) -> None:
+    obstacle = Obstacle(message="paused by \x1b[31mann", actor="ann", task_ids=["task_7"])
+    obstacle.until.seconds = 4_000_000_000
+    span = LifeSpan(phase="ready")
+    span.start_time.seconds = 1
+    response = ExplainTaskResponse(
+        task=Task(id="task_1", state=READY),
+        summary="Its queue is paused.",
+        obstacles=[obstacle],
+        ahead=10_000,
+        ahead_is_minimum=True,
+        spans=[span],
+        time_summary="Most of it in line.",
+    )
+    server.on("TaskService/ExplainTask", lambda _: response)
+    output = run("task", "explain", "task_1").stdout
+    lines = output.splitlines()
+    assert lines[0] == "Its queue is paused."
+    assert lines[1].startswith("- paused by ann (until 2096-10-02")
+    assert lines[2] == "  task_7"
+    assert "10,000 or more" in output
+    assert "Most of it in line." in output
+    assert "\x1b" not in output
+    assert server.asked(ExplainTaskRequest)[0].task_id == "task_1"
