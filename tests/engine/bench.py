@@ -44,12 +44,15 @@ class Did(Protocol):
     replies: list[Any]
     changes: list[Change]
     claims: list[Claim]
+    reopen: Sequence[tuple[int, tuple[str, str]]]
 
 
 class Driver(Protocol):
     """What carries out groups, and what is in its tables."""
 
     def run(self, commands: Sequence[Command], waiting: Waiting, now: int) -> Did: ...
+
+    def restart(self) -> None: ...
 
     @property
     def tasks(self) -> Mapping[int, Task]: ...

@@ -108,8 +108,6 @@ class Memory:
         try:
             return self._group(commands, waiting, now)
         except Exception as error:
-            if self.book.touched:
-                self._fill()
             if len(commands) == 1 and waiting is NOBODY:
                 return Group([error], [], [])
         whole = Group([], [], [])
@@ -239,6 +237,9 @@ class Memory:
             settle(world, ended, open_edges(world, ids, sorted(stored)))
 
     def _hand_off(self, world: World, waiting: Waiting) -> None:
+        if self.book.touched:
+            # The last group did not come about.
+            self._fill()
         self.book.enter(world)
         queues = served_queues(world, waiting)
         special = desk_queues(world, waiting, self.book, queues)
