@@ -53,13 +53,29 @@ class RetryLater(QuarterdeckError):
     Args:
         delay_seconds: Least delay before the next attempt, instead of the policy's.
         message: Why, for the person who reads it.
+        back_off_seconds: When set, nobody is given anything from the task's queue for so long, up
+            to an hour: for a provider that refuses everybody for a while, as with HTTP 429.
+        key_only: Nothing of the task's group key there, rather; the queue's other keys go on.
     """
 
-    def __init__(self, delay_seconds: float, message: str = "") -> None:
+    def __init__(
+        self,
+        delay_seconds: float,
+        message: str = "",
+        *,
+        back_off_seconds: float | None = None,
+        key_only: bool = False,
+    ) -> None:
         super().__init__(message or f"asked to be tried again in {delay_seconds:g} s")
         if not 0 <= delay_seconds <= 315_576_000_000:
             raise ValueError(f"delay_seconds: expected 0 or more seconds, got {delay_seconds!r}")
+        if back_off_seconds is not None and not 0 <= back_off_seconds <= 3600:
+            raise ValueError(
+                f"back_off_seconds: expected 0 to 3600 seconds, got {back_off_seconds!r}"
+            )
         self.delay_seconds = delay_seconds
+        self.back_off_seconds = back_off_seconds
+        self.key_only = key_only
 
 
 class DefinitionError(QuarterdeckError, TypeError):

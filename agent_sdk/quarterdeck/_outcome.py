@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-
-from google.protobuf import duration_pb2
+from typing import NamedTuple
 
 from quarterdeck._agent import InputError
 from quarterdeck._codec import encode
@@ -26,18 +25,29 @@ _TRACE_CHARACTERS = 65_536
 _TYPE_CHARACTERS = 256
 
 
+class Wishes(NamedTuple):
+    """What a failed handler asked for, in seconds."""
+
+    delay: float | None = None
+    back_off: float | None = None
+    key_only: bool = False
+
+
+NO_WISHES = Wishes()
+
+
 class RemoteError(Exception):
     """What a handler raised in a child process, as text.
 
     Attributes:
         failure: The failure to report.
-        retry_delay: Seconds that the handler asked for, if any.
+        wishes: What the handler asked for.
     """
 
-    def __init__(self, failure: Failure, retry_delay: float | None = None) -> None:
+    def __init__(self, failure: Failure, wishes: Wishes = NO_WISHES) -> None:
         super().__init__(failure.message)
         self.failure = failure
-        self.retry_delay = retry_delay
+        self.wishes = wishes
 
 
 def success(lease: Lease, data: bytes) -> AttemptReport:
@@ -75,9 +85,8 @@ def error(lease: Lease, raised: BaseException) -> AttemptReport:
         message = str(raised) or "the handler gave the task up"
         return _report(lease, cancelled=Cancelled(message=message[:_MESSAGE_CHARACTERS]))
     if isinstance(raised, RemoteError):
-        return failed(lease, raised.failure, raised.retry_delay)
-    delay = raised.delay_seconds if isinstance(raised, RetryLater) else None
-    return failed(lease, failure_of(raised), delay)
+        return failed(lease, raised.failure, raised.wishes)
+    return failed(lease, failure_of(raised), wishes_of(raised))
 
 
 def interrupted(lease: Lease, message: str) -> AttemptReport:
@@ -96,10 +105,23 @@ def released(lease: Lease, message: str) -> AttemptReport:
     return _report(lease, released=Released(message=message))
 
 
-def failed(lease: Lease, failure: Failure, delay: float | None = None) -> AttemptReport:
+def failed(lease: Lease, failure: Failure, wishes: Wishes = NO_WISHES) -> AttemptReport:
     """The report of a failure."""
-    wait: duration_pb2.Duration | None = None if delay is None else to_duration(delay)
-    return _report(lease, failed=Failed(failure=failure, retry_delay=wait))
+    delay, rest, key_only = wishes
+    report = Failed(
+        failure=failure,
+        retry_delay=None if delay is None else to_duration(delay),
+        back_off=None if rest is None else to_duration(rest),
+        back_off_key_only=key_only,
+    )
+    return _report(lease, failed=report)
+
+
+def wishes_of(raised: BaseException) -> Wishes:
+    """What an exception asks for."""
+    if not isinstance(raised, RetryLater):
+        return NO_WISHES
+    return Wishes(raised.delay_seconds, raised.back_off_seconds, raised.key_only)
 
 
 def failure_of(raised: BaseException) -> Failure:

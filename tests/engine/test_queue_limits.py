@@ -11,11 +11,9 @@ from quarterdeck_server.engine.limits import (
     Rate,
     limits_of,
 )
-from quarterdeck_server.engine.meters import Meter, whole_queue
 
-from . import make
 from .bench import Bench
-from .make import NOW, SECOND
+from .make import SECOND
 
 KEY = ("default", "default")
 ALL = QueueLimits(

@@ -36,6 +36,11 @@ async def pid(run: quarterdeck.Run) -> int:
 
 
 @agent.task(isolation="process")
+def busy(run: quarterdeck.Run) -> None:
+    raise quarterdeck.RetryLater(2, "busy", back_off_seconds=7, key_only=True)
+
+
+@agent.task(isolation="process")
 def breaks(run: quarterdeck.Run) -> None:
     raise quarterdeck.Fail("broken for good", type="Broken")
 

@@ -139,6 +139,31 @@ async def test_retry_later_chooses_the_delay(fake: FakeServer, fleet: Fleet) -> 
     failed = (await report_of(fake, fake.give("busy"))).failed
     assert failed.retry_delay.ToTimedelta().total_seconds() == 2.5
     assert failed.failure.message == "rate limit"
+    assert not failed.HasField("back_off")
+
+
+async def test_retry_later_lets_the_queue_or_the_key_rest(fake: FakeServer, fleet: Fleet) -> None:
+    agent = quarterdeck.Agent("a")
+
+    @agent.task
+    async def busy(run: quarterdeck.Run) -> None:
+        raise quarterdeck.RetryLater(5, back_off_seconds=30)
+
+    @agent.task
+    async def busy_key(run: quarterdeck.Run) -> None:
+        raise quarterdeck.RetryLater(5, back_off_seconds=1.5, key_only=True)
+
+    fleet(agent)
+    whole = (await report_of(fake, fake.give("busy"))).failed
+    assert (whole.back_off.ToSeconds(), whole.back_off_key_only) == (30, False)
+    key = (await report_of(fake, fake.give("busy_key"))).failed
+    assert (key.back_off.ToMilliseconds(), key.back_off_key_only) == (1500, True)
+
+
+@pytest.mark.parametrize("seconds", [-1, 3601, float("nan")])
+def test_a_rest_is_an_hour_at_most(seconds: float) -> None:
+    with pytest.raises(ValueError, match="back_off_seconds: expected 0 to 3600 seconds"):
+        quarterdeck.RetryLater(1, back_off_seconds=seconds)
 
 
 async def test_input_that_does_not_fit_fails_for_good_and_names_the_field(

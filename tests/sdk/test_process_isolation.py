@@ -65,6 +65,13 @@ async def test_exception_of_a_child_is_the_failure(fake: FakeServer, fleet: Flee
     assert failure.non_retryable
 
 
+async def test_what_a_child_asks_for_is_reported(fake: FakeServer, fleet: Fleet) -> None:
+    fleet(agent)
+    failed = (await ended(fake, fake.give("busy"))).failed
+    assert (failed.failure.message, failed.retry_delay.ToSeconds()) == ("busy", 2)
+    assert (failed.back_off.ToSeconds(), failed.back_off_key_only) == (7, True)
+
+
 async def test_input_error_of_a_child_names_the_field(fake: FakeServer, fleet: Fleet) -> None:
     fleet(agent)
     failure = (await ended(fake, fake.give("double", b'{"number": "x"}'))).failed.failure
