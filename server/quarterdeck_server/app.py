@@ -98,12 +98,13 @@ class App:
             return
         if before is None or before.cancel == task.cancel:
             return
-        self._background(self._kill(task.agent_id))
+        self._background(self._kill(task.namespace, task.agent_id))
 
-    async def _kill(self, agent_id: str) -> None:
+    async def _kill(self, namespace: str, agent_id: str) -> None:
         await self._started.wait()
         assert self._pools is not None
-        await self._pools.kill_agent(agent_id, "a cancelled task did not stop in its grace")
+        why = "a cancelled task did not stop in its grace"
+        await self._pools.kill_agent(namespace, agent_id, why)
 
     async def stop(self) -> None:
         """Drain and stop: no new work; agents first, while they can still report; then the API; then the store."""

@@ -65,8 +65,9 @@ class MemoryHost:
             agent for agent in self.agents.values() if self.rows[agent.instance_id].pool == pool
         ]
 
-    async def drain(self, agent_id: str) -> None:
+    async def drain(self, namespace: str, agent_id: str) -> None:
         self._check()
+        assert namespace == "default"
         self.drained.append(agent_id)
         agent = self.agents[agent_id]
         self.agents[agent_id] = agent._replace(state=int(AgentState.DRAINING))
@@ -101,7 +102,7 @@ class MemoryHost:
     def call(self, row: Instance, running: int = 0, state: int = AgentState.ACTIVE) -> str:
         """The agent of an instance calls."""
         agent_id = f"agent of {row.id}"
-        self.agents[agent_id] = AgentView(agent_id, row.id, int(state), 2, running)
+        self.agents[agent_id] = AgentView(agent_id, row.id, int(state), 2, running, "default")
         return agent_id
 
 
@@ -251,13 +252,14 @@ async def test_killed_agent_is_replaced_without_backoff(fix: Fixture) -> None:
         await fix.host.until(lambda: fix.host.pools["p"].instances == 1)
         (row,) = fix.host.rows.values()
         agent_id = fix.host.call(row, running=1)
-        assert await supervisor.kill_agent(agent_id, "a cancel was escalated")
+        assert not await supervisor.kill_agent("other", agent_id, "a namesake of another tenant")
+        assert await supervisor.kill_agent("default", agent_id, "a cancel was escalated")
         await fix.host.until(lambda: len(fix.host.rows) == 2)
         assert fix.host.rows[row.id].state == STOPPED
         assert fix.host.rows[row.id].detail == "a cancel was escalated; killed by signal 9"
         assert fix.host.pools["p"].detail is None
-        assert not await supervisor.kill_agent(agent_id, "again")
-        assert not await supervisor.kill_agent("started by hand", "why")
+        assert not await supervisor.kill_agent("default", agent_id, "again")
+        assert not await supervisor.kill_agent("default", "started by hand", "why")
 
 
 async def test_instance_whose_agent_never_calls_is_killed(fix: Fixture) -> None:

@@ -352,7 +352,7 @@ async def test_a_goodbye_outlasts_a_heartbeat_that_is_held(api: Api, server: Ser
     await heartbeat(api, goodbye=True)
     server.core.leases.wake("default", "agent-1")
     await holding
-    assert not server.core.agents.named("agent-1")
+    assert server.core.agents.get("default", "agent-1") is None
 
 
 async def test_every_queue_and_name_of_a_claim_is_checked_or_refused(api: Api) -> None:

@@ -162,6 +162,39 @@ async def test_a_drain_wakes_the_agent_and_survives_its_contacts(server: Server)
     assert server.row.state == AgentState.DRAINING
 
 
+async def test_a_drain_survives_that_the_agent_is_lost_and_comes_back(server: Server) -> None:
+    server.contact()
+    await server.write()
+    await server.execute(c.SetAgentState("default", ["a1"], int(AgentState.DRAINING)))
+    await server.pass_time(LOST_AFTER)
+    assert server.row.state == AgentState.LOST
+    server.registry.start([server.row])
+    assert server.contact() is True, "also when the server was started again meanwhile"
+    await server.write()
+    assert server.row.state == AgentState.DRAINING
+
+
+async def test_a_contact_from_before_a_drain_does_not_end_it_after_a_loss(server: Server) -> None:
+    server.contact()
+    await server.write()
+    server.contact(slots=3)
+    on_its_way = server.registry.take_dirty()
+    for state in (AgentState.DRAINING, AgentState.LOST):
+        await server.execute(c.SetAgentState("default", ["a1"], int(state)))
+    await server.execute(on_its_way)
+    assert server.row.state == AgentState.DRAINING
+
+
+async def test_an_agent_that_said_goodbye_begins_anew(server: Server) -> None:
+    server.contact()
+    await server.write()
+    await server.execute(c.SetAgentState("default", ["a1"], int(AgentState.DRAINING)))
+    await server.registry.goodbye("default", "a1")
+    assert server.contact() is False
+    await server.write()
+    assert server.row.state == AgentState.ACTIVE
+
+
 async def test_a_contact_on_its_way_does_not_undo_a_drain(server: Server) -> None:
     server.contact()
     await server.write()
@@ -188,7 +221,7 @@ async def test_goodbye_before_the_first_write_leaves_nothing_behind(server: Serv
     server.clock.advance(GONE_AFTER)
     server.registry.silent()
     server.clock.advance(1)
-    assert server.registry.silent() == [] and server.registry.named("a1") == []
+    assert server.registry.silent() == [] and server.registry.get("default", "a1") is None
 
 
 async def test_what_could_not_be_written_is_written_later_unless_there_is_newer(
@@ -215,4 +248,4 @@ async def test_after_a_restart_every_agent_has_a_term_to_call(server: Server) ->
 
 async def test_changes_of_other_things_and_of_strangers_are_of_no_matter(server: Server) -> None:
     server.registry.apply([Change(1, 1, 3, 0, None), Change(2, AGENT, 3, 0, make.agent("x"))])
-    assert server.registry.named("x") == []
+    assert server.registry.get("default", "x") is None

@@ -45,8 +45,8 @@ async def test_a_grace_that_ended_while_the_server_was_away_kills_the_agent(
     await _leave_a_disobeyed_cancel(settings)
     killed: asyncio.Queue[str] = asyncio.Queue()
 
-    async def kill(pools: PoolSupervisor, agent_id: str, why: str) -> bool:
-        killed.put_nowait(agent_id)
+    async def kill(pools: PoolSupervisor, namespace: str, agent_id: str, why: str) -> bool:
+        killed.put_nowait(f"{namespace}/{agent_id}")
         return True
 
     monkeypatch.setattr(PoolSupervisor, "kill_agent", kill)
@@ -54,7 +54,7 @@ async def test_a_grace_that_ended_while_the_server_was_away_kills_the_agent(
     await app.start()
     try:
         async with asyncio.timeout(10):
-            assert await killed.get() == "a1"
+            assert await killed.get() == "default/a1"
     finally:
         await app.stop()
 

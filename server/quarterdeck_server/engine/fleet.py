@@ -45,12 +45,13 @@ def put_agents(world: World, command: PutAgents) -> None:
         if known is None:
             agent = agent._replace(running=world.unrecorded.get(key, 0))
         else:
-            draining = known.state == AgentState.DRAINING and agent.state == AgentState.ACTIVE
+            draining = known.drained and agent.state == AgentState.ACTIVE
             agent = agent._replace(
                 state=int(AgentState.DRAINING) if draining else agent.state,
                 running=known.running,
                 create_time=known.create_time,
                 revision=known.revision,
+                drained=known.drained,
             )
         world.put_agent(agent)
 
@@ -63,7 +64,10 @@ def set_agent_state(world: World, command: SetAgentState) -> list[Agent | Refusa
         if agent is None:
             results.append(agent_not_found(agent_id))
             continue
-        agent = agent._replace(state=command.state)
+        drained = int(command.state == AgentState.DRAINING or agent.drained)
+        if command.state == AgentState.GONE:
+            drained = 0
+        agent = agent._replace(state=command.state, drained=drained)
         world.put_agent(agent)
         results.append(agent)
     return results

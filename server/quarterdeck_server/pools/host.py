@@ -26,6 +26,8 @@ class AgentView(NamedTuple):
     slots: int
     running: int
     """Leases that it holds."""
+    namespace: str
+    """Where it claims; with its id, its identity."""
 
 
 class Host(Protocol):
@@ -43,7 +45,7 @@ class Host(Protocol):
         """The agents whose instance belongs to the pool, the lately lost and gone included."""
         ...
 
-    async def drain(self, agent_id: str) -> None:
+    async def drain(self, namespace: str, agent_id: str) -> None:
         """Hand the agent no more work. Harmless for one that is draining or gone."""
         ...
 

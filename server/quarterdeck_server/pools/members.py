@@ -34,6 +34,11 @@ class Member:
     saved: bool = False
     """The row is persisted as it is here."""
 
+    @property
+    def agent_namespace(self) -> str:
+        """Where its agent claims: told by the agent, or else as its pool told the agent."""
+        return self.row.namespace if self.agent is None else self.agent.namespace
+
     def change(self, **fields: object) -> None:
         """Replace fields of the row, which then waits to be saved."""
         row = self.row._replace(**fields)  # type: ignore[arg-type]  # names are the caller's care

@@ -104,13 +104,13 @@ class PoolSupervisor:
         """Look again soon: work, agents or pools have changed. Cheap; must run on the loop."""
         self._wake.set()
 
-    async def kill_agent(self, agent_id: str, why: str) -> bool:
+    async def kill_agent(self, namespace: str, agent_id: str, why: str) -> bool:
         """End the instance of an agent by force. It is replaced if it is needed.
 
         Returns:
             False when no pool started the agent, or its instance has ended.
         """
-        member = await self._find(agent_id)
+        member = await self._find(namespace, agent_id)
         if member is None or member.ended is not None:
             return False
         _log.warning("instance killed", instance=member.row.id, agent=agent_id, why=why)
@@ -175,7 +175,7 @@ class PoolSupervisor:
         now = self._clock.monotonic()
         if isinstance(action, Drain):
             if member.row.agent_id is not None:
-                await self._host.drain(member.row.agent_id)
+                await self._host.drain(member.agent_namespace, member.row.agent_id)
             member.retire(action.why)
             return
         if action.crash:
@@ -309,14 +309,14 @@ class PoolSupervisor:
         if self._watchers:
             await asyncio.wait(self._watchers, timeout=seconds)
 
-    async def _find(self, agent_id: str) -> Member | None:
+    async def _find(self, namespace: str, agent_id: str) -> Member | None:
         for member in self._members():
-            if member.row.agent_id == agent_id:
+            if member.row.agent_id == agent_id and member.agent_namespace == namespace:
                 return member
         # Its first call may be younger than the last pass.
         for name, (_, group) in self._groups.items():
             for agent in await self._host.agents_of(name):
-                if agent.agent_id == agent_id:
+                if (agent.namespace, agent.agent_id) == (namespace, agent_id):
                     return group.members.get(agent.instance_id)
         return None
 

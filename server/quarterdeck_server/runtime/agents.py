@@ -30,6 +30,11 @@ def _listed(queues: tuple[str, ...]) -> str:
     return json.dumps(queues)
 
 
+def _back(row: Agent) -> int:
+    """Return the state of an agent that was away."""
+    return int(AgentState.DRAINING if row.drained else AgentState.ACTIVE)
+
+
 class _Entry:
     __slots__ = ("contacted", "names", "row", "written")
 
@@ -116,7 +121,7 @@ class AgentRegistry:
                 slots=info.slots,
                 labels=info.labels,
                 queues=listed,
-                state=int(AgentState.ACTIVE) if back else row.state,
+                state=_back(row) if back else row.state,
                 last_contact_time=self._clock.now(),
             )
             entry.written = now
@@ -202,9 +207,10 @@ class AgentRegistry:
                 lost.setdefault((namespace, int(AgentState.LOST)), []).append(agent_id)
         return [SetAgentState(ns, ids, state) for (ns, state), ids in lost.items()]
 
-    def named(self, agent_id: str) -> list[Agent]:
-        """Return the agents in contact with this id, of whatever namespace."""
-        return [entry.row for (_, name), entry in self._entries.items() if name == agent_id]
+    def get(self, namespace: str, agent_id: str) -> Agent | None:
+        """Return an agent in contact."""
+        entry = self._entries.get((namespace, agent_id))
+        return None if entry is None else entry.row
 
     def of_pool(self, pool: str) -> list[Agent]:
         """Return the agents in contact whose instance a pool started."""

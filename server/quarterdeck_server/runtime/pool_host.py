@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quarterdeck_server.engine.commands import PutInstance, PutPools, SetAgentState
+from quarterdeck_server.engine.holds import handed_out
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.states import READY, RUNNING, AgentState
 from quarterdeck_server.pools.host import AgentView, Load
@@ -23,24 +24,26 @@ class PoolHost:
         if not rows:
             return Load(0, 0)
         (row,) = rows
-        ready = sum(n for _, state, n in row.counts if state == READY)
+        names = {name: n for name, state, n in row.counts if state == READY}
+        holds = {hold[:3]: hold for hold in await self._core.store.list_holds(namespace)}
+        ready = sum(handed_out(holds, namespace, names).values())
         running = sum(n for _, state, n in row.counts if state == RUNNING)
         return Load(0 if row.paused else ready, running)
 
     async def agents_of(self, pool: str) -> Sequence[AgentView]:
         """Return the agents in contact whose instance a pool started."""
         return [
-            AgentView(row.id, row.instance_id or "", row.state, row.slots, row.running)
+            AgentView(
+                row.id, row.instance_id or "", row.state, row.slots, row.running, row.namespace
+            )
             for row in self._core.agents.of_pool(pool)
         ]
 
-    async def drain(self, agent_id: str) -> None:
+    async def drain(self, namespace: str, agent_id: str) -> None:
         """Hand the agent no more work."""
-        for row in self._core.agents.named(agent_id):
-            if row.state == AgentState.ACTIVE:
-                await self._core.execute(
-                    SetAgentState(row.namespace, [agent_id], int(AgentState.DRAINING))
-                )
+        row = self._core.agents.get(namespace, agent_id)
+        if row is not None and row.state == AgentState.ACTIVE:
+            await self._core.execute(SetAgentState(namespace, [agent_id], int(AgentState.DRAINING)))
 
     async def save(self, instance: Instance) -> None:
         """Persist an instance and tell the watchers."""

@@ -25,6 +25,10 @@ ALTER TABLE queues ADD COLUMN submitted_total INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE queues ADD COLUMN cancelled_total INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE queues ADD COLUMN expired_total INTEGER NOT NULL DEFAULT 0;
 
+-- It was told to drain; its state does not say so while it is lost.
+ALTER TABLE agents ADD COLUMN drained INTEGER NOT NULL DEFAULT 0;
+UPDATE agents SET drained = 1 WHERE state = 2;
+
 -- The state of rate limits and back-offs: of a whole queue, or of one group key in it.
 CREATE TABLE meters (
   namespace TEXT NOT NULL,
