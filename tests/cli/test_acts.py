@@ -15,6 +15,7 @@ from quarterdeck.v1.task_pb2 import Task, TaskState
 from quarterdeck.v1.task_service_pb2 import (
     ActOnTasksRequest,
     ActOnTasksResponse,
+    CancelAct,
     CountTasksRequest,
     CountTasksResponse,
     ExplainTaskRequest,
@@ -80,7 +81,7 @@ def test_a_filter_acts_on_exactly_what_was_counted(counted: ScriptedServer, run:
         watch_token="seen",
         reason="enough",
         actor="ann",
-        cancel={"keep_children": True},
+        cancel=CancelAct(keep_children=True),
     )
     assert counted.asked(CountTasksRequest)[0].filter == "queue:q | name:b"
 

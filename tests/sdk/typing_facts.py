@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_type
 
@@ -45,7 +45,13 @@ def blocking_client(client: Client) -> None:
     assert_type(client.submit("a", Answer("x"), priority=3), str)
     assert_type(client.result("id", Answer), Answer)
     assert_type(client.list(), Iterator[quarterdeck.Task])
+    assert_type(client.update("id", priority=1), str)
+    assert_type(client.cancel(["id"]), Sequence[quarterdeck.Outcome])
+    assert_type(client.act("id:*", "retry", max_count=1).finish(), quarterdeck.ActProgress)
+    assert_type(client.audit(), Iterator[quarterdeck.AuditEntry])
     client.submit("a", priority="high")  # type: ignore[arg-type]
+    client.act("id:*", "explode", max_count=1)  # type: ignore[arg-type]
+    client.hold("queue", "q")  # type: ignore[arg-type]
 
 
 async def async_client(client: AsyncClient) -> None:
@@ -53,5 +59,9 @@ async def async_client(client: AsyncClient) -> None:
     assert_type(await client.result("id", Answer), Answer)
     assert_type(client.list(), AsyncIterator[quarterdeck.Task])
     assert_type(await run_task(agent, "ask", "why"), TaskRun)
+    assert_type(await client.update("id", priority=1), str)
+    assert_type(await client.pause(["id"]), Sequence[quarterdeck.Outcome])
+    async for progress in client.act("id:*", "cancel", max_count=1):
+        assert_type(progress, quarterdeck.ActProgress)
     async for change in client.watch(["task"]):
         assert_type(change, quarterdeck.Change)
