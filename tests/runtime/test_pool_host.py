@@ -1,0 +1,54 @@
+"""What pools see of the server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from quarterdeck_server.config import Settings
+from quarterdeck_server.engine import commands as c
+from quarterdeck_server.engine import holds
+from quarterdeck_server.engine.states import AgentState
+from quarterdeck_server.pools.host import Load
+from quarterdeck_server.runtime.clock import ManualClock
+from quarterdeck_server.runtime.core import Core
+from quarterdeck_server.runtime.pool_host import PoolHost
+from quarterdeck_server.store.sqlite import SqliteStore
+
+from ..engine import make
+
+
+@pytest.fixture
+async def core(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Core]:
+    """A running core."""
+    made = Core(Settings(data_dir=tmp_path / "data"), SqliteStore(tmp_path / "data"), clock)
+    await made.start()
+    yield made
+    made.drain()
+    await made.stop()
+
+
+async def test_what_is_held_is_no_work_to_start_agents_for(core: Core) -> None:
+    host = PoolHost(core)
+    await core.execute(make.submit(make.spec(name="mail"), make.spec(), make.spec()))
+    await core.claim(make.claim(), 60)
+    assert await host.queue_load("default", "default") == Load(2, 1)
+    await core.execute(c.PutHold("default", holds.TASK_NAME, "work", "ann", ""))
+    held = (await host.queue_load("default", "default")).ready
+    await core.execute(c.PutHold("default", holds.NAMESPACE, "", "ann", ""))
+    assert await host.queue_load("default", "default") == Load(0, 1)
+    assert held == 0
+    assert await host.queue_load("default", "none") == Load(0, 0)
+
+
+async def test_a_drain_is_for_the_agent_of_one_namespace(core: Core) -> None:
+    host = PoolHost(core)
+    for namespace in ("default", "other"):
+        core.agents.contact(namespace, make.agent()._replace(namespace=namespace), ["default"])
+    await core.execute(core.agents.take_dirty())
+    await host.drain("other", "a1")
+    states = [core.agents.get(namespace, "a1") for namespace in ("default", "other")]
+    assert [row and row.state for row in states] == [AgentState.ACTIVE, AgentState.DRAINING]
+    await host.drain("none", "a1")
