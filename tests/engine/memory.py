@@ -183,6 +183,9 @@ class Memory:
                 world.active[key] = ActiveTasks(
                     (t.id, t.lane, t.cancel is not None) for t in of_queue
                 )
+        for edge, met in self.edges.items():
+            if edge[0] in self.tasks:
+                world.depend(*edge, met=met)
         needs = gather(commands)
         if needs.sweep:
             self._load_due(world)

@@ -58,6 +58,8 @@ def _plan(connection: sqlite3.Connection, sql: str, count: int) -> list[str]:
         ("admissions_by_key", 1, "SEARCH admissions USING PRIMARY KEY"),
         ("admissions_by_task", 1, "SEARCH admissions USING INDEX admissions_task"),
         ("unmet_dependencies", 1, "SEARCH dependencies USING PRIMARY KEY"),
+        ("dependents_tree", 2, "SEARCH d USING INDEX dependencies_on"),
+        ("dependencies_of", 1, "SEARCH dependencies USING PRIMARY KEY"),
         ("children", 1, "SEARCH tasks USING INDEX tasks_parent"),
         ("attempts_by_token", 1, "SEARCH attempts USING PRIMARY KEY"),
         ("agents_to_prune", 2, "SEARCH agents USING INDEX agents_gone"),

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from quarterdeck_server.engine.limits import QueueLimits
 from quarterdeck_server.engine.model import Agent, Failure, Payload, Progress, Task
 from quarterdeck_server.engine.namespaces import QuarantineRules, Retention
+from quarterdeck_server.engine.policy import Policy
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
 
@@ -176,6 +177,13 @@ class Cancel:
 
 
 @dataclass(slots=True, frozen=True)
+class CancelTrees:
+    """Go on with the cancels of large trees for a bounded step. Answered with whether there is more to do."""
+
+    limit: int = 1000
+
+
+@dataclass(slots=True, frozen=True)
 class Retry:
     """Put ended tasks back. Answered with a list of ItemResult."""
 
@@ -183,6 +191,54 @@ class Retry:
     task_ids: Sequence[int]
     request: RequestKey | None = None
     audit: Audit | None = None
+
+
+class TaskChange(NamedTuple):
+    """What to change of a task. What is None stays."""
+
+    priority: int | None = None
+    run_at: int | None = None
+    delay: int | None = None
+    """From now; not together with `run_at`."""
+    queue: str | None = None
+    retry: Policy | None = None
+    """How failed attempts are retried; nothing else of it is looked at."""
+    timeouts: Policy | None = None
+    """The time limits; nothing else of it is looked at."""
+    labels: tuple[tuple[str, str], ...] = ()
+    """Those to set; an empty value removes."""
+
+
+@dataclass(slots=True, frozen=True)
+class UpdateTasks:
+    """Change tasks that have not ended. Answered with a list of ItemResult."""
+
+    namespace: str
+    task_ids: Sequence[int]
+    change: TaskChange
+    request: RequestKey | None = None
+    audit: Audit | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Rerun:
+    """Run ended tasks again as new ones. Answered with a list of Rerunning."""
+
+    namespace: str
+    task_ids: Sequence[int]
+    input: Payload | None = None
+    """Instead of the old one, of exactly one task."""
+    with_dependents: bool = False
+    request: RequestKey | None = None
+    audit: Audit | None = None
+
+
+class Rerunning(NamedTuple):
+    """What became of one rerun: the new task and the copies of what depended on the old one."""
+
+    task_id: int
+    dependents: tuple[int, ...] = ()
+    refusal: Refusal | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -465,7 +521,10 @@ Command = (
     Submit
     | Report
     | Cancel
+    | CancelTrees
     | Retry
+    | UpdateTasks
+    | Rerun
     | PauseTasks
     | ResumeTasks
     | AppendLogs

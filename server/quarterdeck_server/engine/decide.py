@@ -14,10 +14,13 @@ from quarterdeck_server.engine import (
     holds,
     pauses,
     report,
+    rerun,
     scheduling,
     submit,
     tenancy,
     timers,
+    trees,
+    update,
 )
 from quarterdeck_server.engine import commands as c
 from quarterdeck_server.engine.admission import key_of
@@ -40,6 +43,8 @@ class Needs:
     """Tasks whose last agents new tasks want; needed with those agents."""
     children_of: set[int] = field(default_factory=set)
     """With their own children, to any depth."""
+    trees: int = 0
+    """How many children of cancelled trees."""
     keys: set[tuple[str, str]] = field(default_factory=set)
     """(namespace, idempotency key)."""
     admissions: set[AdmissionKey] = field(default_factory=set)
@@ -47,6 +52,8 @@ class Needs:
     holders: bool = False
     """The tasks that have those keys, too: an item that depends on its sibling may find that it existed."""
     requests: set[tuple[str, str, str]] = field(default_factory=set)
+    dependents_of: list[tuple[int, ...]] = field(default_factory=list)
+    """Tasks of which all that depends on them is needed, to any depth, each of these with all its dependencies."""
     attempts: set[tuple[int, int]] = field(default_factory=set)
     """(task, token) of reports; needed only where the token is not of the current lease."""
     log_ends: set[int] = field(default_factory=set)
@@ -124,6 +131,16 @@ def _gather_cancel(needs: Needs, command: c.Cancel) -> None:
         needs.children_of.update(command.task_ids)
 
 
+def _gather_rerun(needs: Needs, command: c.Rerun) -> None:
+    needs.tasks.update(command.task_ids)
+    if command.with_dependents:
+        needs.dependents_of.append(tuple(command.task_ids))
+
+
+def _gather_trees(needs: Needs, command: c.CancelTrees) -> None:
+    needs.trees = command.limit
+
+
 def _gather_pools(needs: Needs, command: c.PutPools) -> None:
     needs.pools = True
 
@@ -146,7 +163,10 @@ _GATHER: dict[type, Callable[[Needs, Any], None]] = {
     c.Report: _gather_report,
     c.AppendLogs: _gather_logs,
     c.Cancel: _gather_cancel,
+    c.CancelTrees: _gather_trees,
     c.Retry: lambda needs, command: needs.tasks.update(command.task_ids),
+    c.UpdateTasks: lambda needs, command: needs.tasks.update(command.task_ids),
+    c.Rerun: _gather_rerun,
     c.PauseTasks: lambda needs, command: needs.tasks.update(command.task_ids),
     c.ResumeTasks: lambda needs, command: needs.tasks.update(command.task_ids),
     c.RecordBeats: _gather_beats,
@@ -181,7 +201,10 @@ _DECIDE: dict[type, Callable[[World, Any], Any]] = {
     c.RecordBeats: beats.record_beats,
     c.Expire: report.expire,
     c.Cancel: cancel.cancel,
+    c.CancelTrees: trees.walk,
     c.Retry: cancel.retry,
+    c.UpdateTasks: update.update,
+    c.Rerun: rerun.rerun,
     c.PauseTasks: pauses.pause,
     c.ResumeTasks: pauses.resume,
     c.Sweep: lambda world, command: timers.sweep(world),
@@ -209,7 +232,7 @@ def settle_before(command: c.Command) -> bool:
     """
     if isinstance(command, c.Submit):
         return any(spec.depends_on or spec.admission is not None for spec in command.specs)
-    return isinstance(command, c.Retry)
+    return isinstance(command, c.Retry | c.Rerun)
 
 
 def finished(world: World, command: c.Command, reply: Any) -> Any:

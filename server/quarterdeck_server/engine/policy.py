@@ -44,6 +44,18 @@ class Policy(NamedTuple):
 
 DEFAULT_POLICY = Policy()
 
+RETRY_FIELDS = (
+    *("max_attempts", "initial_backoff", "max_backoff", "factor", "jitter"),
+    *("non_retryable_types", "max_crashes", "delays"),
+)
+"""What says how failed attempts are retried."""
+
+TIMEOUT_FIELDS = (
+    *("schedule_to_start", "attempt_timeout", "task_timeout", "stall_timeout"),
+    "cancel_grace",
+)
+"""The time limits."""
+
 
 def policy_text(policy: Policy) -> str | None:
     """Encode for the task row: only what differs from the default, None when nothing does."""

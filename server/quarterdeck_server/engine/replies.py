@@ -20,8 +20,13 @@ def decode_reply(command: c.Command, data: bytes) -> Any:
     raw = msgpack.unpackb(data)
     if isinstance(command, c.Submit):
         return [_submitted(item) for item in raw]
-    if isinstance(command, c.Cancel | c.Retry):
+    if isinstance(command, c.Cancel | c.Retry | c.UpdateTasks):
         return [c.ItemResult(state, _refusal(refusal)) for state, refusal in raw]
+    if isinstance(command, c.Rerun):
+        return [
+            c.Rerunning(task_id, tuple(copies), _refusal(refusal))
+            for task_id, copies, refusal in raw
+        ]
     if isinstance(command, c.PutSchedule):
         return Schedule._make(raw[0]), raw[1]
     assert isinstance(command, c.TriggerSchedule)

@@ -36,6 +36,7 @@ from quarterdeck_server.engine.namespaces import (
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.preference import preferring
 from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.engine.trees import Branch, BranchKey
 from quarterdeck_server.engine.states import ENDED, READY, RUNNING, WAITING, HoldKind
 
 QueueKey = tuple[str, str]
@@ -86,6 +87,10 @@ class World:
         self.new_keys: dict[tuple[str, str], IdempotencyKey] = {}
         self.admissions: dict[AdmissionKey, Admission] = {}
         self.dirty_admissions: set[AdmissionKey] = set()
+        self.dependents: dict[int, set[int]] = {}
+        """Of tasks that are run again: what depends on them."""
+        self.depended: dict[int, dict[int, bool]] = {}
+        """Of those: what each depends on, and whether that is met."""
         self.links: dict[int, int] = {}
         """Of tasks that ended while they waited in a chain of a unique key: what each waited for."""
         self.requests: dict[tuple[str, str, str], tuple[bytes, bytes]] = {}
@@ -117,6 +122,15 @@ class World:
         self.pools: dict[tuple[str, str], PoolStatus] = {}
         self.dirty_pools: set[tuple[str, str]] = set()
         self.deleted_pools: set[tuple[str, str]] = set()
+        self.trees_cut = False
+        """More stands below the tasks to cancel than is loaded: `children` is no use."""
+        self.new_trees: dict[int, Branch] = {}
+        """By root: what to walk from now on."""
+        self.walked: list[tuple[Branch, list[int]]] = []
+        """Branches with the children that are to be cancelled in this group."""
+        self.branches: dict[BranchKey, Branch] = {}
+        """Those that were walked or found, as they are after it."""
+        self.trees_left = False
         self.audit: dict[tuple[str, int], AuditEntry] = {}
         self.dirty_audit: set[tuple[str, int]] = set()
         self.meters = Meters()
@@ -223,6 +237,20 @@ class World:
             self.inputs[task_id] = payload
         else:
             self.inputs.pop(task_id, None)
+
+    def depend(self, task_id: int, dependency_id: int, *, met: bool) -> None:
+        """Note a dependency that the store knows, of tasks that are run again."""
+        self.dependents.setdefault(dependency_id, set()).add(task_id)
+        self.depended.setdefault(task_id, {})[dependency_id] = met
+
+    def copy_input(self, original: int, task_id: int) -> None:
+        """Give a new task the input of another one."""
+        if original in self.replaced_inputs:
+            self.put_input(task_id, self.replaced_inputs[original])
+        elif original in self.born:
+            self.put_input(task_id, self.inputs.get(original))
+        else:
+            self.copied_inputs[task_id] = original
 
     def put_admission(self, key: AdmissionKey, row: Admission) -> None:
         """Say who has a unique, debounce or throttle key."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -29,13 +30,18 @@ from quarterdeck_server.engine.namespaces import (
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.preference import origins
 from quarterdeck_server.engine.quarantine import Streaks, agents_to_know, judge
+from quarterdeck_server.engine.rerun import MAX_TASKS
 from quarterdeck_server.engine.schedules import Schedule
 from quarterdeck_server.engine.states import RUNNING
+from quarterdeck_server.engine.trees import AT_ONCE, Branch
 from quarterdeck_server.engine.world import HoldKey, QueueKey, World
 from quarterdeck_server.store.sqlite.admissions import load_admissions, load_links
 from quarterdeck_server.store.sqlite.arrivals import StoredActive
 from quarterdeck_server.store.sqlite.meters import StoredMeters
 from quarterdeck_server.store.sqlite.queries import load_queries
+
+_BRANCHES = 100
+"""Branches of cancelled trees that are walked in one step, at most, beside those that it finds."""
 
 
 class Loader:
@@ -81,6 +87,10 @@ class Loader:
             self.load_tasks(world, needs.tasks)
         if needs.children_of:
             self._load_children(world, needs.children_of)
+        if needs.trees:
+            self._load_trees(world, needs.trees)
+        for roots in needs.dependents_of:
+            self._load_dependents(world, roots)
         if needs.attempts:
             self._load_attempts(world, needs.attempts)
         if needs.keys:
@@ -185,11 +195,52 @@ class Loader:
                     self._leased.pop(task_id, None)
 
     def _load_children(self, world: World, parents: Collection[int]) -> None:
-        for row in self._by_key("children", parents):
+        known = [task_id for task_id in parents if task_id in world.tasks]
+        below = AT_ONCE + 1
+        rows = self.rows("children", json.dumps(known), len(known) + below)
+        # The wanted tasks that have a parent are among the rows themselves.
+        below += sum(world.tasks[task_id].parent_id is not None for task_id in known)
+        world.trees_cut = len(rows) == below
+        for row in rows:
             task = Task._make(row)
             world.tasks.setdefault(task.id, task)
             assert task.parent_id is not None
             world.children.setdefault(task.parent_id, []).append(task.id)
+
+    def _load_trees(self, world: World, limit: int) -> None:
+        """Load the children that are to be cancelled next, and find the branches below them."""
+        left = deque(map(Branch._make, self.rows("branches_left", _BRANCHES)))
+        world.trees_left = len(left) == _BRANCHES
+        while left and limit > 0:
+            branch = left.popleft()
+            rows = self.rows(
+                "children_after", branch.task_id, branch.namespace, branch.after, limit
+            )
+            ids = [row[0] for row in rows]
+            world.tasks.update((row[0], Task._make(row)) for row in rows)
+            world.walked.append((branch, ids))
+            done = len(rows) < limit
+            after = ids[-1] if ids else branch.after
+            known = branch._replace(after=after, done=int(done))
+            world.branches[branch.root_id, branch.task_id] = known
+            limit -= len(rows) or 1
+            for (task_id,) in self._by_key("parents_among", ids):
+                key = (branch.root_id, task_id)
+                if key not in world.branches and not self.rows("branch_known", *key):
+                    found = branch._replace(task_id=task_id, after=-1)
+                    world.branches[key] = found
+                    left.append(found)
+            if not done:
+                left.append(known)
+        world.trees_left = world.trees_left or bool(left)
+
+    def _load_dependents(self, world: World, roots: Sequence[int]) -> None:
+        found = [row[0] for row in self.rows("dependents_tree", json.dumps(roots), MAX_TASKS + 1)]
+        named = {*roots, *found}
+        for task_id, dependency_id, met in self._by_key("dependencies_of", named):
+            world.depend(task_id, dependency_id, met=bool(met))
+            named.add(dependency_id)
+        self.load_tasks(world, named)
 
     def _load_attempts(self, world: World, proofs: Collection[tuple[int, int]]) -> None:
         stale = []

@@ -5,12 +5,28 @@
 SELECT {columns:Task} FROM json_each(?) AS wanted JOIN tasks ON tasks.id = wanted.value
 
 -- name: children
+-- The wanted tasks with all below them, nearest first, up to a number; of those that have a parent the rows.
 WITH RECURSIVE tree (id) AS (
-  SELECT value FROM json_each(?)
+  SELECT value FROM json_each(?1)
   UNION
   SELECT tasks.id FROM tasks JOIN tree ON tasks.parent_id = tree.id WHERE tasks.parent_id IS NOT NULL
+  LIMIT ?2
 )
-SELECT {columns:Task} FROM tree JOIN tasks ON tasks.parent_id = tree.id WHERE tasks.parent_id IS NOT NULL
+SELECT {columns:Task} FROM tree JOIN tasks ON tasks.id = tree.id WHERE tasks.parent_id IS NOT NULL
+
+-- name: branches_left
+SELECT {columns:Branch} FROM cancel_trees WHERE done = 0 ORDER BY root_id, task_id LIMIT ?
+
+-- name: branch_known
+SELECT 1 FROM cancel_trees WHERE root_id = ? AND task_id = ?
+
+-- name: children_after
+SELECT {columns:Task} FROM tasks
+WHERE parent_id = ? AND parent_id IS NOT NULL AND namespace = ? AND id > ? ORDER BY id LIMIT ?
+
+-- name: parents_among
+SELECT wanted.value FROM json_each(?) AS wanted
+WHERE EXISTS (SELECT 1 FROM tasks WHERE parent_id = wanted.value AND parent_id IS NOT NULL)
 
 -- name: keys
 SELECT k.namespace, k.key, k.task_id, k.content_hash, k.expire_at
@@ -47,6 +63,19 @@ FROM json_each(?) AS wanted JOIN log_ends ON log_ends.task_id = wanted.value
 -- name: dependents
 SELECT task_id, depends_on FROM json_each(?) AS wanted JOIN dependencies ON depends_on = wanted.value AND met = 0
 ORDER BY task_id, depends_on
+
+-- name: dependents_tree
+-- Of tasks that are run again, past the links of the chains of unique keys: these only waited for their turn.
+WITH RECURSIVE tree (id) AS (
+  SELECT value FROM json_each(?1)
+  UNION
+  SELECT d.task_id FROM tree JOIN dependencies AS d ON d.depends_on = tree.id JOIN tasks ON tasks.id = d.task_id
+  WHERE ifnull(json_extract(tasks.policy, '$.serial'), 0) = 0
+)
+SELECT id FROM tree LIMIT ?2 + json_array_length(?1)
+
+-- name: dependencies_of
+SELECT task_id, depends_on, met FROM json_each(?) AS wanted JOIN dependencies ON task_id = wanted.value
 
 -- name: queues_by_key
 SELECT {columns:Queue}
@@ -225,6 +254,15 @@ DELETE FROM holds WHERE namespace = ? AND kind = ? AND subject = ?
 
 -- name: ready_queues
 SELECT DISTINCT queue FROM queue_counts WHERE namespace = ? AND state = 3 AND count > 0
+
+-- name: put_branches
+INSERT OR REPLACE INTO cancel_trees ({columns:Branch}) VALUES {rows}
+
+-- name: delete_tree
+DELETE FROM cancel_trees WHERE root_id = ?
+
+-- name: delete_walked_trees
+DELETE FROM cancel_trees WHERE root_id NOT IN (SELECT root_id FROM cancel_trees WHERE done = 0)
 
 -- name: put_audit
 INSERT OR REPLACE INTO audit ({columns:AuditEntry}) VALUES {rows}
