@@ -10,6 +10,7 @@ import pytest
 
 from quarterdeck_server.engine import commands as c
 from quarterdeck_server.engine.namespaces import Retention
+from quarterdeck_server.engine.policy import Policy
 from quarterdeck_server.engine.states import CANCELLED, EXPIRED, FAILED, SUCCEEDED
 from quarterdeck_server.engine.timeunits import DAY, HOUR
 
@@ -108,7 +109,7 @@ def test_what_is_not_kept_at_all_goes_with_the_next_round(bench: Bench) -> None:
 
 def test_expired_tasks_have_a_retention_of_their_own(bench: Bench) -> None:
     bench.do(keep(expired=HOUR))
-    policy = make.Policy(schedule_to_start=SECOND)
+    policy = Policy(schedule_to_start=SECOND)
     bench.one(make.spec(policy=policy))
     bench.pass_time(2)
     assert states(bench) == {EXPIRED}

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from quarterdeck.v1 import agent_service_pb2, audit_pb2, hold_pb2, queue_pb2, task_pb2
+from quarterdeck.v1 import audit_pb2, hold_pb2, queue_pb2, task_pb2
 from quarterdeck.v1 import fleet_service_pb2 as pb
 from quarterdeck.v1 import watch_service_pb2 as watch_pb
 
-from .api import Api, agent, refused, spec
+from .api import Api, agent, agents_pb, refused, spec
 from .conftest import Server
 from .test_api_watch import watching
 
@@ -52,9 +52,8 @@ async def test_one_call_stops_all_claiming_while_what_runs_goes_on(api: Api) -> 
     await api.submit(spec(queue="new"))
     for queue in ("blue", "green", "new"):
         assert not (await api.claim(queues=[queue], wait={})).tasks
-    heartbeat = agent_service_pb2.HeartbeatRequest(
-        agent=agent(), leases=[{"task_id": running.task_id, "lease_token": running.lease_token}]
-    )
+    beat = {"task_id": running.task_id, "lease_token": running.lease_token}
+    heartbeat = agents_pb.HeartbeatRequest(agent=agent(), leases=[beat])
     assert not (await api.agents.Heartbeat(heartbeat)).directives
     result = await api.report(running, succeeded={})
     assert result.state == task_pb2.TASK_STATE_SUCCEEDED
