@@ -8,6 +8,7 @@ from quarterdeck_server.engine.ids import encode_task_id
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.report import task_not_found
 from quarterdeck_server.engine.states import CANCELLED, ENDED, SUCCEEDED, TaskState
+from quarterdeck_server.engine.trees import Branch
 from quarterdeck_server.engine.world import World
 
 
@@ -53,6 +54,8 @@ def _cancel_children(world: World, command: Cancel, task_id: int, visited: set[i
     if task_id in visited:
         return count
     visited.add(task_id)
+    if world.trees_cut:
+        return _cancel_later(world, command, task_id, visited)
     pending = list(world.children.get(task_id, ()))
     while pending:
         child_id = pending.pop()
@@ -65,6 +68,18 @@ def _cancel_children(world: World, command: Cancel, task_id: int, visited: set[i
             count += 1
         pending.extend(world.children.get(child_id, ()))
     return count
+
+
+def _cancel_later(world: World, command: Cancel, task_id: int, visited: set[int]) -> int:
+    """Have the children of a task cancelled step by step; return 1, for there may be some left to cancel.
+
+    Where the task's own parent is walked it is on its way.
+    """
+    if world.tasks[task_id].parent_id not in visited:
+        world.new_trees[task_id] = Branch(
+            task_id, task_id, command.namespace, command.actor, command.reason, -1, 0
+        )
+    return 1
 
 
 def retry(world: World, command: Retry) -> list[ItemResult]:

@@ -36,8 +36,8 @@ from quarterdeck_server.engine.namespaces import (
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.preference import preferring
 from quarterdeck_server.engine.schedules import Schedule
-from quarterdeck_server.engine.trees import Branch, BranchKey
 from quarterdeck_server.engine.states import ENDED, READY, RUNNING, WAITING, HoldKind
+from quarterdeck_server.engine.trees import Branch, BranchKey
 
 QueueKey = tuple[str, str]
 

@@ -17,7 +17,13 @@ from quarterdeck_server.runtime.clock import Clock
 from quarterdeck_server.runtime.committer import Committer, Draining
 from quarterdeck_server.runtime.hub import Hub
 from quarterdeck_server.runtime.leases import LeaseTable
-from quarterdeck_server.runtime.services import LeaseExpirer, Pruner, Recorder, Timers
+from quarterdeck_server.runtime.services import (
+    LeaseExpirer,
+    Pruner,
+    Recorder,
+    Timers,
+    TreeCanceller,
+)
 from quarterdeck_server.runtime.signals import Signals, wait_for
 from quarterdeck_server.store.base import GroupResult, Store, StoreUnavailable
 
@@ -58,7 +64,8 @@ class Core:
             change_entries=settings.change_log_entries,
             audit=settings.audit_age,
         )
-        self._services = (self._timers, self._expirer, self._recorder, self._pruner)
+        self._trees = TreeCanceller(self.execute)
+        self._services = (self._trees, self._timers, self._expirer, self._recorder, self._pruner)
         self.published: list[Any] = []
         """Called with the changes of every committed group."""
 
@@ -110,6 +117,8 @@ class Core:
         self._note_instances(changes)
         self.hub.publish(changes)
         self._timers.note(result.wake_at)
+        if result.trees:
+            self._trees.poke()
         if self._ends:
             for change in changes:
                 if change.kind == TASK and change.row.state in ENDED:

@@ -7,7 +7,15 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from quarterdeck_server.engine.commands import Beat, Command, Expire, Prune, RecordBeats, Sweep
+from quarterdeck_server.engine.commands import (
+    Beat,
+    CancelTrees,
+    Command,
+    Expire,
+    Prune,
+    RecordBeats,
+    Sweep,
+)
 from quarterdeck_server.engine.timeunits import SECOND
 from quarterdeck_server.logs import Log
 from quarterdeck_server.runtime.agents import AgentRegistry
@@ -118,6 +126,21 @@ class LeaseExpirer(Service):
         for command in self._agents.silent():
             await self._execute(command)
         return self.pause
+
+
+class TreeCanceller(Service):
+    """Goes on with the cancels of trees that were too large for one group; begins with what a stopped server left."""
+
+    name = "tree canceller"
+    pause = 60.0
+
+    def __init__(self, execute: Execute) -> None:
+        super().__init__()
+        self._execute = execute
+
+    async def round(self) -> float:
+        """Cancel one portion; come back at once when there is more."""
+        return 0.0 if await self._execute(CancelTrees()) else self.pause
 
 
 class Recorder(Service):

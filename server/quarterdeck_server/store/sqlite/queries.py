@@ -18,6 +18,7 @@ from quarterdeck_server.engine.model import (
 )
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.engine.trees import Branch
 
 _TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "Task": ("tasks", Task._fields),
@@ -29,6 +30,7 @@ _TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "Admission": ("admissions", Admission._fields),
     "Hold": ("holds", Hold._fields),
     "AuditEntry": ("audit", AuditEntry._fields),
+    "Branch": ("cancel_trees", Branch._fields),
     "Schedule": ("schedules", Schedule._fields),
     "Instance": ("instances", Instance._fields),
     "PoolStatus": ("pools", PoolStatus._fields),

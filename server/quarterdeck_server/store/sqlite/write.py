@@ -52,6 +52,7 @@ def write_world(connection: sqlite3.Connection, world: World) -> None:
     write_meters(connection, world)
     _write_holds(connection, world)
     write_rows(connection, "put_audit", [world.audit[key] for key in world.dirty_audit])
+    _write_trees(connection, world)
     write_rows(connection, "insert_changes", encode_changes(world.changes))
 
 
@@ -143,6 +144,17 @@ def _write_holds(connection: sqlite3.Connection, world: World) -> None:
     write_rows(connection, "put_namespaces", rows)
     for key in world.deleted_holds:
         connection.execute(load_queries()["delete_hold"], key)
+
+
+def _write_trees(connection: sqlite3.Connection, world: World) -> None:
+    queries = load_queries()
+    if world.branches:
+        write_rows(connection, "put_branches", list(world.branches.values()))
+        connection.execute(queries["delete_walked_trees"])
+    # A tree that is cancelled again is walked again.
+    for root_id in world.new_trees:
+        connection.execute(queries["delete_tree"], (root_id,))
+    write_rows(connection, "put_branches", list(world.new_trees.values()))
 
 
 def _counts(world: World) -> list[tuple[Any, ...]]:

@@ -161,7 +161,15 @@ class Writer:
             for key, queue in world.queues.items()
         }
         return GroupResult(
-            replies, world.changes, world.claims, inputs, ready, world.wake_at, world.lapsed, reopen
+            replies,
+            world.changes,
+            world.claims,
+            inputs,
+            ready,
+            world.wake_at,
+            world.lapsed,
+            reopen,
+            bool(world.new_trees),
         )
 
     def _answer_last(
@@ -221,5 +229,6 @@ def _add(whole: GroupResult, part: GroupResult) -> None:
     whole.ready.update(part.ready)
     whole.lapsed += part.lapsed
     whole.reopen += part.reopen
+    whole.trees = whole.trees or part.trees
     if part.wake_at is not None:
         whole.wake_at = min(part.wake_at, whole.wake_at or part.wake_at)

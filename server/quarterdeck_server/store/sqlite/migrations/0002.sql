@@ -89,6 +89,19 @@ CREATE TABLE holds (
   PRIMARY KEY (namespace, kind, subject)
 ) STRICT, WITHOUT ROWID;
 
+-- What is left of the cancels of large trees: the tasks whose children are to be cancelled, or were.
+CREATE TABLE cancel_trees (
+  root_id INTEGER NOT NULL,
+  task_id INTEGER NOT NULL,
+  namespace TEXT NOT NULL,
+  actor TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  after INTEGER NOT NULL,
+  done INTEGER NOT NULL,
+  PRIMARY KEY (root_id, task_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX cancel_trees_left ON cancel_trees (root_id, task_id) WHERE done = 0;
+
 CREATE TABLE namespaces (
   name TEXT PRIMARY KEY,
   settings TEXT NOT NULL
