@@ -22,6 +22,8 @@ from quarterdeck_server.engine.commands import (
     Refusal,
     ResumeTasks,
     Retry,
+    TaskChange,
+    UpdateTasks,
 )
 from quarterdeck_server.engine.filters import Filter, compile_predicate
 from quarterdeck_server.engine.ids import encode_audit_id
@@ -30,6 +32,7 @@ from quarterdeck_server.engine.selection import Selection, as_of
 from quarterdeck_server.rpc import tokens, validate
 from quarterdeck_server.rpc.audit import Who, read_who
 from quarterdeck_server.rpc.backend import Core
+from quarterdeck_server.rpc.edits import read_change
 from quarterdeck_server.rpc.errors import ApiError, Violation, classify, refusal_status
 from quarterdeck_server.rpc.filters import task_filter
 from quarterdeck_server.rpc.methods import Context
@@ -116,11 +119,18 @@ def _maker(
     def resume(ids: Sequence[int], audit: Audit) -> Command:
         return ResumeTasks(namespace, ids, audit)
 
-    match request.WhichOneof("act"):
+    def update(ids: Sequence[int], audit: Audit) -> Command:
+        return UpdateTasks(namespace, ids, change, audit=audit)
+
+    act = request.WhichOneof("act")
+    change = read_change(request.update, out) if act == "update" else TaskChange()
+    match act:
         case "cancel":
             return "CancelTasks", cancel
         case "retry":
             return "RetryTasks", retry
+        case "update":
+            return "UpdateTasks", update
         case "pause":
             return "PauseTasks", pause
         case "resume":

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from quarterdeck.v1 import status_pb2
 from quarterdeck.v1 import task_service_pb2 as pb
 from quarterdeck_server.engine.commands import (
     Cancel,
-    Command,
-    ItemResult,
     PauseTasks,
-    Refusal,
     ResumeTasks,
     Retry,
     Spec,
     Submit,
     Submitted,
 )
-from quarterdeck_server.engine.ids import decode_task_id, encode_task_id
+from quarterdeck_server.engine.ids import encode_task_id
 from quarterdeck_server.engine.model import Attempt, Task
 from quarterdeck_server.engine.report import task_not_found
 from quarterdeck_server.engine.states import ENDED, SUCCEEDED
@@ -27,6 +23,7 @@ from quarterdeck_server.rpc import convert, validate
 from quarterdeck_server.rpc.acts import act_on_tasks
 from quarterdeck_server.rpc.audit import read_who
 from quarterdeck_server.rpc.backend import Core
+from quarterdeck_server.rpc.edits import rerun_tasks, update_tasks
 from quarterdeck_server.rpc.errors import (
     ApiError,
     Violation,
@@ -36,6 +33,7 @@ from quarterdeck_server.rpc.errors import (
 )
 from quarterdeck_server.rpc.explain import explain_task
 from quarterdeck_server.rpc.filters import task_filter
+from quarterdeck_server.rpc.items import item_results, split_ids
 from quarterdeck_server.rpc.logs import find_task, read_logs
 from quarterdeck_server.rpc.methods import Context
 from quarterdeck_server.rpc.pages import Call, read_page
@@ -192,10 +190,10 @@ class TaskService:
         validate.refuse(out)
         validate.batch(len(request.task_ids), "task_ids")
         key = request_key(namespace, "CancelTasks", request)
-        ids, missing = _split(request.task_ids)
+        ids, missing = split_ids(request.task_ids)
         audit = who.audit("CancelTasks", request.task_ids)
         command = Cancel(namespace, ids, who.reason, who.actor, request.keep_children, key, audit)
-        results = await self._items(command, bool(ids), missing)
+        results = await item_results(self._core, command, bool(ids), missing)
         return pb.CancelTasksResponse(
             results=[
                 pb.CancelResult(state=state, error=error)  # type: ignore[arg-type]
@@ -213,9 +211,9 @@ class TaskService:
         validate.refuse(out)
         validate.batch(len(request.task_ids), "task_ids")
         key = request_key(namespace, "RetryTasks", request)
-        ids, missing = _split(request.task_ids)
+        ids, missing = split_ids(request.task_ids)
         command = Retry(namespace, ids, key, who.audit("RetryTasks", request.task_ids))
-        results = await self._items(command, bool(ids), missing)
+        results = await item_results(self._core, command, bool(ids), missing)
         return pb.RetryTasksResponse(
             results=[
                 pb.RetryResult(state=state, error=error)  # type: ignore[arg-type]
@@ -232,10 +230,10 @@ class TaskService:
         who = read_who(request, out)
         validate.refuse(out)
         validate.batch(len(request.task_ids), "task_ids")
-        ids, missing = _split(request.task_ids)
+        ids, missing = split_ids(request.task_ids)
         audit = who.audit("PauseTasks", request.task_ids)
         command = PauseTasks(namespace, ids, who.reason, who.actor, audit)
-        results = await self._items(command, bool(ids), missing)
+        results = await item_results(self._core, command, bool(ids), missing)
         return pb.PauseTasksResponse(
             results=[
                 pb.PauseResult(state=state, error=error)  # type: ignore[arg-type]
@@ -252,9 +250,9 @@ class TaskService:
         who = read_who(request, out)
         validate.refuse(out)
         validate.batch(len(request.task_ids), "task_ids")
-        ids, missing = _split(request.task_ids)
+        ids, missing = split_ids(request.task_ids)
         command = ResumeTasks(namespace, ids, who.audit("ResumeTasks", request.task_ids))
-        results = await self._items(command, bool(ids), missing)
+        results = await item_results(self._core, command, bool(ids), missing)
         return pb.ResumeTasksResponse(
             results=[
                 pb.ResumeResult(state=state, error=error)  # type: ignore[arg-type]
@@ -262,20 +260,17 @@ class TaskService:
             ]
         )
 
-    async def _items(
-        self, command: Command, wanted: bool, missing: list[str | None]
-    ) -> list[tuple[int, status_pb2.Status | None]]:
-        """State and error of every item; `missing` has the text of those that are no task's id."""
-        replies: list[ItemResult] = await execute(self._core, command) if wanted else []
-        answers = iter(replies)
-        results: list[tuple[int, status_pb2.Status | None]] = []
-        for text in missing:
-            if text is not None:
-                results.append((0, refusal_status(_no_task(text))))
-                continue
-            state, refusal = next(answers)
-            results.append((state, None if refusal is None else refusal_status(refusal)))
-        return results
+    async def update_tasks(
+        self, request: pb.UpdateTasksRequest, context: Context
+    ) -> pb.UpdateTasksResponse:
+        """Change tasks that have not ended."""
+        return await update_tasks(self._core, request)
+
+    async def rerun_tasks(
+        self, request: pb.RerunTasksRequest, context: Context
+    ) -> pb.RerunTasksResponse:
+        """Run ended tasks again as new ones."""
+        return await rerun_tasks(self._core, request)
 
     async def act_on_tasks(self, request: pb.ActOnTasksRequest, context: Context) -> None:
         """Do one thing to all tasks that match a filter."""
@@ -339,22 +334,3 @@ def _submit_result(reply: Submitted, index: int) -> pb.SubmitResult:
     if reply.refusal is not None:
         return pb.SubmitResult(error=refusal_status(reply.refusal, f"tasks[{index}]."))
     return pb.SubmitResult(task_id=encode_task_id(reply.task_id), existed=reply.existed)
-
-
-def _split(texts: Sequence[str]) -> tuple[list[int], list[str | None]]:
-    """The ids of tasks, and in the order of the texts those that are none."""
-    ids: list[int] = []
-    missing: list[str | None] = []
-    for text in texts:
-        try:
-            ids.append(decode_task_id(text))
-            missing.append(None)
-        except ValueError:
-            missing.append(text)
-    return ids, missing
-
-
-def _no_task(text: str) -> Refusal:
-    shown = text[:40]
-    message = f"there is no task {shown!r}: an id is task_ and 13 characters of 0-9 a-z"
-    return Refusal("TASK_NOT_FOUND", message, (("task_id", shown),))
