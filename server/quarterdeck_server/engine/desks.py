@@ -10,6 +10,7 @@ from quarterdeck_server.engine.commands import Claim, Profile
 from quarterdeck_server.engine.desk import Desk
 from quarterdeck_server.engine.holds import claim_held
 from quarterdeck_server.engine.lanes import Book
+from quarterdeck_server.engine.meters import one_key
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.states import READY
 from quarterdeck_server.engine.supply import Lane, Read
@@ -36,6 +37,8 @@ def desk_queues(
 def _needs_desk(world: World, waiting: Waiting, book: Book, key: QueueKey) -> bool:
     queue = world.queues.get(key)
     if queue is not None and (queue.limits is not None or queue.back_off_until is not None):
+        return True
+    if world.meters.get(one_key(*key, "")).back_off_until > world.now:
         return True
     return book.has_lanes(key) or any(p.batch is not None for p in waiting.of_queue.get(key, ()))
 

@@ -175,7 +175,8 @@ class QueueLanes:
         """The first instant at which a parked key can start something."""
         while self._later:
             until, key = self._later[0]
-            if self.parked.get(key) == until and key in self.ready:
+            # Of tasks without a lane, which have the empty key, it is not known here whether there are any.
+            if self.parked.get(key) == until and (not key or key in self.ready):
                 return until
             heappop(self._later)
         return None
