@@ -312,7 +312,7 @@ class TaskMethods(Methods):
             filter: Such as `state:failed name:research`; `id:*` means all.
             act: `cancel`, `retry` (redrives the dead-letter list), `update`, `pause`, `resume`.
             max_count: Refused, nothing being done, when more tasks match.
-            watch_token: From a list or count: exactly what matched then is acted on.
+            watch_token: The `resume_token` of a watch: exactly what matched then is acted on.
             dry_run: Only count.
             keep_children: Of a cancel: leave alone what the tasks submitted.
             reason: Why, for the agents and the audit log.

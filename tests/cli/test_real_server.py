@@ -88,8 +88,12 @@ def test_a_failure_is_the_exit_code_and_may_be_retried(run: Run, agent: None) ->
     failed = run("task", "submit", "refuse", "--wait")
     assert failed.exit_code == ExitCode.TASK_FAILED
     assert "never" in failed.stderr
-    retried = run("task", "retry", "--filter", "name:refuse", "-o", "json")
-    (task_id,) = json.loads(retried.stdout)["task_ids"]
+    (task,) = json.loads(run("task", "list", "--filter", "name:refuse", "-o", "json").stdout)[
+        "tasks"
+    ]
+    retried = run("task", "retry", "--filter", "name:refuse", "--reason", "mended")
+    assert retried.stdout == "retry: 1 of 1 task\n", retried.output
+    task_id = task["id"]
     assert run("task", "wait", task_id).exit_code == ExitCode.TASK_FAILED
 
 
@@ -99,7 +103,7 @@ def test_many_tasks_are_submitted_and_cancelled(run: Run) -> None:
     assert len(submitted.stdout.splitlines()) == 1200
     cancelled = run("task", "cancel", "--filter", "name:later", "--max", "2000", "--yes")
     assert cancelled.exit_code == 0, cancelled.output
-    assert "1,200 of 1,200" in cancelled.stderr
+    assert cancelled.stdout == "cancel: 1,200 of 1,200 tasks\n"
     listed = run("task", "list", "--filter", "state:cancelled", "--limit", "0", "-o", "json")
     assert len(json.loads(listed.stdout)["tasks"]) == 1200
 

@@ -173,6 +173,8 @@ class Connection:
         if decoded.code == "UNAVAILABLE" and not decoded.reason:
             nobody = UnavailableError(f"no server answers at {self.address}", code=decoded.code)
             return CallError(nobody, "start one: quarterdeck server, or name one: --server")
+        if decoded.code == "UNIMPLEMENTED":
+            return CallError(decoded, "the server may be older than this command line: info says")
         return CallError(decoded)
 
 
