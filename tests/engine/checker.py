@@ -11,6 +11,7 @@ from collections import Counter
 from quarterdeck_server.engine import changes as log
 from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.deadlines import wake_at
+from quarterdeck_server.engine.holds import AGENT, AGENT_VERSION, NAMESPACE, TASK_NAME
 from quarterdeck_server.engine.model import Task, cancellation_of
 from quarterdeck_server.engine.policy import policy_of
 from quarterdeck_server.engine.states import BLOCKED, ENDED, FOLLOWERS, READY, RUNNING, SUCCEEDED
@@ -47,7 +48,7 @@ class Checker:
         self.revived = set()
 
     def _other(self, change: Change) -> None:
-        key = (change.kind, tuple(change.row[:2]))
+        key = (change.kind, tuple(change.row[: 3 if change.kind == log.HOLD else 2]))
         assert (change.op == log.CREATED) == (key not in self.images), change
         if change.op == log.DELETED:
             del self.images[key]
@@ -93,9 +94,22 @@ class Checker:
             assert after.attempt == before.attempt + 1, "attempts have no gap"
             assert after.lease_token not in self.tokens, "a token is used once"
             assert cancellation_of(after) is None, "no claim after a cancel"
+            assert not self.name_held(after.name), "what is held is handed to nobody"
+            assert not self.agent_held(after.agent_id or ""), "who is held is given nothing"
             self.tokens.add(after.lease_token or 0)
         else:
             assert after.attempt == before.attempt
+
+    def name_held(self, name: str) -> bool:
+        """Say whether the default namespace hands out no tasks of a name."""
+        return self._held(TASK_NAME, name) or self._held(NAMESPACE, "")
+
+    def agent_held(self, agent_id: str) -> bool:
+        """Say whether an agent is given nothing, for its own sake."""
+        return self._held(AGENT, agent_id) or self._held(AGENT_VERSION, f"{agent_id}@1")
+
+    def _held(self, kind: int, subject: str) -> bool:
+        return (log.HOLD, ("default", kind, subject)) in self.images
 
     def _all_met(self, task: Task) -> None:
         needed = self.ended if policy_of(task.policy).all_ended else self.ended_well
@@ -112,6 +126,9 @@ class Checker:
                 assert driver.agents[key] == image  # type: ignore[index]
             elif kind == log.SCHEDULE:
                 assert driver.schedules[key] == image  # type: ignore[index]
+            elif kind == log.HOLD:
+                assert driver.holds[key] == image  # type: ignore[index]
+        assert len(driver.holds) == sum(kind == log.HOLD for kind, _ in self.images)
         for task in tasks.values():
             if task.state == BLOCKED:
                 unmet = [e for e, met in driver.edges.items() if e[0] == task.id and not met]

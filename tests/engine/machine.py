@@ -17,7 +17,9 @@ from hypothesis.stateful import (
 )
 
 from quarterdeck_server.engine import commands as c
+from quarterdeck_server.engine.holds import AGENT, AGENT_VERSION, NAMESPACE, TASK_NAME
 from quarterdeck_server.engine.model import Progress, Task
+from quarterdeck_server.engine.namespaces import QuarantineRules
 from quarterdeck_server.engine.policy import Policy
 from quarterdeck_server.engine.states import CANCELLED, ENDED, RUNNING, AgentState
 
@@ -52,6 +54,7 @@ OUTCOMES = st.sampled_from(
         c.Release(""),
     ]
 )
+HOLDS = [(NAMESPACE, ""), (TASK_NAME, "a"), (TASK_NAME, "b"), (AGENT, "a1"), (AGENT_VERSION, "a2@1")]
 AGENTS = st.sampled_from(["a1", "a2"])
 
 
@@ -184,10 +187,12 @@ class EngineMachine(RuleBasedStateMachine):
     def claim(self, agents: list[str], profile: c.Profile, size: int) -> Any:
         """Let claims wait, and check that nobody waits beside work that is his."""
         claims = [make.claim(a, size, profile, place) for place, a in enumerate(agents)]
+        for one in claims:
+            one.agent_version = f"{one.agent_id}@1"
         self.run([c.PutAgents([make.agent(a) for a in dict.fromkeys(agents)])], claims)
         taken = [task for one in claims for task in one.taken]
         for one in claims:
-            if len(one.taken) < size:
+            if len(one.taken) < size and not self.checker.agent_held(one.agent_id):
                 self.check_nothing_left(profile)
         assert taken == sorted(taken, key=lambda t: (-t.priority, t.run_at, t.id))
         return multiple(*((task.id, task.lease_token or 0) for task in taken))
@@ -198,6 +203,7 @@ class EngineMachine(RuleBasedStateMachine):
             stored = self.driver.queues.get(("default", queue))
             if stored is not None and not stored.paused:
                 names = {task.name for task in self.checker.ready(queue)}
+                names = {name for name in names if not self.checker.name_held(name)}
                 assert not (names if profile.names is None else names & profile.names)
 
     @rule(lease=leases, outcome=OUTCOMES, now=st.booleans())
@@ -283,6 +289,17 @@ class EngineMachine(RuleBasedStateMachine):
     def pause(self, queue: str, paused: bool) -> None:
         """Pause or resume a queue."""
         self.group.append(c.UpdateQueue("default", queue, paused, ""))
+
+    @rule(what=st.sampled_from(HOLDS), held=st.booleans())
+    def hold(self, what: tuple[int, str], held: bool) -> None:
+        """Hold something, or release it."""
+        put = c.PutHold("default", *what, "tester", "why")
+        self.group.append(put if held else c.ReleaseHold("default", *what))
+
+    @rule(limits=st.tuples(*[st.sampled_from([0, 0, 1, 2])] * 3))
+    def quarantine(self, limits: tuple[int, int, int]) -> None:
+        """Set when something is put in quarantine, which both engines must do alike."""
+        self.group.append(c.UpdateNamespace("default", quarantine=QuarantineRules(*limits)))
 
     @rule(schedule=st.sampled_from(["s1", "s2"]), seconds=st.integers(2, 9))
     def schedule(self, schedule: str, seconds: int) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import pytest
 from hypothesis.stateful import rule
 
 from quarterdeck_server.engine.claim import Waiting
-from quarterdeck_server.engine.commands import Claim, Command
+from quarterdeck_server.engine.commands import Command
 from quarterdeck_server.engine.model import Queue
+from quarterdeck_server.engine.quarantine import Streaks
 from quarterdeck_server.store.base import GroupResult
 
 from ..engine import make
@@ -41,10 +43,15 @@ class Pair(Sqlite):
         other_ids, other_tokens = count(1), count(1001)
         self._twin = Memory(lambda now: next(other_ids), lambda: next(other_tokens))
 
+    def forget(self) -> None:
+        """Lose what is in memory only, on both."""
+        self.restart()
+        self._twin.streaks = Streaks()
+
     def run(self, commands: Sequence[Command], waiting: Waiting, now: int) -> GroupResult:
         """Carry out a group on both."""
         claims = [claim for line in waiting.profiles.values() for claim in line]
-        twins = [Claim(x.profile, x.agent_id, x.max_tasks, x.place) for x in claims]
+        twins = [replace(claim, taken=[], details={}) for claim in claims]
         did = super().run(commands, waiting, now)
         same = self._twin.run(commands, make.waiting(twins), now)
         assert [_text(x) for x in did.replies] == [_text(x) for x in same.replies]
@@ -69,7 +76,7 @@ class SqliteMachine(EngineMachine):
     @rule()
     def restart(self) -> None:
         """What is in memory only is lost, and not missed."""
-        self.pair.restart()
+        self.pair.forget()
 
     def teardown(self) -> None:
         """Remove the file."""
