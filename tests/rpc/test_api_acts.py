@@ -247,3 +247,17 @@ async def test_a_caller_that_goes_away_ends_the_act_after_the_page(
     assert len(pages) == 2
     assert await states(api, ids) == [CANCELLED] * 4 + [READY] * 5
     assert [(entry.matched, entry.done) for entry in await entries(api)] == [(9, 4)]
+
+
+async def test_what_matches_is_changed_paused_and_let_go_on(api: Api) -> None:
+    ids = await api.submit(*(spec() for _ in range(3)))
+    answers = await act(api, "state:ready", update={"priority": 9})
+    assert answers[-1].done == 3 and (await api.get(ids[0])).task.priority == 9
+    await api.claim(max_tasks=2)
+    assert (await act(api, pause={}))[-1].done == 2
+    assert (await act(api, pause={}))[-1].refused == 1, "one does not run"
+    paused = [(await api.get(task_id)).task.HasField("pause") for task_id in ids]
+    assert sorted(paused) == [False, True, True]
+    assert (await act(api, "state:running", resume={}))[-1].done == 2
+    actions = [entry.action for entry in await entries(api)]
+    assert actions == ["ResumeTasks", "PauseTasks", "PauseTasks", "UpdateTasks"]

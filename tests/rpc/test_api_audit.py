@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from quarterdeck.v1 import hold_pb2
+
 from .api import Api, agent, agents_pb, fleet_pb, new_request_id, refused, schedules_pb, tasks_pb
 from .conftest import Server
 
@@ -107,3 +109,37 @@ async def test_a_text_that_is_too_long_is_refused(api: Api, field: str) -> None:
     for call in calls:
         error = await refused(call)
         assert (error.reason, list(error.fields)) == ("INVALID_FIELD", [field])
+
+
+async def test_what_an_operator_can_do_is_in_the_log_by_its_name(api: Api) -> None:
+    who = {"actor": "ann", "reason": "why"}
+    (task_id,) = await api.submit()
+    named = {"task_ids": [task_id], **who}
+    hold = {"kind": hold_pb2.HOLD_KIND_TASK_NAME, "subject": "work", **who}
+    retention = {"succeeded": {"seconds": 60}}
+    await api.tasks.UpdateTasks(tasks_pb.UpdateTasksRequest(update={"priority": 7}, **named))
+    await api.claim_one()
+    await api.tasks.PauseTasks(tasks_pb.PauseTasksRequest(**named))
+    await api.tasks.ResumeTasks(tasks_pb.ResumeTasksRequest(**named))
+    await api.tasks.RerunTasks(tasks_pb.RerunTasksRequest(**named))
+    await api.fleet.Freeze(fleet_pb.FreezeRequest(**who))
+    await api.fleet.Thaw(fleet_pb.ThawRequest(**who))
+    await api.fleet.Thaw(fleet_pb.ThawRequest(**who))
+    await api.fleet.PutHold(fleet_pb.PutHoldRequest(**hold))
+    await api.fleet.ReleaseHold(fleet_pb.ReleaseHoldRequest(**hold))
+    settings = fleet_pb.UpdateNamespaceRequest(retention=retention, **who)
+    await api.fleet.UpdateNamespace(settings)
+    found = await entries(api)
+    assert {(e.actor, e.reason) for e in found} == {("ann", "why")}
+    assert [(e.action, e.target, e.done) for e in reversed(found)] == [
+        ("UpdateTasks", task_id, 1),
+        ("PauseTasks", task_id, 1),
+        ("ResumeTasks", task_id, 1),
+        ("RerunTasks", task_id, 0),
+        ("Freeze", "default", 1),
+        ("Thaw", "default", 1),
+        ("Thaw", "default", 0),
+        ("PutHold", "work", 1),
+        ("ReleaseHold", "work", 1),
+        ("UpdateNamespace", "default", 1),
+    ]
