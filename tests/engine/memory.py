@@ -27,7 +27,7 @@ from quarterdeck_server.engine.dependencies import open_edges, settle
 from quarterdeck_server.engine.desks import desk_queues, serve
 from quarterdeck_server.engine.lanes import Book
 from quarterdeck_server.engine.limits import limits_of
-from quarterdeck_server.engine.meters import Meter, MeterKey
+from quarterdeck_server.engine.meters import Meter, MeterKey, at_rest
 from quarterdeck_server.engine.model import (
     Admission,
     AdmissionKey,
@@ -190,6 +190,8 @@ class Memory:
         if needs.sweep:
             self._load_due(world)
         if needs.prune is not None:
+            resting = (key for key, meter in self.meters.items() if at_rest(meter, world.now))
+            world.meters.removed.update(resting)
             for state in (SUCCEEDED, FAILED, CANCELLED, EXPIRED):
                 before = needs.prune.failed_before if state == FAILED else needs.prune.ended_before
                 for task in self._prunable(state, before):
@@ -305,6 +307,7 @@ class Memory:
         self.admissions |= {key: world.admissions[key] for key in world.dirty_admissions}
         self.requests |= world.new_requests
         self.meters |= world.meters.changed
+        self.meters = {k: m for k, m in self.meters.items() if k not in world.meters.removed}
         self.holds, self.namespaces = world.holds, world.namespaces
         for namespace in world.forgotten_streaks:
             self.streaks.forget(namespace)

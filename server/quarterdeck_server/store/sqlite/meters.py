@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from itertools import islice
 
 from quarterdeck_server.engine.meters import Meter, MeterKey, at_rest
 from quarterdeck_server.engine.world import World
@@ -37,8 +38,9 @@ def write_meters(connection: sqlite3.Connection, world: World) -> None:
 
 def prune_meters(connection: sqlite3.Connection, world: World, limit: int) -> int:
     """Remove rows of meters at rest, up to a number of them; return how many were removed."""
-    removed = [key for key, meter in world.meters.stored.items() if at_rest(meter, world.now)]
-    removed = [key for key in removed[:limit] if key not in world.meters.changed]
+    meters = world.meters
+    resting = (key for key, meter in meters.stored.items() if at_rest(meter, world.now))
+    removed = list(islice((key for key in resting if key not in meters.changed), limit))
     world.meters.removed.update(removed)
     delete = load_queries()["delete_meter"]
     for key in removed:
