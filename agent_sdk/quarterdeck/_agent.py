@@ -188,8 +188,9 @@ class Agent:
             raise DefinitionError(f"task: expected a function; for a name, task(name={function!r})")
 
         def register(handler: Any) -> Any:
+            label = getattr(handler, "__qualname__", repr(handler))
+            _check_extras(label, cleanup, isolation, batch, linger)
             made = read_handler(handler, name, isolation, scope, batch)
-            _check_extras(made.name, cleanup, isolation, batch, linger)
             made = replace(made, cleanup=cleanup, batch=batch or 0, linger=float(linger))
             if made.name in self._handlers:
                 raise DefinitionError(f"{made.name}: there is a handler for this name already")
@@ -214,7 +215,7 @@ def _check_extras(
         return
     if isolation is not None:
         raise DefinitionError(f"{label}: batch: not together with isolation")
-    if not isinstance(batch, int) or not 1 <= batch <= MOST_IN_BATCH:
+    if type(batch) is not int or not 1 <= batch <= MOST_IN_BATCH:
         raise DefinitionError(f"{label}: batch: expected 1 to {MOST_IN_BATCH}, got {batch!r}")
     if not isinstance(linger, (int, float)) or not 0 <= linger <= _MOST_LINGER_SECONDS:
         rule = f"expected 0 to {_MOST_LINGER_SECONDS} seconds"

@@ -77,6 +77,7 @@ class Checker:
         assert (task.lease_token is not None) == (task.state == RUNNING)
         assert (task.end_time is not None) == (task.state in ENDED)
         assert task.attempt <= task.max_attempts, "the budget of attempts"
+        assert task.pause is None or (task.state == RUNNING and task.cancel is None), "who pauses"
         if task.state == BLOCKED:
             assert task.pending > 0
 

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 
 from quarterdeck_server.engine import commands as c
 from quarterdeck_server.engine.holds import AGENT, AGENT_VERSION, NAMESPACE, TASK_NAME
-from quarterdeck_server.engine.model import Progress, Task
+from quarterdeck_server.engine.model import Payload, Progress, Task
 from quarterdeck_server.engine.namespaces import QuarantineRules
 from quarterdeck_server.engine.policy import Policy
 from quarterdeck_server.engine.states import CANCELLED, ENDED, RUNNING, AgentState
@@ -243,6 +243,35 @@ class EngineMachine(RuleBasedStateMachine):
                 [c.Beat(*lease, progress, delivered=delivered, acknowledged=not delivered)]
             )
         )
+
+    @rule(lease=leases, data=st.sampled_from([b"", b"x", b"y" * 20_000]), late=st.booleans())
+    def save(self, lease: tuple[int, int], data: bytes, late: bool) -> None:
+        """Save details, or come too late."""
+        details = None if late else Payload("t", data)
+        self.group.append(c.RecordBeats([c.Beat(*lease, details=details, late=late)]))
+
+    @rule(lease=leases, told=st.booleans(), stands=st.booleans())
+    def stand_still(self, lease: tuple[int, int], told: bool, stands: bool) -> None:
+        """Say that a pause was heard of, and perhaps that the handler stands still."""
+        beat = c.Beat(*lease, pause_delivered=told, pause_acknowledged=stands)
+        self.group.append(c.RecordBeats([beat]))
+
+    @rule(task_id=tasks)
+    def pause_task(self, task_id: int) -> None:
+        """Pause a task, whatever the state; the answer says whether it was possible."""
+        command = c.PauseTasks("default", [task_id], "look", "tester")
+        (*_, (result,)) = self.run([command]).replies
+        task = self.checker.tasks.get(task_id)
+        possible = task is not None and task.state == RUNNING and task.cancel is None
+        assert possible == (result.refusal is None)
+        assert not possible or (task is not None and task.pause is not None)
+
+    @rule(task_id=tasks)
+    def resume_task(self, task_id: int) -> None:
+        """Let a task go on, whatever the state."""
+        self.run([c.ResumeTasks("default", [task_id])])
+        task = self.checker.tasks.get(task_id)
+        assert task is None or task.pause is None
 
     @rule(lease=leases, offset=st.integers(0, 3))
     def append_logs(self, lease: tuple[int, int], offset: int) -> None:

@@ -155,3 +155,47 @@ async def test_a_heartbeat_that_is_cut_leaves_nothing_behind(table: LeaseTable) 
 def test_other_changes_are_of_no_matter(table: LeaseTable) -> None:
     table.apply([Change(1, 3, UPDATED, NOW, c.Expire([]))])
     assert len(table) == 0
+
+
+async def test_a_pause_and_its_end_wake_the_agent_once_each(
+    clock: ManualClock, table: LeaseTable
+) -> None:
+    task = _running()
+    _apply(table, task)
+    waiting = asyncio.create_task(table.wait_directive("default", "a1", 30))
+    await asyncio.sleep(0)
+    asked = transitions.pause_requested(task, "ops", "look", NOW)
+    _apply(table, asked)
+    assert await waiting == []
+    (lease,) = table.undelivered("default", "a1")
+    assert lease.pause is not None and not lease.resumed
+    told = transitions.pause_step(asked, NOW, delivered=True, acknowledged=False)
+    _apply(table, told)
+    assert table.undelivered("default", "a1") == []
+    _apply(table, transitions.resumed(told, NOW))
+    (lease,) = table.undelivered("default", "a1")
+    assert lease.pause is None and lease.resumed
+
+
+async def test_the_end_of_a_pause_that_nobody_heard_of_wakes_nobody(
+    clock: ManualClock, table: LeaseTable
+) -> None:
+    task = _running()
+    asked = transitions.pause_requested(task, "ops", "look", NOW)
+    table.start([asked])
+    assert [lease.task_id for lease in table.undelivered("default", "a1")] == [1]
+    _apply(table, transitions.resumed(asked, NOW))
+    assert table.undelivered("default", "a1") == []
+
+
+async def test_a_cancel_takes_the_place_of_the_pause_that_it_ends(
+    clock: ManualClock, table: LeaseTable
+) -> None:
+    task = transitions.pause_requested(_running(), "ops", "look", NOW)
+    told = transitions.pause_step(task, NOW, delivered=True, acknowledged=True)
+    _apply(table, _running(), told)
+    cancelled = transitions.cancel_requested(told, "ops", "enough", NOW)
+    _apply(table, cancelled)
+    assert [lease.cancel is not None for lease in table.undelivered("default", "a1")] == [True]
+    _apply(table, transitions.cancel_step(cancelled, NOW, delivered=True, acknowledged=False))
+    assert table.undelivered("default", "a1") == []

@@ -17,6 +17,7 @@ from quarterdeck_server.store.base import StoreUnavailable
 
 from ..engine import make
 from ..engine.make import NOW, SECOND
+from .test_leases import _running
 
 
 class Executed:
@@ -142,13 +143,33 @@ async def test_the_expirer_ends_leases_and_notes_silence(
 ) -> None:
     registry = _registry(clock, executed)
     leases = LeaseTable(clock, 30.0)
-    expirer = LeaseExpirer(executed, leases, registry)
+    expirer = LeaseExpirer(executed, leases, registry, lambda namespace, agent_id: None)
     registry.contact("default", make.agent(), ["default"])
     assert await expirer.round() == 0.5 and executed.commands == []
     for _ in range(60):
         clock.advance(0.5)
         await expirer.round()
     assert executed.commands[-1] == c.SetAgentState("default", ["a1"], 3)
+
+
+async def test_an_agent_that_loses_a_lease_is_given_nothing_by_the_claims_it_left_waiting(
+    executed: Executed, clock: ManualClock
+) -> None:
+    leases = LeaseTable(clock, 30.0)
+    leases.start([_running(7, "stopped", 1), _running(7, "alive", 2)])
+    dismissed: list[tuple[str, str, int]] = []
+
+    def dismiss(namespace: str, agent_id: str) -> None:
+        dismissed.append((namespace, agent_id, len(executed.commands)))
+
+    expirer = LeaseExpirer(executed, leases, _registry(clock, executed), dismiss)
+    for second in range(30):
+        if second == 20:
+            leases.renew(2, 7)
+        clock.advance(1)
+        await expirer.round()
+    assert dismissed == [("default", "stopped", 0)], "before its tasks are ready again"
+    assert executed.commands == [c.Expire([(1, 7)])]
 
 
 async def test_the_pruner_takes_portions(executed: Executed, clock: ManualClock) -> None:

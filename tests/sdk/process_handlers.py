@@ -67,3 +67,39 @@ def immortal(run: quarterdeck.Run) -> None:
             time.sleep(0.01)
         except asyncio.CancelledError:
             run.log.info("not me")
+
+
+@agent.task(isolation="process")
+def halves_apart(run: quarterdeck.Run, too_much: int) -> list[object]:
+    if run.saved() is not None:
+        return run.saved(list[object]) or []
+    try:
+        run.save("x" * too_much)
+    except quarterdeck.InvalidArgumentError as error:
+        run.save([f"InvalidArgumentError {error.reason}", run.attempt])
+    raise quarterdeck.RetryLater(0)
+
+
+@agent.task(isolation="process")
+def counts(run: quarterdeck.Run) -> None:
+    run.log.info("in %d", os.getpid())
+    try:
+        while True:
+            time.sleep(0.01)
+    except asyncio.CancelledError:
+        run.log.info("SIGTERM was seen")
+        raise
+
+
+def tidy(run: quarterdeck.Run) -> None:
+    run.log.info("cleaned %s", run.input)
+
+
+@agent.task(isolation="process", cleanup=tidy)
+def messy(run: quarterdeck.Run, place: str) -> None:
+    run.log.info("begun")
+    while True:
+        try:
+            time.sleep(0.01)
+        except asyncio.CancelledError:
+            continue

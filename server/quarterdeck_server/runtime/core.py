@@ -53,7 +53,7 @@ class Core:
         self._ends = Signals()
         self._logs = Signals()
         self._timers = Timers(self.execute, clock)
-        self._expirer = LeaseExpirer(self.execute, self.leases, self.agents)
+        self._expirer = LeaseExpirer(self.execute, self.leases, self.agents, self.committer.dismiss)
         self._recorder = Recorder(self.execute, self.agents)
         self._pruner = Pruner(
             self.execute,

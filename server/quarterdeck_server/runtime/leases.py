@@ -163,6 +163,11 @@ class LeaseTable:
         """Return the agent's leases."""
         return list(self._of_agent.get((namespace, agent_id), {}).values())
 
+    def holders(self, leases: Iterable[tuple[int, int]]) -> set[AgentKey]:
+        """Return the agents that hold these leases, given as (task, token)."""
+        found = (self._leases.get(task_id) for task_id, _ in leases)
+        return {(lease.namespace, lease.agent_id) for lease in found if lease is not None}
+
     def wake(self, namespace: str, agent_id: str) -> None:
         """Let the agent's waiting heartbeats answer."""
         for future in self._waiting.pop((namespace, agent_id), ()):

@@ -111,17 +111,27 @@ class LeaseExpirer(Service):
 
     name = "lease expirer"
 
-    def __init__(self, execute: Execute, leases: LeaseTable, agents: AgentRegistry) -> None:
+    def __init__(
+        self,
+        execute: Execute,
+        leases: LeaseTable,
+        agents: AgentRegistry,
+        dismiss: Callable[[str, str], None],
+    ) -> None:
         super().__init__()
         self._execute = execute
         self._leases = leases
         self._agents = agents
+        self._dismiss = dismiss
         self.pause = min(0.5, leases.duration / 4)
 
     async def round(self) -> float:
         """Look at every lease and agent once."""
         overdue = self._leases.overdue()
         if overdue:
+            # One that is stopped has claims in line, and would be given the same tasks again.
+            for agent in self._leases.holders(overdue):
+                self._dismiss(*agent)
             await self._execute(Expire(overdue))
         for command in self._agents.silent():
             await self._execute(command)
