@@ -13,7 +13,7 @@ from quarterdeck.v1 import audit_pb2, hold_pb2, queue_pb2, task_pb2
 from quarterdeck.v1 import fleet_service_pb2 as pb
 from quarterdeck.v1 import watch_service_pb2 as watch_pb
 
-from .api import Api, agent, agents_pb, refused, spec
+from .api import Api, agent, agents_pb, fleet_pb, refused, spec
 from .conftest import Server
 from .test_api_watch import watching
 
@@ -134,6 +134,36 @@ async def test_what_a_held_agent_waits_for_goes_to_the_next(api: Api) -> None:
     await api.submit()
     assert len((await second).tasks) == 1
     assert not (await first).tasks
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject"),
+    [(NAMESPACE, ""), (NAME, "mail"), (AGENT, "agent-1"), (VERSION, "tester@1.2")],
+    ids=["namespace", "name", "agent", "version"],
+)
+@pytest.mark.parametrize("batch", [False, True], ids=["single", "batch"])
+async def test_queues_with_limits_and_batches_are_held_alike(
+    api: Api, kind: hold_pb2.HoldKind.ValueType, subject: str, batch: bool
+) -> None:
+    limits = {
+        "concurrency": {"limit": 50},
+        "rate_per_key": {"units": 100, "period": {"seconds": 1}},
+    }
+    await api.fleet.UpdateQueue(fleet_pb.UpdateQueueRequest(queue="default", limits=limits))
+    await api.submit(*[spec("mail", group_key="tenant-1") for _ in range(3)])
+    info = agent("agent-1", version="1.2")
+    asks: dict[str, Any] = {"agent": info, "names": ["mail"]}
+    if batch:
+        asks |= {"batch": {"size": 3, "linger": {"nanos": 1_000_000}}}
+    freeze, thaw = pb.FreezeRequest(), pb.ThawRequest()
+    await (api.fleet.Freeze(freeze) if kind == NAMESPACE else hold(api, kind, subject))
+    assert not (await api.claim(**asks, wait={"nanos": 50_000_000})).tasks
+    waiting = asyncio.ensure_future(api.claim(**asks, wait={"seconds": 20}))
+    await api.settle()
+    begun = time.monotonic()
+    await (api.fleet.Thaw(thaw) if kind == NAMESPACE else release(api, kind, subject))
+    assert len((await waiting).tasks) == 3
+    assert time.monotonic() - begun < 5
 
 
 async def test_holds_outlive_the_server(make_server: Callable[..., Server]) -> None:
