@@ -72,3 +72,23 @@ async def test_an_unknown_parent_is_refused_and_a_cancelled_one_cancels(api: Api
     found = await api.get(child.task_id)
     assert found.task.state == task_pb2.TASK_STATE_CANCELLED
     assert found.task.cancellation.reason == "enough"
+
+
+async def test_tasks_are_found_by_group_attributes_and_origin(api: Api) -> None:
+    cheap, dear = await api.submit(
+        spec(attributes={"cost": {"number": 1}}, group_key="a"),
+        spec(attributes={"cost": {"number": 7.5}, "dry": {"flag": True}}, group_key="b"),
+    )
+    await api.tasks.CancelTasks(pb.CancelTasksRequest(task_ids=[dear]))
+    again = await api.tasks.RerunTasks(pb.RerunTasksRequest(task_ids=[dear]))
+    copy = again.results[0].task_id
+    for text, wanted in {
+        "attr.cost>5": [dear, copy],
+        "attr.cost:1": [cheap],
+        "attr.dry": [dear, copy],
+        "group:b state:ready": [copy],
+        f"rerun_of:{dear}": [copy],
+        "paused:yes": [],
+    }.items():
+        page = await api.tasks.ListTasks(pb.ListTasksRequest(filter=text, order_by="create_time"))
+        assert sorted(task.id for task in page.tasks) == sorted(wanted), text

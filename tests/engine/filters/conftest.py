@@ -51,7 +51,7 @@ def columns(table: FieldTable) -> dict[str, str]:
     """The columns that a table's fields need, with their SQL types."""
     numbers = ("number", "id", "name", "time", "duration")
     return {
-        attribute: "INTEGER" if field.kind.value in numbers else "TEXT"
+        attribute: "INTEGER" if field.kind.value in numbers and field.sql is None else "TEXT"
         for field in table.fields
         for attribute in field.attributes
     }
@@ -90,6 +90,10 @@ def task() -> Callable[..., dict[str, Value]]:
             "max_attempts": 3,
             "labels": None,
             "parent_id": None,
+            "origin_id": None,
+            "lane": None,
+            "pause": None,
+            "attributes": None,
             "schedule_id": None,
             "idempotency_key": None,
             "agent_id": None,

@@ -21,6 +21,7 @@ from quarterdeck_server.engine.filters import (
     parse,
 )
 from quarterdeck_server.engine.ids import encode_task_id
+from quarterdeck_server.engine.lane import LaneKey, lane_text
 
 TABLES = (TASK_FIELDS, AGENT_FIELDS, SCHEDULE_FIELDS, QUEUE_FIELDS)
 NOW = 1_800_000_000_000_000
@@ -33,6 +34,7 @@ texts = st.one_of(
 instants = st.one_of(
     st.integers(NOW - 3_000_000, NOW + 3_000_000), st.sampled_from([0, 1_767_225_600_000_000])
 )
+numbers = st.integers(-3, 3) | st.sampled_from([0.5, -0.5, 1e20, 2.0, 1e-7, 123456.789])
 orders = st.sampled_from([">", ">=", "<", "<="])
 equals = st.sampled_from([":", "=", "!="])
 
@@ -52,6 +54,10 @@ durations = st.integers(0, 3_000_000).map("{}us".format)
 
 @cache
 def values_of(field: Field) -> st.SearchStrategy[Any]:
+    if field.attributes == ("lane",):
+        return st.none() | texts.map(lambda key: lane_text(LaneKey(key, (("a", "b"),))))
+    if field.attributes == ("pause",):
+        return st.none() | st.just('[1,"ann",""]')
     match field.kind:
         case FieldKind.ENUM:
             known = sorted({value for group in (field.words or {}).values() for value in group})
@@ -62,6 +68,11 @@ def values_of(field: Field) -> st.SearchStrategy[Any]:
             found = instants
         case FieldKind.LABELS:
             found = st.dictionaries(st.sampled_from(KEYS), texts, max_size=3).map(json.dumps)
+        case FieldKind.ATTRIBUTES:
+            facts = st.dictionaries(
+                st.sampled_from(KEYS), texts | numbers | st.booleans(), max_size=3
+            )
+            found = facts.map(json.dumps)
         case FieldKind.LIST:
             found = st.lists(texts, max_size=3).map(json.dumps)
         case _:
@@ -105,6 +116,15 @@ def terms_of(field: Field) -> st.SearchStrategy[str]:
         case FieldKind.LABELS:
             label = st.sampled_from(KEYS).map(lambda key: f"label.{quoted(key)}")
             return st.one_of(label, _text_terms(label))
+        case FieldKind.ATTRIBUTES:
+            fact = st.sampled_from(KEYS).map(lambda key: f"attr.{quoted(key)}")
+            value = numbers.map(repr) | st.sampled_from(["true", "FALSE", "*", '""', "a"])
+            return st.one_of(
+                fact,
+                st.builds("{}{}{}".format, fact, orders, numbers.map(repr)),
+                st.builds("{}{}{},{}".format, fact, equals, value, value | words),
+                _text_terms(fact),
+            )
     return _text_terms(name)
 
 
@@ -172,6 +192,9 @@ def test_sql_and_predicate_take_the_same_rows(
                     "age>",
                     "5m",
                     "label.",
+                    "attr.",
+                    "attr.k>",
+                    "1e5",
                     "(",
                     ")",
                     "!",

@@ -41,7 +41,8 @@ def test_every_field_and_its_words_are_on_the_page_and_no_other(table: FieldTabl
     assert section
     rows = re.findall(r"^\| (`.*?) \| (.*?) \|(.*)\|$", section[1], re.MULTILINE)
     named = {name for first, _, also in rows for name in re.findall(r"`(.+?)`", first + also)}
-    assert named == {*table.names, *(["label.KEY"] if table.labels else [])}
+    keyed = {f"{field.name}.KEY" for field in table.fields if field.keyed}
+    assert named == {*table.names, *keyed}
     words = {word for field in table.fields for word in field.words or ()}
     assert words <= set(re.findall(r"`(\w+)`", section[1]))
 

@@ -103,6 +103,34 @@ TAKES: list[tuple[str, dict[str, Any], bool]] = [
     ("id>task_0000000000001", {"id": 2}, True),
     ("parent:task_0000000000001", {"parent_id": 1}, True),
     ("parent:*", {"parent_id": None}, False),
+    ("rerun_of:task_0000000000001", {"origin_id": 1}, True),
+    ("rerun_of:*", {"origin_id": None}, False),
+    ("group:tenant", {"lane": '["tenant",[],null]'}, True),
+    ("group:*", {"lane": '["",[["gpu","yes"]],null]'}, False),
+    ('group:""', {"lane": None}, True),
+    ("group~^ten", {"lane": '["tenant",[],null]'}, True),
+    ("paused:yes", {"pause": '[1,"",""]'}, True),
+    ("paused:no", {"pause": None}, True),
+    ("attr.n>5", {"attributes": '{"n":5.5}'}, True),
+    ("attr.n>5", {"attributes": '{"n":"6"}'}, False),
+    ("attr.n>5", {"attributes": None}, False),
+    ("attr.n<=5", {"attributes": '{"n":true}'}, False),
+    ("attr.n:5", {"attributes": '{"n":5.0}'}, True),
+    ('attr.n:"5"', {"attributes": '{"n":5.0}'}, False),
+    ('attr.n:"5"', {"attributes": '{"n":"5"}'}, True),
+    ("attr.n:5,eu", {"attributes": '{"n":"eu"}'}, True),
+    ("attr.n:true", {"attributes": '{"n":true}'}, True),
+    ("attr.n:true", {"attributes": '{"n":1}'}, False),
+    ("attr.n:1", {"attributes": '{"n":true}'}, False),
+    ("attr.n!=true", {"attributes": '{"n":false}'}, True),
+    ("attr.n:e*", {"attributes": '{"n":"eu"}'}, True),
+    ("attr.n~u$", {"attributes": '{"n":"eu"}'}, True),
+    ("attr.n", {"attributes": '{"n":false}'}, True),
+    ("attr.n:*", {"attributes": '{"n":0}'}, True),
+    ('attr.n:""', {"attributes": '{"n":0}'}, False),
+    ('attr.n:""', {"attributes": '{"n":""}'}, True),
+    ('attr.n:""', {"attributes": '{"m":1}'}, True),
+    ('attr."a b">=1e2', {"attributes": '{"a b":100}'}, True),
     ("label.team:web", {"labels": '{"team": "web"}'}, True),
     ("label.team=we*", {"labels": '{"team": "web"}'}, True),
     ("label.team:web", {"labels": '{"Team": "web"}'}, False),
@@ -184,7 +212,12 @@ def test_agents_are_found_by_queue_state_and_silence(
     ],
 )
 def test_every_field_can_be_read_from_the_engines_row(table: FieldTable, row: Any) -> None:
-    computed = {name for field in table.fields if field.read for name in field.attributes}
+    computed = {
+        name
+        for field in table.fields
+        if field.read and field.sql is None
+        for name in field.attributes
+    }
     read = {name for field in table.fields for name in field.attributes} - computed
     assert read <= set(row._fields)
     assert computed == ({"ready", "running"} if row is Queue else set())

@@ -75,7 +75,7 @@ TextTest = Equals | Contains | Glob | Matches | Blank | Present
 
 @dataclass(frozen=True, slots=True)
 class TextTerm:
-    """A text passes any of the tests; ``key`` names the label when the field is LABELS."""
+    """A text passes any of the tests; ``key`` names the label or attribute, whose only texts are looked at."""
 
     field: Field
     tests: tuple[TextTest, ...]
@@ -109,6 +109,23 @@ class CompareTerm:
 
 
 @dataclass(frozen=True, slots=True)
+class FactTerm:
+    """A number or boolean among the attributes; one that is absent or of another type never passes.
+
+    Attributes:
+        field: of kind ATTRIBUTES.
+        key: the attribute.
+        comparison: between the attribute and the bound; "=" only for a boolean.
+        bound: a number, or a boolean.
+    """
+
+    field: Field
+    key: str
+    comparison: Comparison | Literal["="]
+    bound: float | bool
+
+
+@dataclass(frozen=True, slots=True)
 class Not:
     """Everything that the child does not take."""
 
@@ -129,7 +146,7 @@ class Any:
     children: tuple[Node, ...]
 
 
-Node = TextTerm | ValueTerm | CompareTerm | Not | All | Any
+Node = TextTerm | ValueTerm | CompareTerm | FactTerm | Not | All | Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +232,10 @@ def _node_text(node: Node) -> str:
             return f"{field.name}:{','.join(words)}"
         case CompareTerm():
             return _compare_text(node)
+        case FactTerm(field, key, comparison, bound):
+            sign = ":" if comparison == "=" else comparison
+            value = str(bound).lower() if isinstance(bound, bool) else repr(bound)
+            return f"{field.name}.{_quoted(key)}{sign}{value}"
 
 
 def _grouped(node: Node, kinds: tuple[type[All | Any], ...]) -> str:
@@ -225,21 +246,23 @@ def _grouped(node: Node, kinds: tuple[type[All | Any], ...]) -> str:
 def _text_term_text(term: TextTerm) -> str:
     bare = term.field.name == ""
     name = "" if bare else term.field.name
-    if term.field.kind is FieldKind.LABELS:
-        name = f"label.{_quoted(term.key)}"
+    if term.field.keyed:
+        name = f"{term.field.name}.{_quoted(term.key)}"
     first = term.tests[0]
     if isinstance(first, Matches):
         return f"{name}~{_quoted_pattern(first.pattern)}"
-    words = ",".join(map(_test_text, term.tests))
+    # In quotes it is a text, though it looks like a number.
+    always = term.field.kind is FieldKind.ATTRIBUTES
+    words = ",".join(_test_text(test, always=always) for test in term.tests)
     return words if bare else f"{name}:{words}"
 
 
-def _test_text(test: TextTest) -> str:
+def _test_text(test: TextTest, *, always: bool = False) -> str:
     match test:
         case Glob(parts):
             return "*".join(_quoted(part) if part else "" for part in parts)
         case Equals(text) | Contains(text):
-            return _quoted(text, always=isinstance(test, Contains))
+            return _quoted(text, always=always or isinstance(test, Contains))
         case Blank():
             return '""'
     return "*"

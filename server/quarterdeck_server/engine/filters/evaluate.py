@@ -16,11 +16,13 @@ from quarterdeck_server.engine.filters.ast import (
     CompareTerm,
     Contains,
     Equals,
+    FactTerm,
     Filter,
     Glob,
     Matches,
     Node,
     Not,
+    Present,
     TextTerm,
     TextTest,
     ValueTerm,
@@ -40,6 +42,7 @@ _COMPARISONS: Final[dict[str, Callable[[AnyValue, AnyValue], bool]]] = {
     "<=": operator.le,
     ">": operator.gt,
     ">=": operator.ge,
+    "=": operator.eq,
 }
 
 
@@ -67,6 +70,8 @@ def _predicate(node: Node) -> Predicate:
             return _value_predicate(node)
         case CompareTerm():
             return _compare_predicate(node)
+        case FactTerm():
+            return _fact_predicate(node)
 
 
 def _all(parts: list[Predicate]) -> Predicate:
@@ -101,7 +106,41 @@ def _compare_predicate(term: CompareTerm) -> Predicate:
     return lambda row, now: (value := read(row)) is not None and holds(value, bound)
 
 
+def _fact_predicate(term: FactTerm) -> Predicate:
+    read, key, bound = term.field.getter, term.key, term.bound
+    if isinstance(bound, bool):
+        return lambda row, now: _pairs(read(row)).get(key) is bound
+    holds = _COMPARISONS[term.comparison]
+
+    def passes(row: object, now: int) -> bool:
+        value = _pairs(read(row)).get(key)
+        return (
+            isinstance(value, int | float)
+            and value is not True
+            and value is not False
+            and holds(value, bound)
+        )
+
+    return passes
+
+
+def _attribute_predicate(term: TextTerm) -> Predicate:
+    read, key = term.field.getter, term.key
+    present, blank = Present() in term.tests, Blank() in term.tests
+    check = _any_check([_check(t) for t in term.tests if not isinstance(t, Blank | Present)])
+
+    def passes(row: object, now: int) -> bool:
+        value = _pairs(read(row)).get(key)
+        if value is None:
+            return blank
+        return present or (isinstance(value, str) and ((blank and not value) or check(value)))
+
+    return passes
+
+
 def _text_predicate(term: TextTerm) -> Predicate:
+    if term.field.kind is FieldKind.ATTRIBUTES:
+        return _attribute_predicate(term)
     blank = Blank() in term.tests
     tests = tuple(test for test in term.tests if not isinstance(test, Blank))
     field = term.field
@@ -131,7 +170,7 @@ def _equal_predicate(field: Field, tests: tuple[TextTest, ...], *, blank: bool) 
 def _texts(field: Field, key: str) -> _Texts:
     read = field.getter
     if field.kind is FieldKind.LABELS:
-        return lambda row: (_labels(read(row)).get(key),)
+        return lambda row: (_pairs(read(row)).get(key),)
     if field.kind is FieldKind.LIST:
         return lambda row: _list(read(row))
     if len(field.attributes) == 1:
@@ -140,7 +179,7 @@ def _texts(field: Field, key: str) -> _Texts:
 
 
 @lru_cache(maxsize=1024)
-def _labels(text: str | None) -> dict[str, str]:
+def _pairs(text: str | None) -> dict[str, AnyValue]:
     # Cached because many tasks carry the same labels, and decoding is most of the cost.
     return dict(json.loads(text)) if text else {}
 

@@ -15,10 +15,12 @@ from typing import Any as AnyRow
 from typing import Final
 
 from quarterdeck_server.engine.ids import decode_task_id, encode_task_id
+from quarterdeck_server.engine.lane import lane_of
 from quarterdeck_server.engine.schedules import Kind
 from quarterdeck_server.engine.states import ENDED, AgentState, TaskState
 
 LABEL_PREFIX: Final = "label."
+ATTRIBUTE_PREFIX: Final = "attr."
 
 
 class FieldKind(enum.Enum):
@@ -26,14 +28,16 @@ class FieldKind(enum.Enum):
 
     TEXT is compared whole and in its own case, CONTAINS is searched in any case of ASCII
     letters, LIST is a JSON array of texts of which one must match, LABELS a JSON object of
-    texts, TIME an instant in microseconds since 1970, SINCE the time gone by since an
-    instant, ENUM a number or text with a name, ID a number with a wire text.
+    texts, ATTRIBUTES one of texts, numbers and booleans, TIME an instant in microseconds
+    since 1970, SINCE the time gone by since an instant, ENUM a number or text with a name,
+    ID a number with a wire text.
     """
 
     TEXT = "text"
     CONTAINS = "contained text"
     LIST = "list"
     LABELS = "label"
+    ATTRIBUTES = "attribute"
     INT = "number"
     ID = "id"
     ENUM = "name"
@@ -62,6 +66,7 @@ class Field:
         words: for ENUM, what each word stands for; a group word stands for several values.
         codec: for ID.
         read: how a row gives the value when it is no attribute of its own.
+        sql: the same in SQL over the attributes, which are columns; None where there is none.
     """
 
     name: str
@@ -71,7 +76,13 @@ class Field:
     aliases: tuple[str, ...] = ()
     words: Mapping[str, tuple[int, ...]] | None = None
     codec: IdCodec | None = None
-    read: Callable[[AnyRow], int] | None = None
+    read: Callable[[AnyRow], int | str | None] | None = None
+    sql: str | None = None
+
+    @property
+    def keyed(self) -> bool:
+        """It is a set of names that are the users' own: ``label.KEY``."""
+        return self.kind in (FieldKind.LABELS, FieldKind.ATTRIBUTES)
 
     @property
     def getter(self) -> Callable[[AnyRow], AnyRow]:
@@ -102,9 +113,10 @@ class FieldTable:
             name: field
             for field in fields
             for name in (field.name, *field.aliases)
-            if field.kind is not FieldKind.LABELS
+            if not field.keyed
         }
         self.labels = next((f for f in fields if f.kind is FieldKind.LABELS), None)
+        self.facts = next((f for f in fields if f.kind is FieldKind.ATTRIBUTES), None)
         self.id = next((f for f in fields if f.kind is FieldKind.ID and f.name == "id"), None)
 
     def find(self, name: str) -> Field | None:
@@ -113,7 +125,7 @@ class FieldTable:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every name and alias; labels, whose names are the users' own, are not among them."""
+        """Every name and alias; what has names that are the users' own is not among them."""
         return tuple(self._by_name)
 
 
@@ -155,6 +167,22 @@ _QUEUE: Final = _text("queue")
 _TASK_KEY: Final = _text("key", "idempotency_key", null=True)
 _REASON: Final = _text("reason", null=True)
 _ERROR: Final = Field("error", FieldKind.CONTAINS, ("error_type", "error_message"), nullable=True)
+_GROUP: Final = Field(
+    "group",
+    FieldKind.TEXT,
+    ("lane",),
+    nullable=True,
+    read=lambda row: lane_of(row.lane).group_key or None,
+    sql="nullif(json_extract(lane, '$[0]'), '')",
+)
+_TASK_PAUSED: Final = Field(
+    "paused",
+    FieldKind.ENUM,
+    ("pause",),
+    words={"yes": (1,), "no": (0,), "true": (1,), "false": (0,)},
+    read=lambda row: int(row.pause is not None),
+    sql="(pause IS NOT NULL)",
+)
 _PAUSED: Final = _enum("paused", {"yes": (1,), "no": (0,), "true": (1,), "false": (0,)})
 
 TASK_FIELDS: Final = FieldTable(
@@ -179,15 +207,19 @@ TASK_FIELDS: Final = FieldTable(
         _field(FieldKind.INT, "attempt"),
         _field(FieldKind.INT, "max_attempts"),
         Field("parent", FieldKind.ID, ("parent_id",), True, ("parent_id",), codec=_TASK_CODEC),
+        Field("rerun_of", FieldKind.ID, ("origin_id",), True, codec=_TASK_CODEC),
         _text("schedule", "schedule_id", null=True),
         _TASK_KEY,
+        _GROUP,
         _text("agent", "agent_id", null=True),
         _field(FieldKind.TIME, "started", "claim_time", null=True, aliases=("claim_time",)),
         _field(FieldKind.TIME, "ended", "end_time", null=True, aliases=("end_time",)),
         _REASON,
         _ERROR,
         _text("error_type", null=True),
+        _TASK_PAUSED,
         _LABELS,
+        _field(FieldKind.ATTRIBUTES, "attr", "attributes", null=True),
     ),
 )
 

@@ -8,7 +8,7 @@
             | field (":" | "=" | "!=") value { "," value }
             | field (">" | ">=" | "<" | "<=") value
             | field "~" regex
-            | "label." key [ the same ]
+            | ("label." | "attr.") key [ the same ]
 
 ``docs/filters.md`` is the page for users. What a value means is decided in ``terms``.
 """
@@ -21,7 +21,12 @@ from typing import Final
 from quarterdeck_server.engine.filters import terms
 from quarterdeck_server.engine.filters.ast import All, Any, Filter, Node, Not, combined
 from quarterdeck_server.engine.filters.errors import FilterError, nearest, shown
-from quarterdeck_server.engine.filters.fields import LABEL_PREFIX, Field, FieldTable
+from quarterdeck_server.engine.filters.fields import (
+    ATTRIBUTE_PREFIX,
+    LABEL_PREFIX,
+    Field,
+    FieldTable,
+)
 from quarterdeck_server.engine.filters.terms import Word
 
 MAX_LENGTH: Final = 2_000
@@ -134,7 +139,9 @@ class _Parser:
         if self._terms > MAX_TERMS:
             raise FilterError(f"more than {MAX_TERMS} terms; use lists such as name:a,b", start)
         if self._text.startswith(LABEL_PREFIX, start):
-            return self._label_term()
+            return self._keyed_term(self._table.labels, LABEL_PREFIX, "labels")
+        if self._text.startswith(ATTRIBUTE_PREFIX, start):
+            return self._keyed_term(self._table.facts, ATTRIBUTE_PREFIX, "attributes")
         named = _FIELD.match(self._text, start)
         if named:
             return self._field_term(named[1])
@@ -160,27 +167,28 @@ class _Parser:
         return self._compared(field, "")
 
     def _unknown(self, name: str) -> str:
-        known = [*self._table.names, *(["label.KEY"] if self._table.labels else [])]
+        keyed = [f"{f.name}.KEY" for f in (self._table.labels, self._table.facts) if f]
+        known = [*self._table.names, *keyed]
         hint = nearest(name, known) or f"; known are {', '.join(known)}"
         return (
             f"{self._table.resource}s have no field {shown(name)}{hint} "
             "(to search for this text, put it in double quotes)"
         )
 
-    def _label_term(self) -> Node:
+    def _keyed_term(self, field: Field | None, prefix: str, named: str) -> Node:
         start = self._at
-        field = self._table.labels
         if field is None:
-            raise FilterError(f"{self._table.resource}s have no labels", start)
-        self._at += len(LABEL_PREFIX)
+            raise FilterError(f"{self._table.resource}s have no {named}", start)
+        self._at += len(prefix)
         key = self._word(":=!<>~()|")
+        what = named.removesuffix("s")
         if not key.text:
-            raise FilterError("the label's key is missing; write label.KEY:value", key.position)
+            raise FilterError(f"the {what}'s key is missing; write {prefix}KEY:value", key.position)
         if _OPERATOR.match(self._text, self._at):
             return self._compared(field, key.text)
         if not self._at_end_of_term():
-            raise FilterError("after a label's key write :value or a space", self._at)
-        return terms.label_exists(field, key.text)
+            raise FilterError(f"after the {what}'s key write :value or a space", self._at)
+        return terms.key_exists(field, key.text)
 
     def _compared(self, field: Field, key: str) -> Node:
         start = self._at
@@ -200,7 +208,7 @@ class _Parser:
     def _value(self, field: Field) -> Word:
         start = self._at
         if self._peek() in ("=", "<", ">", "!", "~", ":", "?"):
-            name = field.name if field.name != "label" else "label.KEY"
+            name = f"{field.name}.KEY" if field.keyed else field.name
             raise FilterError(
                 f"a value cannot start with {self._peek()}; write {name}>1 or {name}~regex "
                 'for a comparison, or quote the value: "…"',

@@ -19,16 +19,18 @@ from quarterdeck_server.engine.filters.ast import (
     CompareTerm,
     Contains,
     Equals,
+    FactTerm,
     Filter,
     Glob,
     Matches,
     Node,
     Not,
+    Present,
     TextTerm,
     TextTest,
     ValueTerm,
 )
-from quarterdeck_server.engine.filters.fields import FieldKind
+from quarterdeck_server.engine.filters.fields import Field, FieldKind
 
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_./:@-]+")
 _GLOB_SPECIAL: Final = re.compile(r"[*?\[]")
@@ -38,7 +40,7 @@ class Fragment(NamedTuple):
     """A condition with ``?`` for each of its parameters, in order."""
 
     sql: str
-    params: tuple[str | int, ...] = ()
+    params: tuple[str | float, ...] = ()
 
 
 _TRUE: Final = Fragment("1")
@@ -89,12 +91,17 @@ class _Compiler:
                 return self._value(node)
             case CompareTerm():
                 return self._compare(node)
+            case FactTerm():
+                return self._fact(node)
 
     def _column(self, attribute: str) -> str:
         return self._columns.get(attribute, attribute)
 
+    def _subject(self, field: Field) -> str:
+        return field.sql or self._column(field.attributes[0])
+
     def _value(self, term: ValueTerm) -> Fragment:
-        column = self._column(term.field.attributes[0])
+        column = self._subject(term.field)
         parts = []
         if term.values:
             values = _in(column, sorted(term.values, key=str))
@@ -106,18 +113,22 @@ class _Compiler:
         return _joined("OR", parts, _FALSE)
 
     def _compare(self, term: CompareTerm) -> Fragment:
-        column = self._column(term.field.attributes[0])
+        column = self._subject(term.field)
         bound = term.bound + self._now if term.relative else term.bound
         found = Fragment(f"{column} {term.comparison} ?", (bound,))
         return _guarded(column, found) if term.field.nullable else found
 
     def _text(self, term: TextTerm) -> Fragment:
         columns = [self._column(attribute) for attribute in term.field.attributes]
+        if term.field.sql is not None:
+            columns = [term.field.sql]
         tests = [test for test in term.tests if not isinstance(test, Blank)]
         blank = len(tests) < len(term.tests)
         match term.field.kind:
             case FieldKind.LABELS:
                 return self._label(columns[0], term.key, tests, blank=blank)
+            case FieldKind.ATTRIBUTES:
+                return _attribute(columns[0], term.key, tests, blank=blank)
             case FieldKind.LIST:
                 return _each(columns[0], None, tests, blank=blank)
         parts = [_tests(column, tests, null=term.field.nullable) for column in columns]
@@ -125,6 +136,13 @@ class _Compiler:
             empty = [Fragment(f"ifnull({column}, '') = ''") for column in columns]
             parts.append(_joined("AND", empty, _TRUE))
         return _joined("OR", [part for part in parts if part != _FALSE], _FALSE)
+
+    def _fact(self, term: FactTerm) -> Fragment:
+        place = _Place(self._column(term.field.attributes[0]), term.key)
+        if isinstance(term.bound, bool):
+            return place.has(Fragment("{type} = ?", (str(term.bound).lower(),)))
+        number = f"{{type}} IN ('integer', 'real') AND {{value}} {term.comparison} ?"
+        return place.has(Fragment(number, (term.bound,)))
 
     def _label(self, column: str, key: str, tests: Sequence[TextTest], *, blank: bool) -> Fragment:
         # SQLite compares a path's key with the raw JSON, so a key that JSON may have
@@ -140,6 +158,47 @@ class _Compiler:
         if blank:
             parts.append(Fragment(f"ifnull({value}, '') = ''", (path,)))
         return _joined("OR", parts, _FALSE)
+
+
+class _Place:
+    """An attribute in its column, asked with conditions over ``{type}`` and ``{value}`` in this order."""
+
+    def __init__(self, column: str, key: str) -> None:
+        self._column = column
+        self._key = key
+        # As for labels: other keys have to be found by walking the object.
+        self._plain = _PLAIN_KEY.fullmatch(key) is not None
+
+    def has(self, condition: Fragment) -> Fragment:
+        """It is there and the condition holds."""
+        if not self._plain:
+            sql = condition.sql.format(type="item.type", value="item.value")
+            source = f"SELECT 1 FROM json_each({self._column}) AS item WHERE item.key = ?"
+            return Fragment(f"EXISTS ({source} AND ({sql}))", (self._key, *condition.params))
+        path = f'$."{self._key}"'
+        names = {
+            "type": f"json_type({self._column}, ?)",
+            "value": f"json_extract({self._column}, ?)",
+        }
+        count = condition.sql.count("{type}") + condition.sql.count("{value}")
+        sql = condition.sql.format(**names)
+        return Fragment(f"ifnull({sql}, 0)", (*[path] * count, *condition.params))
+
+
+def _attribute(column: str, key: str, tests: Sequence[TextTest], *, blank: bool) -> Fragment:
+    """An attribute that is a text which passes; or there at all; or absent or an empty text."""
+    place = _Place(column, key)
+    there = place.has(Fragment("{type} IS NOT NULL"))
+    if any(isinstance(test, Present) for test in tests):
+        return _TRUE if blank else there
+    parts = [
+        place.has(Fragment(f"{{type}} = 'text' AND {part.sql}", part.params))
+        for part in _each_test("{value}", tests)
+    ]
+    if blank:
+        empty = place.has(Fragment("{type} = 'text' AND {value} = ''"))
+        parts += [empty, Fragment(f"NOT {there.sql}", there.params)]
+    return _joined("OR", parts, _FALSE)
 
 
 def _guarded(column: str, part: Fragment) -> Fragment:
@@ -179,7 +238,7 @@ def _test(expression: str, test: TextTest) -> Fragment:
 
 def _each(column: str, key: str | None, tests: Sequence[TextTest], *, blank: bool) -> Fragment:
     source = f"SELECT 1 FROM json_each({column}) AS item WHERE"
-    params: tuple[str | int, ...] = ()
+    params: tuple[str | float, ...] = ()
     if key is not None:
         source += " item.key = ? AND"
         params = (key,)

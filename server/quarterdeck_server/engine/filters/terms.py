@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,17 +11,20 @@ from typing import Final, cast
 from quarterdeck_server.engine.filters.ast import (
     FLIPPED,
     UNITS_US,
+    Any,
     Blank,
     CompareTerm,
     Comparison,
     Contains,
     Equals,
+    FactTerm,
     Glob,
     Matches,
     Node,
     Present,
     TextTest,
     ValueTerm,
+    combined,
     text_term,
 )
 from quarterdeck_server.engine.filters.errors import FilterError, nearest, shown
@@ -39,8 +43,11 @@ _ASCII_LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") +
 _EQUALITY: Final = (":", "=", "!=")
 _ORDER: Final = (">", ">=", "<", "<=")
 _TEXT_KINDS: Final = (FieldKind.TEXT, FieldKind.CONTAINS, FieldKind.LIST, FieldKind.LABELS)
+_REAL: Final = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,3})?")
+_TRUTHS: Final = {"true": True, "false": False}
 _OPERATORS: Final = {
     **dict.fromkeys(_TEXT_KINDS, (*_EQUALITY, "~")),
+    FieldKind.ATTRIBUTES: (*_EQUALITY, *_ORDER, "~"),
     FieldKind.INT: (*_EQUALITY, *_ORDER),
     FieldKind.ID: (*_EQUALITY, *_ORDER),
     FieldKind.ENUM: _EQUALITY,
@@ -115,8 +122,8 @@ def regex(field: Field, key: str, pattern: str, position: int) -> Node:
     return text_term(field, [Matches(pattern)], key)
 
 
-def label_exists(field: Field, key: str) -> Node:
-    """The label is there, whatever its value."""
+def key_exists(field: Field, key: str) -> Node:
+    """The label or attribute is there, whatever its value."""
     return text_term(field, [Present()], key)
 
 
@@ -125,7 +132,11 @@ def compared(field: Field, key: str, operator: str, words: list[Word]) -> Node:
     if operator in _ORDER:
         if len(words) > 1:
             raise FilterError(f"{operator} takes one value, not a list", words[1].position)
+        if field.kind is FieldKind.ATTRIBUTES:
+            return _ordered_fact(field, key, cast(Comparison, operator), words[0])
         return _ordered(field, cast(Comparison, operator), words[0])
+    if field.kind is FieldKind.ATTRIBUTES:
+        return _fact_is(field, key, words)
     if field.kind in _TEXT_KINDS:
         return text_term(field, [_text_test(field, word) for word in words], key)
     values: set[int] = set()
@@ -139,6 +150,39 @@ def compared(field: Field, key: str, operator: str, words: list[Word]) -> Node:
         else:
             values |= _values(field, word)
     return ValueTerm(field, frozenset(values), blank, present)
+
+
+def _fact_is(field: Field, key: str, words: list[Word]) -> Node:
+    """An attribute that is one of these; a word without quotes that can be a number or a boolean is one."""
+    facts: list[Node] = []
+    tests: list[TextTest] = []
+    for word in words:
+        fact = _fact(word)
+        if fact is None:
+            tests.append(_text_test(field, word))
+        else:
+            facts.append(FactTerm(field, key, "=", fact))
+    return combined(Any, [*facts, text_term(field, tests, key)] if tests else facts)
+
+
+def _fact(word: Word) -> float | bool | None:
+    if word.quoted or len(word.parts) > 1:
+        return None
+    truth = _TRUTHS.get(word.text.lower())
+    if truth is not None:
+        return truth
+    number = float(word.text) if _REAL.fullmatch(word.text) else math.inf
+    return number if math.isfinite(number) else None
+
+
+def _ordered_fact(field: Field, key: str, comparison: Comparison, word: Word) -> Node:
+    bound = _fact(word)
+    if bound is None or isinstance(bound, bool):
+        raise FilterError(
+            f"{field.name}.{key}: expected a number such as 5 or 0.5, got {shown(word.text)}",
+            word.position,
+        )
+    return FactTerm(field, key, comparison, bound)
 
 
 def _check_absent(field: Field, word: Word) -> None:
