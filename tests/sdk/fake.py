@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
@@ -50,6 +50,8 @@ class FakeServer(AgentServiceServicer):
         self.report_sizes: list[int] = []
         self.log_lines: dict[str, list[str]] = {}
         self.submits: list[task_service_pb2.SubmitRequest] = []
+        self.acts: list[task_service_pb2.ActOnTasksRequest] = []
+        self.act_pages: list[task_service_pb2.ActOnTasksResponse] = []
         self.refuse: dict[str, status_pb2.Status] = {}
         self.directives: list[pb.LeaseDirective] = []
         self.drain = False
@@ -70,8 +72,13 @@ class FakeServer(AgentServiceServicer):
             task_service_pb2.SubmitRequest.FromString,
             task_service_pb2.SubmitResponse.SerializeToString,
         )
+        act = grpc.unary_stream_rpc_method_handler(
+            self.ActOnTasks,
+            task_service_pb2.ActOnTasksRequest.FromString,
+            task_service_pb2.ActOnTasksResponse.SerializeToString,
+        )
         tasks = grpc.method_handlers_generic_handler(
-            "quarterdeck.v1.TaskService", {"Submit": submit}
+            "quarterdeck.v1.TaskService", {"Submit": submit, "ActOnTasks": act}
         )
         self._server.add_generic_rpc_handlers((tasks,))
         port = self._server.add_insecure_port(address)
@@ -197,6 +204,14 @@ class FakeServer(AgentServiceServicer):
             response.results.add()
         self._touch()
         return response
+
+    async def ActOnTasks(
+        self, request: task_service_pb2.ActOnTasksRequest, context: Any
+    ) -> AsyncIterator[task_service_pb2.ActOnTasksResponse]:
+        self.acts.append(request)
+        for page in self.act_pages:
+            yield page
+        await self._fail("ActOnTasks", context)
 
     async def Submit(
         self, request: task_service_pb2.SubmitRequest, context: Any

@@ -145,17 +145,21 @@ def _follow(
     except grpc.RpcError as error:
         failure = connection.decode(error)
         if last.done:
-            failure.hint = f"{last.done:,} of {_format.count(last.matched, 'task')} were done"
+            failure.hint = _so_far(last)
         raise failure from error
+    except KeyboardInterrupt:
+        click.echo(_so_far(last), err=True)
+        raise
     finally:
         # Whoever interrupts this ends the act after the page that is being done.
         stream.cancel()
     if not last.complete:
-        raise CommandError(
-            f"{act.verb} broke off: {last.done:,} of {_format.count(last.matched, 'task')} done",
-            ExitCode.UNREACHABLE,
-        )
+        raise CommandError(f"{act.verb} broke off", ExitCode.UNREACHABLE, _so_far(last))
     return last, refused
+
+
+def _so_far(response: ActOnTasksResponse) -> str:
+    return f"{response.done:,} of {_format.count(response.matched, 'task')} were done"
 
 
 def _print(task_ids: Sequence[str], results: Sequence[Result]) -> None:

@@ -34,6 +34,7 @@ _STATES = (
     "succeeded",
     "failed",
     "cancelled",
+    "expired",
 )
 
 _AGENT_COLUMNS = (
