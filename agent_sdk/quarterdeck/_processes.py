@@ -8,6 +8,7 @@ is not used again.
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import pickle
@@ -26,6 +27,8 @@ from quarterdeck._cleanup import clean_up
 from quarterdeck._handlers import Finished
 from quarterdeck._lease import Lease
 from quarterdeck.v1.payload_pb2 import Failure
+
+logger = logging.getLogger("quarterdeck")
 
 _spawn = multiprocessing.get_context("spawn")
 _JOIN_SECONDS = 2.0
@@ -58,14 +61,22 @@ class Child:
         with contextlib.suppress(OSError):  # it has ended
             self.send(Saved(saved.exception()))
 
-    def hold(self) -> None:
-        """Stop the child, and all that it started, where they are."""
+    def hold(self) -> bool:
+        """Stop the child, and all that it started, where they are; False when that cannot be done safely."""
         if self._guard is None:
             command = ["/bin/sh", "-c", _GUARD, "guard", str(self.process.pid)]
-            self._guard = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
-            )
+            try:
+                self._guard = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            except OSError:
+                logger.exception("process %s cannot be paused", self.process.pid)
+                return False
         self.signal(signal.SIGSTOP)
+        return True
 
     def go_on(self) -> None:
         """Let the child go on."""
@@ -217,11 +228,10 @@ class _Reins:
         with self._lock:
             if self._over:
                 return
-            if on and self._lease.cause is None:
-                self._child.hold()
-                self._lease.listeners.standing(self._lease)
-            elif not on:
+            if not on:
                 self._child.go_on()
+            elif self._lease.cause is None and self._child.hold():
+                self._lease.listeners.standing(self._lease)
 
     def let_go(self) -> None:
         """The child has nothing to do with the lease any more."""

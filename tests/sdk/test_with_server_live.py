@@ -195,7 +195,7 @@ class TestPauses:
         @agent.task
         async def walks(run: quarterdeck.Run) -> bool:
             run.log.info("walking")
-            while not run.paused:  # noqa: ASYNC110
+            while not run.paused:
                 await run.checkpoint()
                 await asyncio.sleep(0.005)
             await run.checkpoint()

@@ -46,7 +46,9 @@ class _DirectiveEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Directive.V
     the attempt's time limits stand still. Repeated until it is acknowledged.
     """
     DIRECTIVE_RESUME: _Directive.ValueType  # 5
-    """Go on after a pause. Told to an agent that acknowledged the pause, until its heartbeats say that it is over."""
+    """Go on after a pause. Told once to an agent that was told of the pause, and again for as long as its heartbeats say
+    that the handler stands still.
+    """
 
 class Directive(_Directive, metaclass=_DirectiveEnumTypeWrapper):
     """What the agent is to do with one lease."""
@@ -66,7 +68,9 @@ DIRECTIVE_PAUSE: Directive.ValueType  # 4
 the attempt's time limits stand still. Repeated until it is acknowledged.
 """
 DIRECTIVE_RESUME: Directive.ValueType  # 5
-"""Go on after a pause. Told to an agent that acknowledged the pause, until its heartbeats say that it is over."""
+"""Go on after a pause. Told once to an agent that was told of the pause, and again for as long as its heartbeats say
+that the handler stands still.
+"""
 Global___Directive: _TypeAlias = Directive  # noqa: Y015
 
 @_typing.final

@@ -1126,7 +1126,9 @@ class Attempt(_message.Message):
     late_reports: _builtins.int
     """Reports that came after its end and were refused."""
     late_heartbeats: _builtins.int
-    """Heartbeats that came after its end and were refused, counted at most once a second."""
+    """Heartbeats that came after the server had ended it, by a lost lease or a timeout, and were refused. Counted at most
+    once a second.
+    """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When it was claimed."""
