@@ -158,7 +158,10 @@ def retry() -> Any:
 @change_options
 @_selected
 def update(**changes: Any) -> Any:
-    """Change tasks that have not ended: named ones, or those that match a filter."""
+    """Change tasks that have not ended: named ones, or those that match a filter.
+
+    Options of retries replace the whole policy, and those of time limits all limits.
+    """
     from quarterdeck.cli import _acts
 
     return _acts.Update(task_update(changes))
