@@ -46,9 +46,10 @@ def _submit_one(world: World, namespace: str, spec: Spec, earlier: list[Submitte
             return Submitted(0, refusal=refusal)
     if spec.depends_on or spec.admission is not None:
         return _submit_related(world, namespace, spec, earlier)
-    refusal = _refused(world, namespace, spec)
-    if refusal is not None:
-        return Submitted(0, refusal=refusal)
+    if world.active:
+        refusal = _refused(world, namespace, spec)
+        if refusal is not None:
+            return Submitted(0, refusal=refusal)
     return _created(world, create(world, namespace, spec))
 
 
@@ -114,7 +115,7 @@ def _created(world: World, task: Task) -> Submitted:
 
 def _refused(world: World, namespace: str, spec: Spec) -> Refusal | None:
     """Refuse a spec whose dependencies have ended, for its queue's limits."""
-    if not world.active or spec.delay or (spec.run_at or 0) > world.now:
+    if spec.delay or (spec.run_at or 0) > world.now:
         return None
     return overflow.refusal(world, namespace, spec)
 
@@ -241,7 +242,7 @@ def create(
         None,
         0,
         None,
-        0,
+        world.revision + 1,
     )
     if state == SCHEDULED or expire_at is not None or deadline is not None:
         task = task._replace(wake_at=wake_at(task))

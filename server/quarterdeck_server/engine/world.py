@@ -172,20 +172,26 @@ class World:
             self.wake_at = instant
 
     def create(self, task: Task) -> Task:
-        """Add a new task."""
+        """Add a new task. One that has the next revision already is not copied."""
         if task.policy is not None and task.state == READY:
             task = preferring(task, self.tasks, self.agents, self.now)
-        self.revision += 1
-        task = Task._make((*task[:-1], self.revision))
+        self.revision = revision = self.revision + 1
+        if task.revision != revision:
+            task = task._replace(revision=revision)
         self.tasks[task.id] = self.born[task.id] = task
-        self.totals.setdefault((task.namespace, task.queue), [0, 0, 0, 0, 0])[0] += 1
+        key = (task.namespace, task.queue)
+        totals = self.totals.get(key)
+        if totals is None:
+            totals = self.totals[key] = [0, 0, 0, 0, 0]
+        totals[0] += 1
         if task.parent_id is not None:
             self.children.setdefault(task.parent_id, []).append(task.id)
         self._count(task, 1)
         if self.active:
             self._follow_active(task, task)
-        self.wake(task.wake_at)
-        self.record(log.TASK, log.CREATED, task)
+        if task.wake_at is not None:
+            self.wake(task.wake_at)
+        self.changes.append(Change(revision, log.TASK, log.CREATED, self.now, task, None))
         return task
 
     def put(self, task: Task) -> Task:
