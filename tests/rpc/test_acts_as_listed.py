@@ -76,7 +76,7 @@ class Desk:
         request = agents_pb.ReportRequest(agent_id="agent-1", reports=[report], **self.own)
         await self.api.agents.Report(request)
 
-    async def list(self, filter: str) -> Any:
+    async def listed(self, filter: str) -> Any:
         """What an operator sees."""
         request = tasks_pb.ListTasksRequest(filter=filter, order_by="create_time", **self.own)
         return await self.api.tasks.ListTasks(request)
@@ -138,7 +138,7 @@ async def test_an_act_hits_exactly_what_was_listed(
     desk = Desk(server, clock, api, f"n{next(_namespaces)}")
     for step in [("s", 0), *earlier]:
         await desk.step(*step)
-    listed = await desk.list(filter)
+    listed = await desk.listed(filter)
     for step in later:
         await desk.step(*step)
     assert await desk.act(filter, listed.watch_token) == [task.id for task in listed.tasks]
