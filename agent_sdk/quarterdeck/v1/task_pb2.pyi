@@ -140,11 +140,13 @@ class _UniquePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UniquePo
     """It is not created; the answer is the task that has the key."""
     UNIQUE_POLICY_REPLACE_PENDING: _UniquePolicy.ValueType  # 3
     """The task that has the key, while it has not been started for the first time, is cancelled with reason REPLACED and
-    the new one is created. One that was started keeps the key: the new one is refused.
+    the new one is created. One that was started keeps the key: the new one is refused. One that waits for another by
+    UNIQUE_POLICY_AFTER_EXISTING is replaced in its place: the new one waits for that other one.
     """
     UNIQUE_POLICY_AFTER_EXISTING: _UniquePolicy.ValueType  # 4
-    """It is created and starts once the task that has the key has ended, however it ended. Not together with
-    `depends_on`, nor with UNIQUE_SCOPE_PERIOD.
+    """It is created, starts once the task that has the key has ended, however it ended, and has the key from now on: a
+    chain, in which one that is cancelled while it waits leaves no gap. Not together with `depends_on`, nor with
+    UNIQUE_SCOPE_PERIOD.
     """
 
 class UniquePolicy(_UniquePolicy, metaclass=_UniquePolicyEnumTypeWrapper):
@@ -158,11 +160,13 @@ UNIQUE_POLICY_RETURN_EXISTING: UniquePolicy.ValueType  # 2
 """It is not created; the answer is the task that has the key."""
 UNIQUE_POLICY_REPLACE_PENDING: UniquePolicy.ValueType  # 3
 """The task that has the key, while it has not been started for the first time, is cancelled with reason REPLACED and
-the new one is created. One that was started keeps the key: the new one is refused.
+the new one is created. One that was started keeps the key: the new one is refused. One that waits for another by
+UNIQUE_POLICY_AFTER_EXISTING is replaced in its place: the new one waits for that other one.
 """
 UNIQUE_POLICY_AFTER_EXISTING: UniquePolicy.ValueType  # 4
-"""It is created and starts once the task that has the key has ended, however it ended. Not together with
-`depends_on`, nor with UNIQUE_SCOPE_PERIOD.
+"""It is created, starts once the task that has the key has ended, however it ended, and has the key from now on: a
+chain, in which one that is cancelled while it waits leaves no gap. Not together with `depends_on`, nor with
+UNIQUE_SCOPE_PERIOD.
 """
 Global___UniquePolicy: _TypeAlias = UniquePolicy  # noqa: Y015
 
@@ -274,7 +278,9 @@ Global___RetryPolicy: _TypeAlias = RetryPolicy  # noqa: Y015
 
 @_typing.final
 class Unique(_message.Message):
-    """At most one task of its name has the key at a time."""
+    """At most one task of its name has the key at a time. Until when a task has the key is said by its own scope, not by
+    that of a new one. A task that ended and is retried has it again only where no other took it meanwhile.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -311,8 +317,8 @@ Global___Unique: _TypeAlias = Unique  # noqa: Y015
 @_typing.final
 class Debounce(_message.Message):
     """Folds a burst of submits into one task: while a task of the same name with this key waits for its delay, another
-    submit replaces its content (input, priority, labels, attributes, policies) and begins the delay again. The latest
-    wins.
+    submit replaces its content (queue, group key, input, priority, labels, attributes, policies) and begins the delay
+    again. The latest wins. The time limits count from the latest, too.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -594,7 +600,10 @@ class TaskSpec(_message.Message):
     content returns that task; with other content it is refused with IDEMPOTENCY_KEY_REUSED. At most 256 characters.
     """
     parent_id: _builtins.str
-    """The task that submits this one; a cancel of the parent reaches it. Empty means none."""
+    """The task that submits this one; a cancel of the parent reaches it, also one that was requested before: then this
+    one is cancelled as soon as it is created, with the actor and reason of that cancel, unless it was to keep the
+    children. Refused with TASK_NOT_FOUND when there is no such task. Empty means none.
+    """
     group_key: _builtins.str
     """Whose task it is: keys of a queue take turns, so that one with a million tasks does not hold up one with ten, and
     a queue may limit each key. Empty is a key like any other. At most 256 characters.
@@ -633,7 +642,10 @@ class TaskSpec(_message.Message):
 
     @_builtins.property
     def idempotency_ttl(self) -> _duration_pb2.Duration:
-        """How long the idempotency key is kept. Unset means for as long as the task is."""
+        """How long the idempotency key is kept, at least 1 ms. Unset means for as long as the task is. Past it the key is
+        free, whatever has become of the task; a key that outlives its task is still answered with its id. Only with
+        `idempotency_key`.
+        """
 
     @_builtins.property
     def unique(self) -> Global___Unique:

@@ -780,7 +780,8 @@ class RerunTasksRequest(_message.Message):
     """Tenant. Empty means `default`."""
     with_dependents: _builtins.bool
     """True runs again also what depended on them, to any depth, at most 10,000 tasks in all: the copies depend on each
-    other as the originals did. What they depended on besides is left as it is.
+    other as the originals did. What they depended on besides is left as it is: it counts as met where it was, is
+    waited for where it has not ended, and cancels the copy where it ended otherwise than it must.
     """
     reason: _builtins.str
     """Why, for the audit. At most 1,024 characters."""
@@ -790,7 +791,9 @@ class RerunTasksRequest(_message.Message):
     """Repeating a request with its id within 24 h returns the first answer. At most 64 characters."""
     @_builtins.property
     def task_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The tasks, at most 1,000, all ended."""
+        """The tasks, at most 1,000, all ended. They are run whatever they once depended on. A copy is queued as its original
+        was submitted, without delay and without the keys of its original (idempotency, unique, debounce, throttle).
+        """
 
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
@@ -912,7 +915,9 @@ class TaskUpdate(_message.Message):
     """The line it waits in. Of a task that waits."""
     @_builtins.property
     def run_time(self) -> _timestamp_pb2.Timestamp:
-        """Its earliest start. Of a task that waits."""
+        """Its earliest start; one that has passed makes it ready at once, as of now. `schedule_to_start` counts from there.
+        Of a task that waits.
+        """
 
     @_builtins.property
     def delay(self) -> _duration_pb2.Duration:
@@ -920,17 +925,17 @@ class TaskUpdate(_message.Message):
 
     @_builtins.property
     def retry(self) -> _task_pb2.RetryPolicy:
-        """How failed attempts are retried from now on: the whole policy."""
+        """How failed attempts are retried from now on: the whole policy. The attempt that runs, or that it waits for, stays."""
 
     @_builtins.property
     def timeouts(self) -> _task_pb2.Timeouts:
-        """Time limits from now on, all of them: counted from where they were, so that a limit already passed ends the task or
-        its attempt at once.
+        """Time limits from now on, all of them: counted from where they were (a limit for the whole task that had none, from
+        its submit), so that a limit already passed ends the task or its attempt at once.
         """
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Labels to set; an empty value removes the label."""
+        """Labels to set; an empty value removes the label. With them a task has at most 64."""
 
     def __init__(
         self,

@@ -158,9 +158,9 @@ def _throttle(
     now = world.now
     if row is None or row.expire_at is None or row.expire_at <= now:
         return Admitted(spec, key, Admission(0, now, 1, now + throttle.period, 0))
-    if row.count >= throttle.limit:
+    if row.passed >= throttle.limit:
         return Submitted(row.task_id, existed=True)
-    return Admitted(spec, key, row._replace(count=row.count + 1))
+    return Admitted(spec, key, row._replace(passed=row.passed + 1))
 
 
 def open_links(ended: Iterable[Task]) -> list[int]:

@@ -232,7 +232,7 @@ class Admission(NamedTuple):
     task_id: int
     since: int
     """Of a throttle: when its period began. Of a debounce: the first submit."""
-    count: int
+    passed: int
     """Of a throttle: how many were let through in it."""
     expire_at: int | None
     """When the row means nothing any more; None means with its task."""

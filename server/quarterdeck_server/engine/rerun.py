@@ -34,8 +34,8 @@ def rerun(world: World, command: Rerun) -> list[Rerunning]:
         _note_new(world)
         copied = _with_dependents(world, roots)
         if len(copied) + sum(map(len, copied.values())) > MAX_TASKS:
-            refusal = _too_many()
-            return [Rerunning(0, (), refusals[task_id] or refusal) for task_id in command.task_ids]
+            refusals = {task_id: refusal or _too_many() for task_id, refusal in refusals.items()}
+            return [Rerunning(0, (), refusals[task_id]) for task_id in command.task_ids]
     made = _copy_all(world, command, copied)
     return [
         Rerunning(0, (), refusal)

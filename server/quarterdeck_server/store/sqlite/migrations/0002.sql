@@ -62,7 +62,7 @@ CREATE TABLE admissions (
   -- Of a throttle: since when this period lasts. Of a debounce: the first submit.
   since INTEGER NOT NULL,
   -- Of a throttle: how many were let through in it.
-  count INTEGER NOT NULL,
+  passed INTEGER NOT NULL,
   -- Nothing is lost when the row is removed after this instant and its task is gone.
   expire_at INTEGER,
   -- Of a unique key: 1 until its task is started, 2 until it has ended, 3 until expire_at.
@@ -121,3 +121,8 @@ CREATE TABLE audit (
   PRIMARY KEY (namespace, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX audit_time ON audit (time);
+
+-- What was logged before has rows of another shape, so watches of it begin anew. The newest entry stays, empty:
+-- revisions go on from it.
+DELETE FROM changes WHERE last_revision < (SELECT max(last_revision) FROM changes);
+UPDATE changes SET first_revision = last_revision + 1, data = x'90';
