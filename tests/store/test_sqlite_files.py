@@ -73,6 +73,27 @@ async def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
     assert "may not write there" in await _refused(tmp_path)
 
 
+async def test_a_log_of_the_first_schema_is_not_read_and_its_revisions_go_on(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "quarterdeck.db")
+    connection.executescript(migrations()[0])
+    rows = [(3, 1, 0, b"of another shape"), (7, 4, 0, b"of another shape")]
+    connection.executemany("INSERT INTO changes VALUES (?, ?, ?, ?)", rows)
+    connection.execute("PRAGMA user_version = 1")
+    connection.commit()
+    connection.close()
+    store = SqliteStore(tmp_path)
+    await store.open()
+    assert await store.revision() == 7
+    for revision in range(7):
+        assert await store.changes_after(revision, 100) is None
+    assert await store.changes_after(7, 100) == []
+    await Desk(store).do(make.submit())
+    changes = await store.changes_after(7, 100)
+    assert changes is not None and changes[0].revision == 8
+    assert await store.changes_after(6, 100) is None
+    await store.close()
+
+
 @pytest.mark.parametrize("version", range(len(migrations())))
 async def test_every_older_schema_is_brought_up_to_date(tmp_path: Path, version: int) -> None:
     connection = sqlite3.connect(tmp_path / "quarterdeck.db", isolation_level=None)
