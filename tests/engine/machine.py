@@ -54,7 +54,13 @@ OUTCOMES = st.sampled_from(
         c.Release(""),
     ]
 )
-HOLDS = [(NAMESPACE, ""), (TASK_NAME, "a"), (TASK_NAME, "b"), (AGENT, "a1"), (AGENT_VERSION, "a2@1")]
+HOLDS = [
+    (NAMESPACE, ""),
+    (TASK_NAME, "a"),
+    (TASK_NAME, "b"),
+    (AGENT, "a1"),
+    (AGENT_VERSION, "a2@1"),
+]
 AGENTS = st.sampled_from(["a1", "a2"])
 
 

@@ -73,7 +73,9 @@ async def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
     assert "may not write there" in await _refused(tmp_path)
 
 
-async def test_a_log_of_the_first_schema_is_not_read_and_its_revisions_go_on(tmp_path: Path) -> None:
+async def test_a_log_of_the_first_schema_is_not_read_and_its_revisions_go_on(
+    tmp_path: Path,
+) -> None:
     connection = sqlite3.connect(tmp_path / "quarterdeck.db")
     connection.executescript(migrations()[0])
     rows = [(3, 1, 0, b"of another shape"), (7, 4, 0, b"of another shape")]
