@@ -1,4 +1,4 @@
-"""How long the state machines run: HYPOTHESIS_PROFILE=nightly for long."""
+"""How long the state machines run: in CI, and with HYPOTHESIS_PROFILE=nightly, for long."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ _COMMON = settings(deadline=None, suppress_health_check=_QUIET, phases=_PHASES)
 
 SETTINGS = (
     settings(_COMMON, max_examples=2000, stateful_step_count=50)
-    if os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
+    if os.environ.get("CI") or os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
     else settings(_COMMON, max_examples=200, stateful_step_count=40)
 )
