@@ -21,6 +21,7 @@ _FIGURES = {
     "pipeline": {"tasks_per_s", "tasks", "seconds"},
     "latency": {"p50_ms", "p95_ms", "p99_ms", "tasks"},
     "watch_latency": {"p50_ms", "p95_ms", "p99_ms", "changes"},
+    "claims_1m": {"p50_ms", "p99_ms", "claims", "backlog", "listening_seconds"},
     "agents_10000": {"p99_ms", "agents", "claims", "heartbeats_per_s"},
     "cancel_10000": {"delivered_p100_ms", "stopped_p100_ms", "escalated_p100_ms", "escalated"},
     "restart": {"seconds", "listening_seconds", "database_mb"},

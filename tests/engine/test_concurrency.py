@@ -36,7 +36,9 @@ class TestConcurrency:
         bench.submit(*(make.spec() for _ in range(5)))
         assert len(bench.claim(max_tasks=9)) == 1
 
-    def test_an_end_lets_a_waiting_claim_have_the_next_in_the_same_group(self, bench: Bench) -> None:
+    def test_an_end_lets_a_waiting_claim_have_the_next_in_the_same_group(
+        self, bench: Bench
+    ) -> None:
         limit_queue(bench, _two())
         bench.submit(*(make.spec() for _ in range(5)))
         first, _ = bench.claim(max_tasks=2)

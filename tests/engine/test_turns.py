@@ -23,9 +23,7 @@ WORK = Kind("work")
 
 
 def _fill(bench: Bench, **counts: int) -> None:
-    bench.submit(
-        *(make.spec(group_key=key) for key, count in counts.items() for _ in range(count))
-    )
+    bench.submit(*(make.spec(group_key=key) for key, count in counts.items() for _ in range(count)))
 
 
 class TestTurns:
@@ -68,7 +66,9 @@ class TestTurns:
     def test_a_claim_is_given_only_the_names_that_it_handles(self, bench: Bench) -> None:
         bench.submit(make.spec(name="other", group_key="a"), make.spec(name="mine", group_key="b"))
         flow = Flow(bench)
-        claim = make.claim(profile=Profile("default", ("default",), frozenset(("mine",))), max_tasks=5)
+        claim = make.claim(
+            profile=Profile("default", ("default",), frozenset(("mine",))), max_tasks=5
+        )
         assert [task.name for task in flow.hand_out(claim)] == ["mine"]
 
     def test_a_restart_keeps_what_is_in_line(self, bench: Bench) -> None:
@@ -180,4 +180,3 @@ def test_a_turn_costs_no_more_with_ten_thousand_keys() -> None:
         assert place is not None
         turns.served(place.key, 1)
     assert looked < 30_000
-

@@ -214,6 +214,13 @@ async def held(job: Job) -> Figures:
     return await run_held(job)
 
 
+async def claimants(job: Job) -> Figures:
+    """Agents that claim from many queues."""
+    from quarterdeck_server.bench.claims import run_claimants
+
+    return await run_claimants(job)
+
+
 AGENTS: dict[str, Callable[[Job], Figures]] = {"agent": agent, "agent_timing": agent_timing}
 ROLES: dict[str, Callable[[Job], Awaitable[Figures]]] = {
     "submit_singly": submit_singly,
@@ -222,6 +229,7 @@ ROLES: dict[str, Callable[[Job], Awaitable[Figures]]] = {
     "watch": watch,
     "swarm": swarm,
     "held": held,
+    "claimants": claimants,
 }
 
 

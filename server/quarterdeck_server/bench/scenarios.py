@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from quarterdeck_server.bench.cancel import cancel_10000
+from quarterdeck_server.bench.claims import claims_1m
 from quarterdeck_server.bench.figures import Figures, rate
 from quarterdeck_server.bench.lab import Lab
 from quarterdeck_server.bench.restart import restart
@@ -142,6 +143,7 @@ SCENARIOS: dict[str, Scenario] = {
     "watch_latency": watch_latency,
     "agents_10000": agents_10000,
     "cancel_10000": cancel_10000,
+    "claims_1m": claims_1m,
     "restart": restart,
 }
 """By name, in the order in which they are run."""

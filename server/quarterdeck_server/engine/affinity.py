@@ -18,7 +18,9 @@ def required_lane(group_key: str, policy: Policy) -> str | None:
     return lane_text(LaneKey(group_key, policy.required))
 
 
-def lane_when_ready(task: Task, policy: Policy, agent_of_origin: str | None, now: int) -> str | None:
+def lane_when_ready(
+    task: Task, policy: Policy, agent_of_origin: str | None, now: int
+) -> str | None:
     """Return the lane of a task that becomes ready.
 
     Args:

@@ -37,9 +37,7 @@ class Waiting:
 NOBODY = Waiting({}, {}, ())
 
 
-def lanes_of(
-    world: World, profile: Profile, queues: Collection[tuple[str, str]]
-) -> list[Lane]:
+def lanes_of(world: World, profile: Profile, queues: Collection[tuple[str, str]]) -> list[Lane]:
     """Return the lanes of some queues that claims of a profile may take from. Paused queues have none."""
     lanes: list[Lane] = []
     for name in profile.queues:

@@ -135,7 +135,9 @@ class Desk:
         line = self._heads.get((key, kinds.profile))
         if line is None:
             mine = self._having(key, kinds.open)
-            line = [(self._place(head), n, k) for n, (k, head) in enumerate(self._with_head(key, mine))]
+            line = [
+                (self._place(head), n, k) for n, (k, head) in enumerate(self._with_head(key, mine))
+            ]
             heapify(line)
             self._heads[key, kinds.profile] = line
         while line:
@@ -217,7 +219,9 @@ class Desk:
         if until > now:
             self._closed_until = until
             return False
-        until = available_at(meters.get(one_key(*self.key, offer.key)), limits.rate_per_key, units, now)
+        until = available_at(
+            meters.get(one_key(*self.key, offer.key)), limits.rate_per_key, units, now
+        )
         if until > now:
             self.lanes.park(offer.key, until)
             return False
@@ -289,7 +293,9 @@ class Desk:
         if known is not None and known.version == lanes.version and self._world.now < known.until:
             ripe, until = [], known.until
         else:
-            ripe, until = self._sift({k for kind in mine for k in lanes.turns.keys(kind)}, mine, batch)
+            ripe, until = self._sift(
+                {k for kind in mine for k in lanes.turns.keys(kind)}, mine, batch
+            )
             if alone and not ripe:
                 lanes.quiet[first, batch] = Quiet(lanes.version, until)
         if self._plain.get(first.name, 0) > 0:
@@ -299,11 +305,10 @@ class Desk:
             self._ripe_at = until if self._ripe_at is None else min(until, self._ripe_at)
         return ripe
 
-    def _sift(
-        self, keys: set[str], mine: Sequence[Kind], batch: Batch
-    ) -> tuple[list[str], int]:
+    def _sift(self, keys: set[str], mine: Sequence[Kind], batch: Batch) -> tuple[list[str], int]:
         """Return the keys that have a batch, and the first instant at which another one has."""
-        ripe, until = [], NEVER
+        ripe: list[str] = []
+        until = NEVER
         for key in keys - self.lanes.parked.keys():
             count = self._count(key, mine)
             at = self._world.now

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.world import World
 
-FIRST_READ = 2
+FIRST_READ = 1
 LARGEST_READ = 512
 PRIORITIES = range(9, -1, -1)
 

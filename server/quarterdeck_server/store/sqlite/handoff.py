@@ -77,9 +77,7 @@ class HandOff:
                 lanes[lane] = self._with_stored(world, lane, count, lanes[lane])
         hand_off(world, waiting, profiles, Supply(lanes))
 
-    def _with_stored(
-        self, world: World, lane: Lane, count: int, changed: list[Task]
-    ) -> list[Task]:
+    def _with_stored(self, world: World, lane: Lane, count: int, changed: list[Task]) -> list[Task]:
         """Return the first ready tasks of a lane, stored ones and those this group changed, in order."""
         # Rows that this group took out of the lane are still in the index: read that many more.
         taken = sum(task.state == READY for task in world.stored.values())
