@@ -75,6 +75,76 @@ async def test_waiting_for_a_cancel_ends_with_it() -> None:
         run.cancelled.raise_if_set()
 
 
+@agent.task
+async def resumes(run: quarterdeck.Run) -> int:
+    point = run.saved(Point) or Point(0, 0)
+    await run.save(Point(point.x + 1, 7))
+    return (run.saved(Point) or point).x
+
+
+async def test_a_fake_run_keeps_what_is_saved() -> None:
+    done = await run_task(agent, "resumes")
+    assert (done.result, done.saves) == (1, [{"x": 1, "y": 7}])
+    later = FakeRun(saved=Point(5, 0), attempt=2)
+    assert await resumes(later) == 6
+    assert later.saves == [{"x": 6, "y": 7}]
+
+
+def test_a_sync_handler_saves_without_an_event_loop() -> None:
+    run = FakeRun()
+    assert run.saved() is None
+    run.save([1])
+    run.save([2])
+    assert (run.saved(list[int]), run.saves) == ([2], [[1], [2]])
+    with pytest.raises(quarterdeck.PayloadError):
+        run.saved(int)
+
+
+async def test_a_fake_run_stands_still_until_it_is_resumed() -> None:
+    run = FakeRun()
+    await run.checkpoint()
+    run.pause()
+    assert run.paused
+    on_loop = asyncio.create_task(_stand(run))
+    in_thread = asyncio.create_task(asyncio.to_thread(run.checkpoint))
+    await asyncio.sleep(0)
+    assert not (on_loop.done() or in_thread.done())
+    run.resume()
+    await asyncio.gather(on_loop, in_thread)
+    assert not run.paused
+
+
+async def test_a_cancel_ends_a_pause_for_good() -> None:
+    run = FakeRun()
+    run.pause()
+    waiting = asyncio.create_task(_stand(run))
+    await asyncio.sleep(0)
+    run.cancel("enough")
+    with pytest.raises(asyncio.CancelledError, match="enough"):
+        await waiting
+    run.pause()
+    assert not run.paused
+    with pytest.raises(asyncio.CancelledError):
+        run.checkpoint()
+
+
+async def _stand(run: quarterdeck.Run) -> None:
+    await run.checkpoint()
+
+
+async def test_run_task_cleans_up_after_a_failure() -> None:
+    tidy = quarterdeck.Agent("tidy")
+
+    @tidy.task(cleanup=lambda run: run.log.info("cleaned %s", run.input))
+    def fails(run: quarterdeck.Run, what: str) -> None:
+        raise ValueError(what)
+
+    run = FakeRun()
+    with pytest.raises(ValueError, match="dust"):
+        await run_task(tidy, "fails", "dust", run=run)
+    assert run.lines == [LoggedLine("info", "cleaned dust")]
+
+
 def test_records_of_logging_can_be_shipped() -> None:
     import logging
 

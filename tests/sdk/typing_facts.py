@@ -29,7 +29,13 @@ def count(run: Run) -> int:
     return 1
 
 
+@agent.task(batch=10, linger=0.5, cleanup=lambda run: run.log.info("cleaned"))
+def total(runs: list[Run], numbers: list[int]) -> list[int]:
+    return numbers
+
+
 async def handlers_keep_their_types() -> None:
+    assert_type(total([FakeRun()], [1]), list[int])
     assert_type(await ask(FakeRun(), "why"), Answer)
     assert_type(count(FakeRun()), int)
     count("no run")  # type: ignore[arg-type]
@@ -39,6 +45,13 @@ async def handlers_keep_their_types() -> None:
 def a_handler_takes_a_run_first() -> None:
     @agent.task  # type: ignore[type-var]
     def wrong(number: int) -> None: ...
+
+
+async def what_was_saved_has_the_type_that_is_asked_for(run: Run) -> None:
+    assert_type(run.saved(Answer), Answer | None)
+    await run.save(Answer("x"))
+    await run.checkpoint()
+    run.saved(1)  # type: ignore[call-overload]
 
 
 def blocking_client(client: Client) -> None:
