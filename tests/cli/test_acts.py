@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -123,6 +124,19 @@ def test_a_dry_run_only_counts(counted: ScriptedServer, run: Run) -> None:
     result = run("task", "retry", "--filter", "name:a", "--dry-run")
     assert result.stdout == "retry: 1 task found, nothing was done\n"
     assert counted.asked(ActOnTasksRequest)[0].dry_run
+
+
+@pytest.mark.parametrize(("answer", "acts"), [("n", 0), ("y", 1)])
+def test_somebody_who_is_there_is_asked_first(
+    counted: ScriptedServer, run: Run, monkeypatch: pytest.MonkeyPatch, answer: str, acts: int
+) -> None:
+    terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("quarterdeck.cli._bulk.sys", terminal)
+    counted.on("TaskService/ActOnTasks", pages(9, matched=9))
+    result = run("task", "retry", "--filter", "name:a", input=f"{answer}\n")
+    assert "retry 9 tasks? [y/N]" in result.stderr
+    assert len(counted.asked(ActOnTasksRequest)) == acts
+    assert result.exit_code == (0 if acts else ExitCode.INTERRUPTED)
 
 
 def test_an_act_that_breaks_off_says_how_far_it_came(counted: ScriptedServer, run: Run) -> None:
