@@ -257,9 +257,17 @@ class LogRow(NamedTuple):
 MAX_NAMES = 100
 
 
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def encode(value: Progress | Cancellation | Pause) -> str:
     """Encode a part for its column of the task row."""
-    return json.dumps(value, separators=(",", ":"))
+    return _encode_shared(value) if isinstance(value, Cancellation) else _to_json(value)
+
+
+@lru_cache(maxsize=1024)
+def _encode_shared(value: Cancellation) -> str:
+    return _to_json(value)
 
 
 def progress_of(task: Task) -> Progress | None:
@@ -274,7 +282,7 @@ def cancellation_of(task: Task) -> Cancellation | None:
 
 @lru_cache(maxsize=1024)
 def _cancellation(text: str) -> Cancellation:
-    # Tasks that are cancelled together have the same text, and each is looked at again and again on its way.
+    # Tasks that are cancelled together have the same cancellation, and each is looked at again and again on its way.
     return Cancellation(*json.loads(text))
 
 
