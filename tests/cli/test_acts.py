@@ -88,26 +88,29 @@ def test_a_filter_acts_on_exactly_what_was_counted(counted: ScriptedServer, run:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "act", "states"),
+    ("arguments", "act", "terms", "states"),
     [
-        (["retry"], "retry", "state:failed,cancelled,expired"),
-        (["pause"], "pause", "state:running"),
-        (["resume"], "resume", "state:running"),
+        (["retry"], "retry", "", "state:failed,cancelled,expired"),
+        (["pause"], "pause", "paused:no", "state:running"),
+        (["resume"], "resume", "paused:yes", "state:running"),
         (
             ["update", "--priority", "9"],
             "update",
+            "",
             "state:blocked,scheduled,ready,running,waiting",
         ),
     ],
 )
 def test_each_act_leaves_alone_what_it_can_do_nothing_for(
-    counted: ScriptedServer, run: Run, arguments: list[str], act: str, states: str
+    counted: ScriptedServer, run: Run, arguments: list[str], act: str, terms: str, states: str
 ) -> None:
     counted.on("TaskService/ActOnTasks", pages(9, matched=9))
     result = run("task", *arguments, "--filter", "name:a", "--max", "2000", "-o", "json")
     assert json.loads(result.stdout)["done"] == "9"
     (request,) = counted.asked(ActOnTasksRequest)
-    assert (request.WhichOneof("act"), request.filter) == (act, f"(name:a) {states}")
+    filters = ["name:a", f"(name:a) {terms}"] if terms else ["name:a"]
+    assert (request.WhichOneof("act"), request.filter) == (act, f"({filters[-1]}) {states}")
+    assert [request.filter for request in counted.asked(CountTasksRequest)] == filters
 
 
 def test_nothing_is_done_when_more_match_than_the_maximum(

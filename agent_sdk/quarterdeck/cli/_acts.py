@@ -45,6 +45,10 @@ class Act(Protocol):
     def states(self) -> States:
         """The states in which it can do anything for a task."""
 
+    @property
+    def terms(self) -> str:
+        """What a task must match besides, as a filter."""
+
     def send(self, connection: Connection, task_ids: Sequence[str], why: Why) -> Sequence[Result]:
         """Does it to named tasks, and returns a result for every id."""
 
@@ -59,6 +63,7 @@ class Cancel:
     keep_children: bool = False
     verb: str = "cancel"
     states: States = _ACTIVE
+    terms: str = ""
 
     def send(
         self, connection: Connection, task_ids: Sequence[str], why: Why
@@ -86,6 +91,7 @@ class Retry:
 
     verb: str = "retry"
     states: States = tuple(s for s in _format.ENDED if s != TaskState.TASK_STATE_SUCCEEDED)
+    terms: str = ""
 
     def send(
         self, connection: Connection, task_ids: Sequence[str], why: Why
@@ -112,6 +118,7 @@ class Update:
     update: TaskUpdate
     verb: str = "update"
     states: States = _ACTIVE
+    terms: str = ""
 
     def send(
         self, connection: Connection, task_ids: Sequence[str], why: Why
@@ -138,6 +145,7 @@ class Pause:
 
     verb: str = "pause"
     states: States = _RUNNING
+    terms: str = "paused:no"
 
     def send(
         self, connection: Connection, task_ids: Sequence[str], why: Why
@@ -159,6 +167,7 @@ class Resume:
 
     verb: str = "resume"
     states: States = _RUNNING
+    terms: str = "paused:yes"
 
     def send(
         self, connection: Connection, task_ids: Sequence[str], why: Why

@@ -88,11 +88,11 @@ def by_filter(
     if not filter_.strip():
         raise click.UsageError("an empty --filter: `id:*` means all tasks")
     connection = Connection(settings)
-    counted = connection.call(
-        connection.tasks.CountTasks,
-        CountTasksRequest(namespace=settings.namespace, filter=filter_),
-        patience=PATIENCE,
-    )
+    # Alone first: within brackets, a filter that is wrong might mean something else.
+    counted = _count(connection, filter_)
+    if act.terms:
+        filter_ = f"({filter_}) {act.terms}"
+        counted = _count(connection, filter_)
     total = sum(item.count for item in counted.counts if item.state in act.states)
     if total > limit:
         raise CommandError(
@@ -111,6 +111,11 @@ def by_filter(
     for error in errors[:_REFUSALS_SHOWN]:
         click.echo(error.message, err=True)
     return _exit_code(errors)
+
+
+def _count(connection: Connection, filter_: str) -> CountTasksResponse:
+    request = CountTasksRequest(namespace=connection.namespace, filter=filter_)
+    return connection.call(connection.tasks.CountTasks, request, patience=PATIENCE)
 
 
 def _request(

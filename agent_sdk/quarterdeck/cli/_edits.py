@@ -78,7 +78,9 @@ def _print_explanation(response: ExplainTaskResponse) -> None:
     task = response.task
     click.echo(sanitize(response.summary))
     for obstacle in response.obstacles:
-        _print_obstacle(obstacle)
+        # The only one is the summary; what it is about is not.
+        if obstacle.message != response.summary or obstacle.HasField("until") or _about(obstacle):
+            _print_obstacle(obstacle)
     ahead = f"{response.ahead:,}{' or more' if response.ahead_is_minimum else ''}"
     print_fields(
         [
@@ -96,10 +98,14 @@ def _print_explanation(response: ExplainTaskResponse) -> None:
 
 def _print_obstacle(obstacle: Obstacle) -> None:
     until = _format.instant(obstacle.until)
-    about = " ".join([*obstacle.task_ids, *obstacle.agent_ids])
+    about = _about(obstacle)
     click.echo(f"- {sanitize(obstacle.message)}" + (f" (until {until})" if until else ""))
     if about:
         click.echo(f"  {sanitize(about)}")
+
+
+def _about(obstacle: Obstacle) -> str:
+    return " ".join([*obstacle.task_ids, *obstacle.agent_ids])
 
 
 def _span(span: LifeSpan) -> tuple[str, ...]:
