@@ -42,10 +42,11 @@ def submit(run: Run, *arguments: str) -> str:
 def test_a_task_says_why_it_is_not_running(run: Run) -> None:
     task_id = submit(run, "later")
     assert "no agent" in run("task", "explain", task_id).stdout.splitlines()[0].lower()
-    run("queue", "pause", "default", "--reason", "lunch")
+    run("queue", "pause", "default", "--reason", "lunch", "--actor", "ann")
+    assert "paused: ann: lunch" in run("queue", "list").stdout
     explained = json.loads(run("task", "explain", task_id, "-o", "json").stdout)
     messages = {found["kind"]: found["message"] for found in explained["obstacles"]}
-    assert "lunch" in messages["OBSTACLE_KIND_QUEUE_PAUSED"]
+    assert "ann: lunch" in messages["OBSTACLE_KIND_QUEUE_PAUSED"]
 
 
 def test_a_second_task_of_a_key_is_refused_or_the_first(run: Run) -> None:

@@ -82,7 +82,7 @@ def test_a_task_keeps_what_it_was_given(client: Client) -> None:
 
 
 def test_a_task_says_why_it_is_not_running(client: Client) -> None:
-    client.pause_queue("q", "lunch")
+    assert client.pause_queue("q", "lunch", actor="ann").pause_note == "ann: lunch"
     explanation = client.explain(client.submit("a", queue="q"))
     paused = next(o for o in explanation.obstacles if o.kind == "queue_paused")
     assert "lunch" in paused.message

@@ -26,6 +26,11 @@ class Who(NamedTuple):
     actor: str = ""
     reason: str = ""
 
+    @property
+    def note(self) -> str:
+        """Both in one line, `ann: lunch`, for whoever sees what was done."""
+        return ": ".join(filter(None, self))
+
     def audit(self, action: str, targets: Sequence[str] = ()) -> Audit:
         """Say what the audit log is told.
 

@@ -101,7 +101,7 @@ class FleetService(HoldCalls, NamespaceCalls):
         validate.refuse(out)
         paused = request.paused if request.HasField("paused") else None
         audit = who.audit("UpdateQueue", [queue])
-        command = UpdateQueue(namespace, queue, paused, who.reason, audit, limits, drops)
+        command = UpdateQueue(namespace, queue, paused, who.note, audit, limits, drops)
         row: Queue = await execute(self._core, command)
         return pb.UpdateQueueResponse(queue=convert.queue(row))
 
