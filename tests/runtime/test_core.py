@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from quarterdeck_server.config import Settings
 from quarterdeck_server.engine import commands as c
+from quarterdeck_server.engine.model import Agent
 from quarterdeck_server.engine.states import AgentState
 from quarterdeck_server.runtime.clock import ManualClock
 from quarterdeck_server.runtime.committer import Draining
@@ -79,6 +81,23 @@ async def test_a_restart_takes_over_leases_agents_and_the_line(
     await core.stop()
     with pytest.raises(Draining):
         await _submit(core)
+
+
+async def test_a_start_that_fails_leaves_no_thread_and_no_lock(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    class Broken(SqliteStore):
+        async def live_agents(self) -> list[Agent]:
+            raise OSError("unreadable")
+
+    before = set(threading.enumerate())
+    folder = tmp_path / "broken"
+    with pytest.raises(OSError, match="unreadable"):
+        await Core(Settings(data_dir=folder), Broken(folder), clock).start()
+    assert not {t for t in set(threading.enumerate()) - before if "quarterdeck" in t.name}
+    again = SqliteStore(folder)
+    await again.open()
+    await again.close()
 
 
 async def test_who_waits_for_an_end_is_told(core: Core) -> None:

@@ -70,17 +70,25 @@ class Core:
         """Called with the changes of every committed group."""
 
     async def start(self) -> None:
-        """Open the store, take over what it holds, and begin to act."""
+        """Open the store, take over what it holds, and begin to act; what fails leaves the store closed."""
         await self.store.open()
+        try:
+            await self._take_over()
+        except BaseException:
+            # Its threads would keep the process alive.
+            await self.store.close()
+            raise
+        self.committer.start()
+        for service in self._services:
+            service.start()
+
+    async def _take_over(self) -> None:
         await self.hub.start()
         self.leases.start(await self.store.running_tasks())
         self.agents.start(await self.store.live_agents())
         for instance in await self.store.list_instances(None):
             self._pool_of_instance[instance.id] = instance.pool
         self.committer.line.start(await self.store.ready_counts())
-        self.committer.start()
-        for service in self._services:
-            service.start()
 
     def close_line(self) -> None:
         """Hand out nothing more, and answer the claims that wait."""
