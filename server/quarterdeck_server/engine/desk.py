@@ -65,6 +65,7 @@ class Desk:
         self._closed_until = 0 if queue is None else queue.back_off_until or 0
         self._ripe_at: int | None = None
         self._open_kinds: dict[Profile, tuple[Kind, ...]] = {}
+        self._standing: dict[Profile, list[Kind]] = {}
         self._sources: dict[tuple[str, Kind], Source | Ageing] = {}
         self._heads: dict[tuple[str, Profile], list[tuple[Order, int, Kind]]] = {}
         lanes.open(world.now, None if queue is None else queue.limits)
@@ -123,7 +124,10 @@ class Desk:
         best: Place | None = None
         if "" not in self.lanes.parked and self._line("", kinds):
             best = Place(turns.tag(""), 0, "")
-        for group in (kinds.open, kinds.own):
+        standing = self._standing.get(kinds.profile)
+        if standing is None:
+            standing = self._standing[kinds.profile] = turns.standing(kinds.open)
+        for group in (standing, kinds.own):
             for kind in group:
                 place = turns.first(kind, has)
                 if place is not None and (best is None or place < best):

@@ -17,6 +17,9 @@ from quarterdeck_server.engine.supply import Lane, Read
 from quarterdeck_server.engine.transitions import claimed
 from quarterdeck_server.engine.world import QueueKey, World
 
+MANY_COUNTS = 100
+"""Counts of a queue, by name and state, above which its lanes are read as they are asked for."""
+
 
 def desk_queues(
     world: World, waiting: Waiting, book: Book, queues: Collection[QueueKey]
@@ -36,7 +39,12 @@ def desk_queues(
 
 def _needs_desk(world: World, waiting: Waiting, book: Book, key: QueueKey) -> bool:
     queue = world.queues.get(key)
-    if queue is not None and (queue.limits is not None or queue.back_off_until is not None):
+    if queue is not None and (
+        queue.limits is not None
+        or queue.back_off_until is not None
+        # To read the first tasks of so many names in every group would cost more than a desk does.
+        or len(queue.counts) > MANY_COUNTS
+    ):
         return True
     if world.meters.get(one_key(*key, "")).back_off_until > world.now:
         return True

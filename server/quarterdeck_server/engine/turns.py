@@ -78,6 +78,10 @@ class Turns:
         """Let a key that had nothing ready begin at the virtual time."""
         self._tags[key] = self.tag(key)
 
+    def standing(self, kinds: Iterable[Kind]) -> list[Kind]:
+        """Return those of the kinds for which somebody stands in line."""
+        return [kind for kind in kinds if kind in self._lines]
+
     def keys(self, kind: Kind) -> Iterable[str]:
         """Return the keys that stand in the line of a kind."""
         return self._members.get(kind, ())

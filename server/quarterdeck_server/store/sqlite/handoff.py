@@ -15,6 +15,7 @@ from quarterdeck_server.engine.claim import (
     served_queues,
 )
 from quarterdeck_server.engine.desks import desk_queues, serve
+from quarterdeck_server.engine.heads import Heads
 from quarterdeck_server.engine.lanes import Book
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.states import READY
@@ -29,14 +30,17 @@ class HandOff:
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
         self._book = Book()
+        self._heads = Heads()
         self._fill()
 
     def _fill(self) -> None:
         self._book.fill(self._loader.rows("ready_lanes"), self._loader.rows("running_lanes"))
 
-    def committed(self) -> None:
+    def committed(self, world: World) -> None:
         """Keep what the book was told."""
         self._book.touched = False
+        if self._heads:
+            self._heads.committed(world)
 
     def rolled_back(self) -> None:
         """Count anew if the book was told of what did not come about."""
@@ -88,6 +92,14 @@ class HandOff:
         return sorted(stored + changed, key=order)
 
     def _read(self, lane: Lane, priority: int | None, limit: int, offset: int) -> Sequence[Task]:
+        if priority is None and limit == 1 and not offset:
+            return self._heads.of(lane, self._first)
+        return self._rows(lane, priority, limit, offset)
+
+    def _first(self, lane: Lane) -> Sequence[Task]:
+        return self._rows(lane, None, 1, 0)
+
+    def _rows(self, lane: Lane, priority: int | None, limit: int, offset: int) -> Sequence[Task]:
         if priority is None:
             rows = self._loader.rows("ready_of_lane", *lane, limit, offset)
         else:

@@ -127,7 +127,7 @@ class Writer:
             raise
         self._revision = world.revision
         self._loader.committed(world)
-        self._hand_off.committed()
+        self._hand_off.committed(world)
         return result
 
     def _commit(self) -> None:
