@@ -16,6 +16,8 @@ from quarterdeck.cli._root import root
 from quarterdeck.testing import Server, start_server
 
 AGENT = """
+import asyncio
+
 import quarterdeck
 
 agent = quarterdeck.Agent("tester", slots=2)
@@ -28,6 +30,12 @@ def double(run: quarterdeck.Run, number: int) -> int:
 @agent.task
 def refuse(run: quarterdeck.Run) -> None:
     raise quarterdeck.Fail("never")
+
+@agent.task
+async def stay(run: quarterdeck.Run) -> None:
+    while True:
+        await run.checkpoint()
+        await asyncio.sleep(0.01)
 """
 
 Run = Callable[..., Result]
@@ -97,6 +105,18 @@ def test_a_failure_is_the_exit_code_and_may_be_retried(run: Run, agent: None) ->
     assert run("task", "wait", task_id).exit_code == ExitCode.TASK_FAILED
 
 
+def test_a_running_task_is_paused_resumed_and_cancelled_by_filter(run: Run, agent: None) -> None:
+    task_id = run("task", "submit", "stay").stdout.strip()
+    run("watch", "task", "--filter", f"id:{task_id} state:running", "--count", "1")
+    paused = run("task", "pause", "--filter", "name:stay", "--reason", "look")
+    assert paused.stdout == "pause: 1 of 1 task\n", paused.output
+    assert "paused: look" in run("task", "list", "--filter", "name:stay").stdout
+    assert run("task", "pause", "--filter", "name:stay").stdout == "pause: 0 of 0 tasks\n"
+    assert run("task", "resume", "--filter", "name:stay").stdout == "resume: 1 of 1 task\n"
+    run("task", "cancel", "--filter", "name:stay")
+    assert run("task", "wait", task_id, "--timeout", "20s").exit_code == ExitCode.TASK_FAILED
+
+
 def test_many_tasks_are_submitted_and_cancelled(run: Run) -> None:
     lines = "".join(json.dumps({"name": "later", "input": n}) + "\n" for n in range(1200))
     submitted = run("task", "submit", "--file", "-", input=lines)
@@ -104,8 +124,9 @@ def test_many_tasks_are_submitted_and_cancelled(run: Run) -> None:
     cancelled = run("task", "cancel", "--filter", "name:later", "--max", "2000", "--yes")
     assert cancelled.exit_code == 0, cancelled.output
     assert cancelled.stdout == "cancel: 1,200 of 1,200 tasks\n"
-    listed = run("task", "list", "--filter", "state:cancelled", "--limit", "0", "-o", "json")
-    assert len(json.loads(listed.stdout)["tasks"]) == 1200
+    listed = run("task", "list", "--filter", "name:later", "--limit", "0", "-o", "json")
+    states = [task["state"] for task in json.loads(listed.stdout)["tasks"]]
+    assert states == ["TASK_STATE_CANCELLED"] * 1200
 
 
 def test_a_schedule_lives_its_life(run: Run) -> None:

@@ -86,6 +86,22 @@ def get(settings: Settings, task_id: str) -> None:
     _tasks.get(settings, task_id)
 
 
+_SELECTION: tuple[Callable[[Any], Any], ...] = (
+    click.option("-y", "--yes", is_flag=True, help="With --filter: do not ask."),
+    click.option("--dry-run", is_flag=True, help="With --filter: only count."),
+    click.option(
+        "--max",
+        "limit",
+        type=click.IntRange(1, 1_000_000),
+        default=1000,
+        show_default=True,
+        help="With --filter: do nothing when more match.",
+    ),
+    click.option("--filter", "filter_", help="What matches, instead of named tasks."),
+    click.argument("task_ids", nargs=-1, metavar="[TASK_ID]..."),
+)
+
+
 def _selected(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds what says which tasks, who asks, and the common options; the function makes the act."""
 
@@ -114,20 +130,7 @@ def _selected(function: Callable[..., Any]) -> Callable[..., Any]:
         )
 
     command = audit_options(common_options(act_on))
-    for option in (
-        click.option("-y", "--yes", is_flag=True, help="With --filter: do not ask."),
-        click.option("--dry-run", is_flag=True, help="With --filter: only count."),
-        click.option(
-            "--max",
-            "limit",
-            type=click.IntRange(1, 1_000_000),
-            default=1000,
-            show_default=True,
-            help="With --filter: do nothing when more match.",
-        ),
-        click.option("--filter", "filter_", help="What matches, instead of named tasks."),
-        click.argument("task_ids", nargs=-1, metavar="[TASK_ID]..."),
-    ):
+    for option in _SELECTION:
         command = option(command)
     return command
 
