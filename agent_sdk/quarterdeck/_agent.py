@@ -20,6 +20,7 @@ Cleanup = Callable[[Run], object]
 Kind = Literal["async", "thread", "process"]
 
 MOST_IN_BATCH = 1_000
+_MOST_LABELS = 64
 _MOST_LINGER_SECONDS = 3_600
 _NAME = re.compile(r"[A-Za-z0-9_\-.:/]{1,256}")
 
@@ -112,6 +113,7 @@ class Agent:
                 raise DefinitionError(
                     f"queues: expected 1 to 256 letters, digits and _ - . : /, got {queue!r}"
                 )
+        _check_labels(labels or {})
         self.name = name
         self.slots = slots
         self.queues = tuple(queues)
@@ -198,6 +200,16 @@ class Agent:
             return handler
 
         return register if function is None else register(function)
+
+
+def _check_labels(labels: Mapping[str, str]) -> None:
+    if len(labels) > _MOST_LABELS:
+        raise DefinitionError(f"labels: expected at most {_MOST_LABELS}, got {len(labels)}")
+    for key, value in labels.items():
+        texts = isinstance(key, str) and isinstance(value, str)
+        if not texts or not 1 <= len(key) <= 128 or len(value) > 256:
+            rule = "expected keys of 1 to 128 and values of up to 256 characters"
+            raise DefinitionError(f"labels: {rule}, got {key!r}: {value!r}")
 
 
 def _check_extras(

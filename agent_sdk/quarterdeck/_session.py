@@ -249,8 +249,9 @@ class Session:
         if hold:
             lease.pause.set()
         else:
-            lease.pause.clear()
+            # The handler finds its new deadline.
             self._go_on(lease)
+            lease.pause.clear()
         if lease.hold_child is not None:
             lease.hold_child(hold)
 

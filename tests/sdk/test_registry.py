@@ -98,6 +98,8 @@ def test_isolation_of_another_kind_is_refused() -> None:
     [
         *({"name": ""}, {"name": 8}, {"slots": 0}, {"slots": "8"}),
         *({"queues": "default"}, {"queues": []}, {"queues": ["two words"]}),
+        *({"labels": {"": "x"}}, {"labels": {"x": 1}}, {"labels": {"x": "y" * 257}}),
+        {"labels": {str(n): "" for n in range(65)}},
     ],
 )
 def test_agent_that_cannot_work_is_refused(options: dict[str, Any]) -> None:

@@ -119,6 +119,8 @@ class Heartbeats:
             heard.told[task_id] = pause.acknowledge_time is not None
         elif cancel is None and pause is None and stands:
             heard.resumed.add(task_id)
+        # What is known is not written again, however often the agent says it.
+        acknowledged = acknowledged and cancel is not None and cancel.acknowledge_time is None
         stands = stands and pause is not None and pause.acknowledge_time is None
         progress = _progress(beat.progress, now) if beat.HasField("progress") else None
         if progress is not None or acknowledged or stands or details is not None:
