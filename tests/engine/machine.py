@@ -17,11 +17,19 @@ from hypothesis.stateful import (
 )
 
 from quarterdeck_server.engine import commands as c
+from quarterdeck_server.engine.admission import (
+    ACTIVE,
+    AFTER_EXISTING,
+    PERIOD,
+    REJECT,
+    REPLACE_PENDING,
+    RETURN_EXISTING,
+)
 from quarterdeck_server.engine.holds import AGENT, AGENT_VERSION, NAMESPACE, TASK_NAME
 from quarterdeck_server.engine.model import Payload, Progress, Task
 from quarterdeck_server.engine.namespaces import QuarantineRules
 from quarterdeck_server.engine.policy import Policy
-from quarterdeck_server.engine.states import CANCELLED, ENDED, RUNNING, AgentState
+from quarterdeck_server.engine.states import BLOCKED, CANCELLED, ENDED, RUNNING, AgentState
 
 from . import make
 from .bench import Driver
@@ -42,6 +50,7 @@ POLICIES = (
     Policy(attempt_timeout=10 * SECOND, stall_timeout=4 * SECOND, max_crashes=1),
     Policy(non_retryable_types=("Fatal",), cancel_grace=3 * SECOND),
 )
+WHO = c.Audit("ann", "Act", "because")
 OUTCOMES = st.sampled_from(
     [
         make.succeed(),
@@ -61,6 +70,27 @@ HOLDS = [
     (AGENT, "a1"),
     (AGENT_VERSION, "a2@1"),
 ]
+CHANGES = (
+    c.TaskChange(priority=4, labels=(("a", "b"),)),
+    c.TaskChange(queue="other", run_at=NOW),
+    c.TaskChange(queue="default", delay=3 * SECOND),
+    c.TaskChange(retry=Policy(max_attempts=1, delays=(2 * SECOND,), jitter=0.0)),
+    c.TaskChange(retry=Policy(max_attempts=5)),
+    c.TaskChange(timeouts=Policy(schedule_to_start=4 * SECOND, stall_timeout=6 * SECOND)),
+    c.TaskChange(timeouts=Policy(attempt_timeout=5 * SECOND, task_timeout=9 * SECOND)),
+    c.TaskChange(timeouts=Policy(), delay=SECOND),
+)
+ADMITTED = (
+    *(
+        make.spec(name="unique", admission=c.Unique("k", ACTIVE, policy, 0))
+        for policy in (REJECT, RETURN_EXISTING, REPLACE_PENDING, AFTER_EXISTING, AFTER_EXISTING)
+    ),
+    make.spec(name="once", admission=c.Unique("k", PERIOD, RETURN_EXISTING, 9 * SECOND)),
+    make.spec(name="late", data=b"1", admission=c.Debounce("k", 3 * SECOND, 5 * SECOND)),
+    make.spec(name="late", data=b"y" * 20_000, admission=c.Debounce("k", 3 * SECOND, None)),
+    make.spec(name="few", admission=c.Throttle("k", 3, 9 * SECOND)),
+    make.spec(name="kept", key="ttl", key_ttl=9 * SECOND),
+)
 AGENTS = st.sampled_from(["a1", "a2"])
 
 
@@ -105,6 +135,13 @@ class EngineMachine(RuleBasedStateMachine):
                 return
             for spec, item in zip(command.specs, reply, strict=True):
                 self.check_submitted(spec, item, reply)
+        elif isinstance(command, c.Rerun) and not isinstance(reply, Exception):
+            for item in reply:
+                for copy in (item.task_id, *item.dependents):
+                    unmet = {
+                        b for (a, b), met in self.driver.edges.items() if a == copy and not met
+                    }
+                    self.checker.depends_on.setdefault(copy, tuple(unmet))
         elif isinstance(command, c.PutSchedule):
             assert (reply[0].next_at is None) == bool(reply[0].paused)
         else:
@@ -114,7 +151,7 @@ class EngineMachine(RuleBasedStateMachine):
         """One task for one key, and dependencies as they were asked for."""
         if item.refusal is not None:
             return
-        if spec.idempotency_key is not None:
+        if spec.idempotency_key is not None and spec.key_ttl is None:
             held = self.keys.setdefault(spec.idempotency_key, item.task_id)
             assert held == item.task_id or held not in self.checker.tasks
             self.keys[spec.idempotency_key] = item.task_id
@@ -306,10 +343,76 @@ class EngineMachine(RuleBasedStateMachine):
                 "a completion that won is not answered with OK, unless for its children"
             )
 
+    @rule(pages=st.lists(st.lists(tasks, min_size=1, max_size=3), max_size=3))
+    def act(self, pages: list[list[int]]) -> None:
+        """Cancel by filter: the pages of an act go on with its entry in the audit log."""
+        if self.group:
+            self.run([])
+        who = WHO._replace(matched=sum(map(len, pages)))
+        entry_id = self.run([c.BeginAct("default", who)]).replies[-1]
+        who = who._replace(entry_id=entry_id)
+        cancels = [c.Cancel("default", page, "why", "tester", audit=who) for page in pages]
+        replies = self.run(list(cancels)).replies
+        done = sum(result.refusal is None for page in replies for result in page)
+        assert self.driver.audit["default", entry_id].done == done
+
     @rule(task_id=tasks)
     def retry(self, task_id: int) -> None:
         """Retry, whatever the state."""
         self.group.append(make.retry(task_id))
+
+    @rule(task_ids=st.lists(tasks, min_size=1, max_size=2), change=st.sampled_from(CHANGES))
+    def update(self, task_ids: list[int], change: c.TaskChange) -> None:
+        """Change tasks, whatever their state."""
+        self.group.append(c.UpdateTasks("default", task_ids, change))
+
+    @rule(
+        target=tasks,
+        task_ids=st.lists(tasks, min_size=1, max_size=2),
+        dependents=st.booleans(),
+        data=st.sampled_from([None, b"edited"]),
+    )
+    def rerun(self, task_ids: list[int], dependents: bool, data: bytes | None) -> Any:
+        """Run tasks again, whatever their state."""
+        edited = None if data is None else Payload("text/plain", data)
+        did = self.run([c.Rerun("default", task_ids, edited, dependents)])
+        results = {item.task_id: item for item in did.replies[-1] if item.task_id}
+        for item in results.values():
+            copies = [self.checker.tasks[i] for i in (item.task_id, *item.dependents)]
+            assert all(copy.attempt == 0 and copy.origin_id is not None for copy in copies)
+        return multiple(*results)
+
+    @rule(spec=st.sampled_from(ADMITTED), now=st.booleans())
+    def submit_admitted(self, spec: c.Spec, now: bool) -> None:
+        """Submit a task with a key that others may have."""
+        self.group.append(make.submit(spec, spec))
+        if now:
+            self.run([])
+
+    @rule(place=st.integers(0, 3), how=st.sampled_from(["cancel", "update"]))
+    def disturb_unique(self, place: int, how: str) -> None:
+        """Cancel or change a task with a unique key."""
+        alive = [t.id for t in self.uniques() if t.state not in ENDED]
+        if alive:
+            task_id = alive[place % len(alive)]
+            change = c.UpdateTasks("default", [task_id], c.TaskChange(priority=5, delay=0))
+            self.group.append(make.cancel(task_id) if how == "cancel" else change)
+
+    def uniques(self) -> list[Task]:
+        """Tasks with the unique key, which nobody retries."""
+        return [task for task in self.checker.tasks.values() if task.name == "unique"]
+
+    @invariant()
+    def one_task_has_the_unique_key(self) -> None:
+        """Of those that wait for nobody, and who has it is one that has not ended, if there is one."""
+        if not hasattr(self, "checker"):
+            return
+        alive = [task for task in self.uniques() if task.state not in ENDED]
+        assert sum(task.state != BLOCKED for task in alive) <= 1
+        assert not alive or any(task.state != BLOCKED for task in alive), "the chain goes on"
+        if alive:
+            rows = [r for k, r in self.driver.admissions.items() if k.name == "unique"]
+            assert [row.task_id in {task.id for task in alive} for row in rows] == [True]
 
     @rule(seconds=st.sampled_from([0.5, 2, 5, 30, 90]))
     def pass_time(self, seconds: float) -> None:
@@ -323,7 +426,7 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(queue=st.sampled_from(QUEUES), paused=st.booleans())
     def pause(self, queue: str, paused: bool) -> None:
         """Pause or resume a queue."""
-        self.group.append(c.UpdateQueue("default", queue, paused, ""))
+        self.group.append(c.UpdateQueue("default", queue, paused, "", WHO))
 
     @rule(what=st.sampled_from(HOLDS), held=st.booleans())
     def hold(self, what: tuple[int, str], held: bool) -> None:
@@ -361,7 +464,7 @@ class EngineMachine(RuleBasedStateMachine):
     def prune(self, age: int) -> None:
         """Remove what ended a while ago."""
         before = self.now - age * SECOND
-        self.group.append(c.Prune(before, before, 0, 1_000_000, 500))
+        self.group.append(c.Prune(before, before, 0, 1_000_000, 500, before))
 
     @precondition(lambda self: len(self.group) > 3)
     @rule()

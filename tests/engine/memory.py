@@ -97,6 +97,7 @@ class Memory:
         self.namespaces: dict[str, NamespaceSettings] = {}
         self.streaks = Streaks()
         self.audit: dict[tuple[str, int], AuditEntry] = {}
+        self.entries_pruned = 0
         self.log_ends: dict[int, tuple[int, dict[int, int]]] = {}
         self.logs: list[LogRow] = []
         self.changes: list[Change] = []
@@ -143,7 +144,9 @@ class Memory:
             if isinstance(command, Sweep):
                 replies[index] = self.next_wake()
             elif isinstance(command, Prune):
-                replies[index] = max(len(world.pruned), len(world.deleted_agents))
+                replies[index] = max(
+                    len(world.pruned), len(world.deleted_agents), self.entries_pruned
+                )
             else:
                 replies[index] = finished(world, command, replies[index])
         return Group(replies, world.changes, world.claims, self.reopen)
@@ -214,6 +217,7 @@ class Memory:
                     world.delete_agent(agent)
             before = needs.prune.audit_before
             world.audit = {k: entry for k, entry in world.audit.items() if entry.time >= before}
+            self.entries_pruned = len(self.audit) - len(world.audit)
 
     def _load_due(self, world: World) -> None:
         due = [t for t in self.tasks.values() if t.wake_at is not None and t.wake_at <= world.now]

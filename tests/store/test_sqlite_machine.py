@@ -58,7 +58,10 @@ class Pair(Sqlite):
         assert [x.taken for x in claims] == [x.taken for x in twins]
         assert self.edges == self._twin.edges
         assert self.keys == self._twin.keys
+        assert self.admissions == self._twin.admissions
+        assert self.inputs == self._twin.inputs
         assert self.attempts == self._twin.attempts
+        assert self.audit == self._twin.audit
         assert self.results == self._twin.results
         assert self.logs == sorted(x for x in self._twin.logs if x.task_id in self._twin.tasks)
         return did
