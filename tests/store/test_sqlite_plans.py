@@ -63,7 +63,7 @@ def _plan(connection: sqlite3.Connection, sql: str, count: int) -> list[str]:
         ("unmet_dependencies", 1, "SEARCH dependencies USING PRIMARY KEY"),
         ("dependents_tree", 2, "SEARCH d USING INDEX dependencies_on"),
         ("dependencies_of", 1, "SEARCH dependencies USING PRIMARY KEY"),
-        ("children", 1, "SEARCH tasks USING INDEX tasks_parent"),
+        ("children", 2, "SEARCH tasks USING INDEX tasks_parent"),
         ("attempts_by_token", 1, "SEARCH attempts USING PRIMARY KEY"),
         ("agents_to_prune", 2, "SEARCH agents USING INDEX agents_gone"),
         ("instances_to_prune", 2, "SEARCH instances USING INDEX instances_ended"),
