@@ -73,6 +73,16 @@ def test_a_cron_schedule_is_set_with_its_task(server: ScriptedServer, run: Run) 
     assert request.request_id
 
 
+def test_a_schedules_tasks_have_a_place_and_no_unique_key(server: ScriptedServer, run: Run) -> None:
+    server.on("ScheduleService/Schedule", scheduled)
+    run("schedule", "set", "a", "t", "--every", "1s", "--group-key", "acme", "--require", "gpu=x")
+    (request,) = server.asked(ScheduleRequest)
+    assert request.spec.task.group_key == "acme"
+    assert dict(request.spec.task.affinity.required) == {"gpu": "x"}
+    refused = run("schedule", "set", "a", "t", "--every", "1s", "--unique", "k")
+    assert refused.exit_code == ExitCode.USAGE
+
+
 def test_interval_and_once_schedules_are_set(server: ScriptedServer, run: Run) -> None:
     server.on("ScheduleService/Schedule", scheduled)
     run(*["schedule", "set", "a", "t", "--every", "15s", "--start", "2026-01-01T00:00:00Z"])

@@ -45,6 +45,14 @@ PLACING: list[Decorator] = [
     click.option(
         "--patience", type=_params.duration, help="How long those are waited for.  [default: 5s]"
     ),
+]
+"""What a schedule's task may have as well."""
+
+ADMITTING: list[Decorator] = [
+    click.option(
+        "--same-agent-as", metavar="TASK_ID", help="The agent of this task is waited for first."
+    ),
+    click.option("--key-ttl", type=_params.duration, help="How long --key is kept."),
     click.option("--unique", metavar="KEY", help="At most one task of this name with the key."),
     click.option(
         "--unique-scope",
@@ -58,14 +66,6 @@ PLACING: list[Decorator] = [
         help="What becomes of a second task.  [default: reject]",
     ),
     click.option("--unique-period", type=_params.duration, help="How long the key is taken."),
-]
-"""What a schedule's task may have as well."""
-
-ADMITTING: list[Decorator] = [
-    click.option(
-        "--same-agent-as", metavar="TASK_ID", help="The agent of this task is waited for first."
-    ),
-    click.option("--key-ttl", type=_params.duration, help="How long --key is kept."),
     click.option(
         "--debounce",
         type=_params.debounce,
@@ -93,7 +93,8 @@ def admit(spec: TaskSpec, values: Mapping[str, Any]) -> None:
     if values.get("key_ttl") is not None:
         spec.idempotency_ttl.FromTimedelta(values["key_ttl"])
     _place(spec, values)
-    _unique(spec, values)
+    if "unique" in values:
+        _unique(spec, values)
     if values.get("debounce"):
         key, delay, most = values["debounce"]
         spec.debounce.key = key

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
+from google.protobuf.duration_pb2 import Duration
 
 from quarterdeck.cli import _format
 from quarterdeck.cli._call import PATIENCE, Connection
@@ -87,10 +88,14 @@ def _print(namespace: Namespace) -> None:
     print_fields(
         [
             ("namespace", namespace.name),
-            *((f"{state} kept", _format.duration(getattr(kept, state))) for state in _KEPT),
+            *((f"{state} kept", _kept(getattr(kept, state))) for state in _KEPT),
             *((f"{rule.replace('_', ' ')} held", _after(getattr(rules, rule))) for rule in _RULES),
         ]
     )
+
+
+def _kept(span: Duration) -> str:
+    return _format.duration(span) or "not at all"
 
 
 def _after(failures: int) -> str:
