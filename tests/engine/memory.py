@@ -144,9 +144,8 @@ class Memory:
             if isinstance(command, Sweep):
                 replies[index] = self.next_wake()
             elif isinstance(command, Prune):
-                replies[index] = max(
-                    len(world.pruned), len(world.deleted_agents), self.entries_pruned
-                )
+                kinds = (len(world.pruned), len(world.deleted_agents))
+                replies[index] = max(*kinds, self.entries_pruned, self.keys_pruned)
             else:
                 replies[index] = finished(world, command, replies[index])
         return Group(replies, world.changes, world.claims, self.reopen)
@@ -337,6 +336,12 @@ class Memory:
         def kept(task_id: int, expire_at: int | None) -> bool:
             return task_id not in pruned if expire_at is None else expire_at > now
 
+        rows = [(task_id, at) for task_id, _, at in self.keys.values()]
+        held = [(row.task_id, row.expire_at) for row in self.admissions.values()]
+        self.keys_pruned = max(
+            sum(task_id not in pruned and not kept(task_id, at) for task_id, at in sort)
+            for sort in (rows, held)
+        )
         self.keys = {k: v for k, v in self.keys.items() if kept(v[0], v[2])}
         self.admissions = {k: v for k, v in self.admissions.items() if kept(v.task_id, v.expire_at)}
 
