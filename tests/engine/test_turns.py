@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quarterdeck_server.engine.commands import Profile
+from quarterdeck_server.engine.commands import Profile, PutHold, ReleaseHold
 from quarterdeck_server.engine.limits import QueueLimits
 from quarterdeck_server.engine.model import Task
+from quarterdeck_server.engine.states import HoldKind
 from quarterdeck_server.engine.turns import Kind, Turns
 
 from . import make
@@ -180,3 +181,26 @@ def test_a_turn_costs_no_more_with_ten_thousand_keys() -> None:
         assert place is not None
         turns.served(place.key, 1)
     assert looked < 30_000
+
+
+def test_a_held_name_gives_its_turn_to_others(bench: Bench) -> None:
+    bench.submit(make.spec(name="held", group_key="a"), make.spec(group_key="b"))
+    hold = PutHold("default", int(HoldKind.TASK_NAME), "held", "tester", "a test")
+    bench.do(hold)
+    flow = Flow(bench)
+    claim = make.claim("a2")
+    assert keys_of(bench.claim(max_tasks=9)) == ["b"]
+    flow.park(claim)
+    flow.group()
+    assert claim.taken == []
+    flow.group(ReleaseHold("default", int(HoldKind.TASK_NAME), "held"))
+    assert keys_of(claim.taken) == ["a"]
+
+
+def test_a_held_agent_is_passed_over(bench: Bench) -> None:
+    flow = Flow(bench)
+    held, free = make.claim("bad"), make.claim("good")
+    flow.park(held, free)
+    hold = PutHold("default", int(HoldKind.AGENT), "bad", "tester", "a test")
+    flow.group(hold, make.submit(make.spec(group_key="a"), make.spec(group_key="b")))
+    assert (held.taken, keys_of(free.taken)) == ([], ["a"])

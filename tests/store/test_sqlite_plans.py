@@ -80,6 +80,12 @@ def test_a_query_of_the_writer_uses_its_index(
     assert not any(line.startswith("SCAN tasks") for line in plan), plan
 
 
+def test_a_start_counts_its_lanes_in_an_index_alone(connection: sqlite3.Connection) -> None:
+    sql = f"EXPLAIN QUERY PLAN {load_queries()['ready_lanes']}"
+    plan = [row[3] for row in connection.execute(sql)]
+    assert plan == ["SCAN tasks USING COVERING INDEX tasks_ready"]
+
+
 @pytest.mark.parametrize("name", ["ready_of_lane", "ready_of_priority", "tasks_due", "tasks_to_prune"])
 def test_the_index_gives_the_order_too(connection: sqlite3.Connection, name: str) -> None:
     count = {"ready_of_lane": 6, "ready_of_priority": 7, "tasks_due": 2, "tasks_to_prune": 2}[name]

@@ -41,7 +41,7 @@ def _needs_desk(world: World, waiting: Waiting, book: Book, key: QueueKey) -> bo
     queue = world.queues.get(key)
     if queue is not None and (
         queue.limits is not None
-        or queue.back_off_until is not None
+        or (queue.back_off_until or 0) > world.now
         # To read the first tasks of so many names in every group would cost more than a desk does.
         or len(queue.counts) > MANY_COUNTS
     ):

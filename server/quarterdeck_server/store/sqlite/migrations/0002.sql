@@ -5,9 +5,10 @@ ALTER TABLE tasks ADD COLUMN lane TEXT;
 ALTER TABLE tasks ADD COLUMN origin_id INTEGER;
 ALTER TABLE tasks ADD COLUMN pause TEXT;
 
--- The line of ready tasks of one name and one lane in one queue.
+-- The line of ready tasks of one name and one lane in one queue. With the state, though it is always 3, lanes are
+-- counted in the index alone.
 DROP INDEX tasks_ready;
-CREATE INDEX tasks_ready ON tasks (namespace, queue, name, lane, priority DESC, run_at, id) WHERE state = 3;
+CREATE INDEX tasks_ready ON tasks (namespace, queue, name, lane, priority DESC, run_at, id, state) WHERE state = 3;
 
 -- Also of met dependencies: who runs a task again wants to know what depended on it.
 DROP INDEX dependencies_on;
