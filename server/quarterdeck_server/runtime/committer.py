@@ -10,15 +10,18 @@ from typing import Any
 from quarterdeck_server.engine.commands import (
     AppendLogs,
     Cancel,
+    CancelTrees,
     Claim,
     Command,
     PauseTasks,
     Release,
     Report,
     ReportItem,
+    Rerun,
     ResumeTasks,
     Retry,
     Submit,
+    UpdateTasks,
 )
 from quarterdeck_server.logs import Log
 from quarterdeck_server.runtime.clock import Clock
@@ -241,8 +244,10 @@ def _size(command: Command) -> int:
             return len(command.specs)
         case Report():
             return len(command.items)
-        case Cancel() | Retry() | PauseTasks() | ResumeTasks():
+        case Cancel() | Retry() | Rerun() | UpdateTasks() | PauseTasks() | ResumeTasks():
             return len(command.task_ids)
+        case CancelTrees():
+            return command.limit
         case AppendLogs():
             return sum(len(item.lines) for item in command.items)
     return 1
