@@ -26,9 +26,10 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def run(real: Server, request: pytest.FixtureRequest) -> Run:
     """Runs a command line in the test's namespace."""
     common = ["--server", real.address, "--namespace", request.node.name[:64]]
+    wide = {"COLUMNS": "200"}
 
     def invoke(*arguments: str, code: int = ExitCode.OK) -> Result:
-        result = CliRunner().invoke(root, [*common, *arguments])
+        result = CliRunner().invoke(root, [*common, *arguments], env=wide)
         assert result.exit_code == code, result.output
         return result
 

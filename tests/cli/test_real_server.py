@@ -53,7 +53,8 @@ def run(real: Server) -> Run:
     """Runs a command line against the server."""
 
     def invoke(*arguments: str, input: str | None = None) -> Result:
-        return CliRunner().invoke(root, ["--server", real.address, *arguments], input=input)
+        common = ["--server", real.address]
+        return CliRunner().invoke(root, [*common, *arguments], input=input, env={"COLUMNS": "200"})
 
     return invoke
 
