@@ -25,7 +25,7 @@ from quarterdeck_server.engine import (
 from quarterdeck_server.engine import commands as c
 from quarterdeck_server.engine.admission import key_of
 from quarterdeck_server.engine.model import AdmissionKey
-from quarterdeck_server.engine.policy import policy_of
+from quarterdeck_server.engine.preference import origins
 from quarterdeck_server.engine.replies import decode_reply, encode_reply
 from quarterdeck_server.engine.world import World
 
@@ -89,9 +89,8 @@ def gather(commands: Sequence[c.Command]) -> Needs:
 
 def _gather_submit(needs: Needs, command: c.Submit) -> None:
     needs.submits.append(command)
+    needs.origins |= origins(spec.policy for spec in command.specs)
     for spec in command.specs:
-        if spec.policy is not None and (origin := policy_of(spec.policy).same_agent_as) is not None:
-            needs.origins.add(origin)
         if spec.idempotency_key is not None:
             needs.keys.add((command.namespace, spec.idempotency_key))
         if spec.parent_id is not None:

@@ -1,8 +1,8 @@
 """What becomes of new tasks for which there is no room, or which arrive where it is paused.
 
-Only what is submitted is an arrival: a task that is retried, released or given back to its queue by an operator never
-overflows it. A task that is not ready when it is submitted is not looked at for its queue's limits, neither then nor
-when it gets ready; it waits for its turn.
+Only what is submitted is an arrival: a task that is retried, released or rerun by an operator never overflows its
+queue, and is not dropped. A task that is not ready when it is submitted is not looked at for the limits of its queue,
+neither then nor when it gets ready; it waits for its turn.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ def refusal(world: World, namespace: str, spec: Spec) -> Refusal | None:
 
 def arrived(world: World, task: Task) -> Task:
     """Do to a new task, or for it, what the policies of its queue and its name say; return it as it is then."""
+    if task.origin_id is not None:
+        return task
     key = (task.namespace, task.queue)
     queue = world.queues.get(key)
     limits = limits_of(None if queue is None else queue.limits)

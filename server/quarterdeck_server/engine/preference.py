@@ -13,11 +13,11 @@ from quarterdeck_server.engine.states import AgentState
 _ACTIVE = int(AgentState.ACTIVE)
 
 
-def origins(tasks: Iterable[Task]) -> set[int]:
-    """Return the tasks whose agents these want."""
-    # Few do, so their policies are not parsed to learn that they do not.
-    policies = {task.policy for task in tasks if task.policy and '"same_agent_as"' in task.policy}
-    return {wanted for text in policies if (wanted := policy_of(text).same_agent_as) is not None}
+def origins(policies: Iterable[str | None]) -> set[int]:
+    """Return the tasks whose agents are wanted by tasks with these policies."""
+    # Few want one, so the texts are not parsed to learn that they do not.
+    texts = {text for text in policies if text is not None and '"same_agent_as"' in text}
+    return {wanted for text in texts if (wanted := policy_of(text).same_agent_as) is not None}
 
 
 def preferring(

@@ -151,7 +151,7 @@ class Loader:
 
     def load_origins(self, world: World, tasks: Iterable[Task], more: Collection[int] = ()) -> None:
         """Load what `same_agent_as` of these tasks, or of tasks to be made, speaks of."""
-        ids = origins(tasks).union(more)
+        ids = origins(task.policy for task in tasks).union(more)
         if ids:
             self.load_tasks(world, ids)
             found = [world.tasks[task_id] for task_id in ids if task_id in world.tasks]
