@@ -145,11 +145,19 @@ class QuarantineRules:
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """A tenant's settings."""
+    """A tenant's settings.
+
+    Attributes:
+        name: Its name.
+        retention: Its own rules; what is None follows the server's setting.
+        quarantine: When something is put in quarantine.
+        effective_retention: How long ended tasks are kept now.
+    """
 
     name: str
     retention: Retention | None
     quarantine: QuarantineRules | None
+    effective_retention: Retention | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,7 @@ def test_what_is_not_held_cannot_be_released(server: ScriptedServer, run: Run) -
 
 def test_settings_that_are_not_given_stay(server: ScriptedServer, run: Run) -> None:
     kept = Namespace(name="default")
-    kept.retention.failed.seconds = 60
+    kept.retention.failed.seconds = kept.effective_retention.failed.seconds = 60
     kept.quarantine.agent = 5
 
     def update(request: UpdateNamespaceRequest) -> UpdateNamespaceResponse:

@@ -33,7 +33,7 @@ async def update(api: Api, **changes: Any) -> namespace_pb2.Namespace:
 
 def days(settings: namespace_pb2.Namespace) -> list[float]:
     """How long what succeeded, failed, was cancelled, expired is kept."""
-    kept = settings.retention
+    kept = settings.effective_retention
     spans = (kept.succeeded, kept.failed, kept.cancelled, kept.expired)
     return [span.ToTimedelta().total_seconds() / DAY for span in spans]
 
@@ -42,6 +42,7 @@ async def test_a_namespace_that_was_never_set_has_the_servers_settings(api: Api)
     settings = await get(api, "other")
     assert settings.name == "other"
     assert days(settings) == [7, 30, 7, 7], "failures are kept longer than successes"
+    assert not settings.HasField("retention"), "what is read can be written back"
     assert settings.quarantine == namespace_pb2.QuarantineRules()
 
 

@@ -84,7 +84,7 @@ def list_audit(settings: Settings, limit: int) -> None:
 
 
 def _print(namespace: Namespace) -> None:
-    kept, rules = namespace.retention, namespace.quarantine
+    kept, rules = namespace.effective_retention, namespace.quarantine
     print_fields(
         [
             ("namespace", namespace.name),

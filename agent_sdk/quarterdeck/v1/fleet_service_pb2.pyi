@@ -651,7 +651,7 @@ class GetNamespaceResponse(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def namespace(self) -> _namespace_pb2.Namespace:
-        """Its settings; one that was never set has those of the server."""
+        """Its settings; what was never set follows the server's."""
 
     def __init__(
         self,

@@ -100,15 +100,20 @@ class Namespace(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     RETENTION_FIELD_NUMBER: _builtins.int
     QUARANTINE_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_RETENTION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     @_builtins.property
     def retention(self) -> Global___Retention:
-        """How long ended tasks are kept."""
+        """Its own rules of how long ended tasks are kept; what is unset follows the server's setting."""
 
     @_builtins.property
     def quarantine(self) -> Global___QuarantineRules:
         """When something is put in quarantine."""
+
+    @_builtins.property
+    def effective_retention(self) -> Global___Retention:
+        """How long ended tasks are kept now, the server's settings included."""
 
     def __init__(
         self,
@@ -116,10 +121,11 @@ class Namespace(_message.Message):
         name: _builtins.str = ...,
         retention: Global___Retention | None = ...,
         quarantine: Global___QuarantineRules | None = ...,
+        effective_retention: Global___Retention | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["quarantine", b"quarantine", "retention", b"retention"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_retention", b"effective_retention", "quarantine", b"quarantine", "retention", b"retention"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "quarantine", b"quarantine", "retention", b"retention"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_retention", b"effective_retention", "name", b"name", "quarantine", b"quarantine", "retention", b"retention"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -57,13 +57,13 @@ class NamespaceCalls:
 
 
 def to_proto(name: str, settings: NamespaceSettings, server: Settings) -> namespace_pb2.Namespace:
-    """A namespace with what is in force: its own settings, or those of the server."""
+    """A namespace: its own settings, and what is in force with those of the server."""
     out = namespace_pb2.Namespace(name=name)
     for state, span in settings.retention._asdict().items():
+        convert.set_span(getattr(out.retention, state), span)
         seconds = server.retention_failed if state == "failed" else server.retention_finished
-        convert.set_span(
-            getattr(out.retention, state), round(seconds * SECOND) if span is None else span
-        )
+        kept = round(seconds * SECOND) if span is None else span
+        convert.set_span(getattr(out.effective_retention, state), kept)
     rules = settings.quarantine
     out.quarantine.task_name = rules.task_name
     out.quarantine.agent = rules.agent
