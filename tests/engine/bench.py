@@ -44,7 +44,9 @@ class Did(Protocol):
     replies: list[Any]
     changes: list[Change]
     claims: list[Claim]
-    reopen: Sequence[tuple[int, tuple[str, str]]]
+
+    @property
+    def reopen(self) -> Sequence[tuple[int, tuple[str, str]]]: ...
 
 
 class Driver(Protocol):

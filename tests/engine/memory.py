@@ -277,8 +277,10 @@ class Memory:
 
     def _fill(self) -> None:
         laned = [task for task in self.tasks.values() if task.lane is not None]
-        ready = Counter((t.namespace, t.queue, t.name, t.lane) for t in laned if t.state == READY)
-        running = Counter((t.namespace, t.queue, t.lane) for t in laned if t.state == RUNNING)
+        ready = Counter(
+            (t.namespace, t.queue, t.name, t.lane or "") for t in laned if t.state == READY
+        )
+        running = Counter((t.namespace, t.queue, t.lane or "") for t in laned if t.state == RUNNING)
         self.book.fill(
             [(*lane, n) for lane, n in sorted(ready.items())],
             [(*lane, n) for lane, n in sorted(running.items())],

@@ -295,7 +295,8 @@ class Desk:
         alone = len(mine) == 1 and first.term is None
         known = lanes.quiet.get((first, batch)) if alone else None
         if known is not None and known.version == lanes.version and self._world.now < known.until:
-            ripe, until = [], known.until
+            until = known.until
+            ripe: list[str] = []
         else:
             ripe, until = self._sift(
                 {k for kind in mine for k in lanes.turns.keys(kind)}, mine, batch
