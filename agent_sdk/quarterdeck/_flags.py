@@ -102,13 +102,17 @@ class PauseSwitch:
         standing: Called, in the waiting thread, as the handler begins to stand still.
     """
 
-    __slots__ = ("_ended", "_set", "_standing", "_waiters")
+    __slots__ = ("_ended", "_set", "_standing", "_waiters", "left", "since")
 
     def __init__(self, standing: Callable[[], None] = lambda: None) -> None:
         self._standing = standing
         self._set = False
         self._ended = False
         self._waiters: list[Future[None]] = []
+        self.since = 0.0
+        """When the handler began to stand still, by the monotonic clock; 0 while it does not."""
+        self.left: float | None = None
+        """Seconds of the attempt's time that are left then; None without a limit."""
 
     def is_set(self) -> bool:
         """True while the handler is to stand still."""
@@ -123,6 +127,7 @@ class PauseSwitch:
         """Let the handler go on; `for_ever` because it is to stop."""
         with _waiting:
             self._set = False
+            self.since = 0.0
             self._ended = self._ended or for_ever
             waiters, self._waiters = self._waiters, []
         for future in waiters:

@@ -233,5 +233,5 @@ def _lease_beat(lease: Lease) -> LeaseBeat:
         lease_token=claimed.lease_token,
         progress=progress,
         cancel_acknowledged=lease.acknowledged,
-        pause_acknowledged=lease.standing > 0 and not lease.finished,
+        pause_acknowledged=lease.pause.since > 0 and not lease.finished,
     )

@@ -69,7 +69,6 @@ class Lease:
         "hold_child",
         "interrupted",
         "key",
-        "left",
         "lines",
         "lines_lost",
         "listeners",
@@ -80,7 +79,6 @@ class Lease:
         "run",
         "saves",
         "saving",
-        "standing",
         "started",
         "stop_child",
         "task",
@@ -102,10 +100,6 @@ class Lease:
         self.listeners = listeners
         self.cancelled = CancelFlag()
         self.pause = PauseSwitch(self._stands)
-        self.standing = 0.0
-        """Since when the handler stands still, by the monotonic clock; 0 while it does not."""
-        self.left: float | None = None
-        """Of the attempt's time, what is left after a pause, in seconds; None without a limit."""
         self.batch: Batch | None = None
         self.run: Run | None = None
         self.cause: Cause | None = None

@@ -28,6 +28,7 @@ from quarterdeck._heart import Heart
 from quarterdeck._lease import Cause, Key, Lease, Listeners
 from quarterdeck._link import Link
 from quarterdeck._logs import LogShipper
+from quarterdeck._pauses import Pauses
 from quarterdeck._processes import ProcessRunner
 from quarterdeck._reports import Reports
 from quarterdeck._saves import give_up
@@ -87,17 +88,8 @@ class Session:
         self._hurry = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
-        plain = [name for name, handler in agent.handlers.items() if not handler.batch]
-        self._claims: list[Claims] = []
-        if plain:
-            template = claim_template(namespace, info, queues, plain)
-            self._claims.append(Claims(link, template, self._free, self._accept))
-        for handler in agent.handlers.values():
-            if handler.batch:
-                template = batch_template(namespace, info, queues, handler)
-                free = partial(self._free_for_batch, handler.name)
-                accept = partial(self._accept_batch, handler)
-                self._claims.append(Claims(link, template, free, accept, loops=1))
+        self._claims = self._make_claims(link, namespace, queues)
+        self._pauses = Pauses(control, self._interrupt, lambda: self._heart.hurry())
         self._heart = Heart(
             link,
             namespace,
@@ -106,7 +98,7 @@ class Session:
             self._interrupt,
             self._drain,
             self._heard,
-            self._hold,
+            self._pauses.hold,
         )
         self._logs = LogShipper(control, link, namespace, info.agent_id, self._flushed)
         self._reports = Reports(link, namespace, info.agent_id, self._settled)
@@ -114,8 +106,23 @@ class Session:
         self._threads = ThreadRunner()
         self._processes = ProcessRunner(info.agent_id)
         self._listeners = Listeners(
-            self._logs.ready, self._progressed, self._saved, self._begins_to_stand
+            self._logs.ready, self._progressed, self._saved, self._pauses.standing
         )
+
+    def _make_claims(self, link: Link, namespace: str, queues: Sequence[str]) -> list[Claims]:
+        agent, info = self._agent, self._info
+        made: list[Claims] = []
+        plain = [name for name, handler in agent.handlers.items() if not handler.batch]
+        if plain:
+            template = claim_template(namespace, info, queues, plain)
+            made.append(Claims(link, template, self._free, self._accept))
+        for handler in agent.handlers.values():
+            if handler.batch:
+                template = batch_template(namespace, info, queues, handler)
+                free = partial(self._free_for_batch, handler.name)
+                accept = partial(self._accept_batch, handler)
+                made.append(Claims(link, template, free, accept, loops=1))
+        return made
 
     def stop(self) -> None:
         """Stop claiming and finish; asked for twice, do not wait for the grace."""
@@ -218,14 +225,8 @@ class Session:
         if left is not None:
             if handler.cleanup is not None:
                 left -= min(_LONGEST_CLEANUP_SHARE_SECONDS, _CLEANUP_SHARE * left)
-            self._time(lease, left)
+            self._pauses.time(lease, left)
         return lease
-
-    def _time(self, lease: Lease, seconds: float) -> None:
-        """Interrupt the handler after so many seconds."""
-        lease.timer = self._control.loop.call_later(
-            seconds, self._interrupt, lease, Cause.TIMEOUT, "the attempt's time is over"
-        )
 
     def _body(self, lease: Lease) -> Callable[[], None]:
         if lease.handler.kind == "process":
@@ -244,39 +245,6 @@ class Session:
         else:
             give_up(lease)
 
-    def _hold(self, lease: Lease, hold: bool) -> None:
-        """Have a handler stand still at its next chance, or go on."""
-        if hold:
-            lease.pause.set()
-        else:
-            # The handler finds its new deadline.
-            self._go_on(lease)
-            lease.pause.clear()
-        if lease.hold_child is not None:
-            lease.hold_child(hold)
-
-    def _begins_to_stand(self, lease: Lease) -> None:
-        self._control.soon(self._stand, lease)
-
-    def _stand(self, lease: Lease) -> None:
-        """A handler stands still: so does the time of its attempt."""
-        if lease.standing or lease.finished or not lease.pause.is_set():
-            return
-        lease.standing = time.monotonic()
-        if lease.timer is not None:
-            lease.left = lease.timer.when() - self._control.loop.time()
-            lease.timer.cancel()
-        self._heart.hurry()
-
-    def _go_on(self, lease: Lease) -> None:
-        if not lease.standing:
-            return
-        lease.move_deadline(time.monotonic() - lease.standing)
-        lease.standing = 0.0
-        if lease.left is not None:
-            self._time(lease, lease.left)
-            lease.left = None
-
     def _drain(self, drain: bool) -> None:
         if drain == self._draining:
             return
@@ -291,7 +259,6 @@ class Session:
             return
         lease.cause = cause
         lease.interrupted = time.monotonic()
-        lease.standing = 0.0
         lease.cancelled._fire(reason)
         lease.pause.clear(for_ever=True)
         if cause is Cause.LOST:

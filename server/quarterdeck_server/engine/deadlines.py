@@ -57,3 +57,9 @@ def wake_at(task: Task) -> int | None:
         return None
     known = [instant for instant in due if instant is not None]
     return min(known) if known else None
+
+
+def woken(task: Task) -> Task:
+    """Return the task with its `wake_at` set right."""
+    wake = wake_at(task)
+    return task if wake == task.wake_at else task._replace(wake_at=wake)

@@ -10,19 +10,17 @@ from typing import NamedTuple
 
 from quarterdeck_server.engine.affinity import relaxed_lane
 from quarterdeck_server.engine.commands import Spec
-from quarterdeck_server.engine.deadlines import wake_at
+from quarterdeck_server.engine.deadlines import woken
 from quarterdeck_server.engine.model import (
     Attempt,
     Cancellation,
     Failure,
-    Pause,
     Progress,
     Task,
     cancellation_of,
     encode,
-    pause_of,
-    progress_of,
 )
+from quarterdeck_server.engine.pausing import unpaused
 from quarterdeck_server.engine.policy import policy_of
 from quarterdeck_server.engine.retry import backoff
 from quarterdeck_server.engine.states import (
@@ -50,11 +48,6 @@ class Ended(NamedTuple):
     attempt: Attempt
 
 
-def _woken(task: Task) -> Task:
-    wake = wake_at(task)
-    return task if wake == task.wake_at else task._replace(wake_at=wake)
-
-
 def claimed(task: Task, agent_id: str, token: int, now: int) -> Task:
     """READY -> RUNNING: the next attempt begins under a new lease. The attempt is counted here, not at its end."""
     if task.policy is None and task.task_deadline is None:
@@ -70,7 +63,7 @@ def claimed(task: Task, agent_id: str, token: int, now: int) -> Task:
             wake_at=None,
         )
     timeout = policy_of(task.policy).attempt_timeout
-    return _woken(
+    return woken(
         task._replace(
             state=RUNNING,
             attempt=task.attempt + 1,
@@ -113,7 +106,7 @@ def _stop_time(task: Task, now: int) -> str | None:
 
 def succeeded(task: Task, now: int) -> Ended:
     """RUNNING -> SUCCEEDED. A cancel that was requested meanwhile lost the race; its record stays."""
-    task = _unpaused(task, now)
+    task = unpaused(task, now)
     cancel = task.cancel if task.cancel is None else _stop_time(task, now)
     return Ended(
         task._replace(
@@ -141,7 +134,7 @@ def failed(
     """RUNNING -> SCHEDULED or READY for another attempt, FAILED when none is left or none can help, CANCELLED when
     a cancel was requested meanwhile.
     """
-    task = _unpaused(task, now)
+    task = unpaused(task, now)
     record = _attempt(task, outcome, now, failure)
     policy = policy_of(task.policy)
     after = task._replace(
@@ -183,7 +176,7 @@ def _why_no_retry(task: Task, failure: Failure, now: int) -> str | None:
 def _queued(task: Task, now: int, run_at: int, reason: str | None) -> Task:
     """Put a task back in line: READY at once, SCHEDULED when its time is still to come."""
     due = run_at <= now
-    return _woken(
+    return woken(
         task._replace(
             state=READY if due else SCHEDULED, run_at=run_at, reason=None if due else reason
         )
@@ -192,7 +185,7 @@ def _queued(task: Task, now: int, run_at: int, reason: str | None) -> Task:
 
 def released(task: Task, now: int) -> Ended:
     """RUNNING -> READY with the attempt given back; CANCELLED when a cancel was requested meanwhile."""
-    task = _unpaused(task, now)
+    task = unpaused(task, now)
     record = _attempt(task, Outcome.RELEASED, now)
     after = task._replace(
         lease_token=None, attempt_deadline=None, max_attempts=task.max_attempts + 1
@@ -213,7 +206,7 @@ def stopped(task: Task, now: int) -> Ended:
 
     Such a report after the cancel was delivered says, if nothing has yet, that the handler was interrupted.
     """
-    task = _unpaused(task, now)
+    task = unpaused(task, now)
     reason = Reason.CANCELLED_BY_AGENT if task.cancel is None else Reason.CANCEL_REQUESTED
     cancel = cancellation_of(task)
     if cancel is not None and cancel.deliver_time is not None and cancel.acknowledge_time is None:
@@ -241,7 +234,7 @@ def _escalated(task: Task, now: int) -> Task:
 
 def revoked(task: Task, now: int) -> Ended:
     """RUNNING -> CANCELLED: the grace of a delivered cancel is over, the lease is taken away."""
-    task = _unpaused(task, now)
+    task = unpaused(task, now)
     after = task._replace(
         state=CANCELLED, lease_token=None, attempt_deadline=None, end_time=now, wake_at=None
     )
@@ -259,8 +252,8 @@ def cancel_requested(
     if task.state == RUNNING:
         if task.cancel is not None:
             return task
-        task = _unpaused(task, now)
-        return _woken(task._replace(cancel=encode(asked)))
+        task = unpaused(task, now)
+        return woken(task._replace(cancel=encode(asked)))
     return task._replace(
         state=CANCELLED,
         reason=Reason.CANCEL_REQUESTED,
@@ -280,66 +273,19 @@ def cancel_step(task: Task, now: int, *, delivered: bool, acknowledged: bool) ->
     if acknowledged and cancel.acknowledge_time is None:
         cancel = cancel._replace(deliver_time=cancel.deliver_time or now, acknowledge_time=now)
     text = encode(cancel)
-    return task if text == task.cancel else _woken(task._replace(cancel=text))
-
-
-def pause_requested(task: Task, actor: str, reason: str, now: int) -> Task:
-    """RUNNING: record the request. A second one changes nothing: the first one's proof goes on."""
-    if task.pause is not None:
-        return task
-    return task._replace(pause=encode(Pause(now, actor, reason)))
-
-
-def pause_step(task: Task, now: int, *, delivered: bool, acknowledged: bool) -> Task:
-    """Record that the agent was told, or said that the handler stands still. Each step is recorded once.
-
-    From the second one on the time limits of the task stand still, too.
-    """
-    pause = pause_of(task)
-    if pause is None:
-        return task
-    if delivered and pause.deliver_time is None:
-        pause = pause._replace(deliver_time=now)
-    if acknowledged and pause.acknowledge_time is None:
-        pause = pause._replace(deliver_time=pause.deliver_time or now, acknowledge_time=now)
-    text = encode(pause)
-    return task if text == task.pause else _woken(task._replace(pause=text))
-
-
-def resumed(task: Task, now: int) -> Task:
-    """RUNNING and paused: the pause is over, and the time limits go on where they stood."""
-    return _woken(_unpaused(task, now))
-
-
-def _unpaused(task: Task, now: int) -> Task:
-    """End a pause: the limits move by the time for which the attempt stood still. `wake_at` is not looked at."""
-    pause = pause_of(task)
-    if pause is None:
-        return task
-    held = 0 if pause.acknowledge_time is None else max(0, now - pause.acknowledge_time)
-    deadline, total = task.attempt_deadline, task.task_deadline
-    progress = task.progress
-    if held and policy_of(task.policy).stall_timeout is not None:
-        last = progress_of(task) or Progress("", 0.0, 0.0, task.claim_time or now)
-        progress = encode(last._replace(held=last.held + held))
-    return task._replace(
-        pause=None,
-        attempt_deadline=None if deadline is None else deadline + held,
-        task_deadline=None if total is None else total + held,
-        progress=progress,
-    )
+    return task if text == task.cancel else woken(task._replace(cancel=text))
 
 
 def progressed(task: Task, progress: Progress) -> Task:
     """Record the progress of the running attempt."""
-    return _woken(task._replace(progress=encode(progress)))
+    return woken(task._replace(progress=encode(progress)))
 
 
 def retried(task: Task, now: int) -> Task:
     """FAILED, CANCELLED or EXPIRED -> READY: in line now, with a fresh budget of attempts and crashes."""
     policy = policy_of(task.policy)
     total = policy.task_timeout
-    return _woken(
+    return woken(
         task._replace(
             state=READY,
             run_at=now,
@@ -418,7 +364,7 @@ def postponed(task: Task, run_at: int, now: int) -> Task:
     if to_start is not None and task.attempt == 0:
         task = task._replace(expire_at=max(task.create_time, run_at) + to_start)
     if task.state == BLOCKED:
-        return _woken(task._replace(run_at=run_at))
+        return woken(task._replace(run_at=run_at))
     if run_at > now and task.state == READY:
         task = task._replace(lane=relaxed_lane(task))
     return _queued(task, now, run_at, task.reason)
@@ -448,11 +394,9 @@ def given_policy(task: Task, text: str | None) -> Task:
     if task.attempt == 0:
         begun = max(task.create_time, task.run_at)
         after = after._replace(
-            expire_at=_moved(
-                task.expire_at, old.schedule_to_start, new.schedule_to_start, begun
-            )
+            expire_at=_moved(task.expire_at, old.schedule_to_start, new.schedule_to_start, begun)
         )
-    return _woken(after)
+    return woken(after)
 
 
 def _moved(deadline: int | None, old: int | None, new: int | None, begun: int | None) -> int | None:
@@ -490,4 +434,4 @@ def due(task: Task, now: int) -> Task:
 
 def relaxed(task: Task) -> Task:
     """READY, the agents that it prefers did not come in time: any agent that it may have will do now."""
-    return _woken(task._replace(lane=relaxed_lane(task)))
+    return woken(task._replace(lane=relaxed_lane(task)))
