@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from quarterdeck_server.engine.claim import NOBODY
-from quarterdeck_server.engine.commands import Release, Spec, Submitted, UpdateQueue
+from quarterdeck_server.engine.commands import (
+    PutSchedule,
+    Release,
+    Rerun,
+    Spec,
+    Submitted,
+    UpdateQueue,
+)
 from quarterdeck_server.engine.lane import LaneKey, lane_text
 from quarterdeck_server.engine.limits import (
     CANCEL_NEWEST,
@@ -228,3 +235,33 @@ def test_a_paused_queue_drops_what_arrives_if_told_to(bench: Bench) -> None:
 def test_a_paused_queue_keeps_what_arrives_unless_told_otherwise(bench: Bench) -> None:
     bench.do(UpdateQueue("default", "default", True, ""))
     assert states(bench, bench.one()) == [READY]
+
+
+@pytest.mark.parametrize("overflow", [REJECT, CANCEL_NEWEST])
+def test_a_schedule_over_the_limit_makes_a_task_that_is_seen_to_be_cancelled(
+    bench: Bench, overflow: int
+) -> None:
+    limit(bench, whole(overflow, 1))
+    bench.one()
+    bench.do(PutSchedule(make.interval("tick", 10)))
+    bench.pass_time(10)
+    (made,) = (task for task in bench.driver.tasks.values() if task.schedule_id == "tick")
+    assert (made.state, made.reason) == (CANCELLED, Reason.OVERFLOW)
+
+
+def test_the_task_of_a_schedule_displaces_the_oldest(bench: Bench) -> None:
+    limit(bench, whole(CANCEL_OLDEST, 1))
+    first = bench.one()
+    bench.do(PutSchedule(make.interval("tick", 10)))
+    bench.pass_time(10)
+    assert states(bench, first) == [CANCELLED]
+    assert bench.driver.queues["default", "default"].submitted_total == 2
+
+
+def test_a_rerun_does_not_overflow(bench: Bench) -> None:
+    limit(bench, whole(CANCEL_OLDEST, 1))
+    done = bench.running()
+    bench.end(done, make.succeed())
+    kept = bench.one()
+    (again,) = bench.do(Rerun("default", [done.id]))
+    assert states(bench, kept, again.task_id) == [READY, READY]
