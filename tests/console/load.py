@@ -18,7 +18,9 @@ import time
 from typing import Any
 
 from tests.console.driving import Driver
-from tests.console.fleet import FRAME, Fleet, task_id
+from tests.console.fleet import Fleet
+from tests.console.speech import task_id
+from tests.console.watch_calls import FRAME
 
 from quarterdeck_console.app import ConsoleApp
 from quarterdeck_console.widgets.livetable import LiveTable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.console.fleet import stamp, status
+from tests.console.speech import stamp, status
 
 from quarterdeck.v1 import queue_pb2, schedule_pb2, status_pb2, task_pb2
 from quarterdeck.v1.payload_pb2 import Payload

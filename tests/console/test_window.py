@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from tests.console.fleet import stamp, task_id
+from tests.console.speech import stamp, task_id
 
 from quarterdeck.v1 import task_pb2
 from quarterdeck_console.model.rows import TaskRow
