@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from quarterdeck_server.engine.commands import Profile, Sweep, UpdateQueue
-from quarterdeck_server.engine.limits import Concurrency, QueueLimits
+from quarterdeck_server.engine.limits import Concurrency, QueueLimits, Rate
 from quarterdeck_server.engine.policy import Policy
 
 from . import make
 from .bench import Bench
-from .flow import Flow, key_of, set_limits
+from .flow import KEY, Flow, key_of, set_limits
 from .make import SECOND
 from .memory import Memory
 from .profiles import SETTINGS
@@ -41,11 +41,20 @@ profiles = st.builds(
     st.one_of(st.none(), st.frozensets(st.sampled_from(NAMES), min_size=1)),
 )
 limits = st.builds(
-    lambda whole, each, ageing, weights: QueueLimits(
-        Concurrency(whole), Concurrency(each), ageing=ageing, weights=weights
+    lambda whole, each, rate, ageing, weights: QueueLimits(
+        Concurrency(whole), Concurrency(each), *rate, ageing=ageing, weights=weights
     ),
     whole=st.sampled_from((0, 0, 1, 3)),
     each=st.sampled_from((0, 0, 1, 2)),
+    rate=st.sampled_from(
+        (
+            (),
+            (),
+            (Rate(2, SECOND),),
+            (Rate(), Rate(1, SECOND, 2)),
+            (Rate(5, SECOND), Rate(1, SECOND)),
+        )
+    ),
     ageing=st.sampled_from((0, SECOND)),
     weights=st.sampled_from(((), (("a", 3),))),
 )
@@ -103,9 +112,9 @@ class FlowMachine(RuleBasedStateMachine):
     def pause(self, paused: bool) -> None:
         self.flow.group(UpdateQueue("default", "default", paused, ""))
 
-    @rule(seconds=st.integers(1, 5))
-    def wait(self, seconds: int) -> None:
-        self.flow.bench.now += seconds * SECOND
+    @rule(tenths=st.integers(1, 50))
+    def wait(self, tenths: int) -> None:
+        self.flow.bench.now += tenths * SECOND // 10
         self.flow.group(Sweep())
 
     @rule()
@@ -137,9 +146,14 @@ class FlowMachine(RuleBasedStateMachine):
 
     @invariant()
     def nobody_is_forgotten(self) -> None:
-        """What is ready and whoever might have it do not wait side by side."""
-        if hasattr(self, "flow"):
+        """What is ready and who might have it wait side by side for tokens only, and until they are there."""
+        if not hasattr(self, "flow"):
+            return
+        limits = self.flow.limits
+        if not limits.rate.units and not limits.rate_per_key.units:
             assert self.flow.unserved() == []
+        elif self.flow.unserved():
+            assert self.flow.reopen[KEY] > self.flow.bench.now
 
 
 class SqliteFlowMachine(FlowMachine):
