@@ -298,7 +298,6 @@ def test_a_full_spec_keeps_what_was_asked_for() -> None:
         ({"attributes": {"a": {"number": float("inf")}}}, ['attributes["a"].number']),
         ({"attributes": {"a": {"text": "x" * 257}}}, ['attributes["a"].text']),
         ({"attributes": {str(n): {"flag": True} for n in range(65)}}, ["attributes"]),
-        ({"idempotency_ttl": {"seconds": 1}}, ["idempotency_ttl"]),
         ({"idempotency_key": "k", "idempotency_ttl": {}}, ["idempotency_ttl"]),
         ({"unique": {}}, ["unique.key"]),
         ({"unique": {"key": "k" * 257}}, ["unique.key"]),

@@ -643,8 +643,8 @@ class TaskSpec(_message.Message):
     @_builtins.property
     def idempotency_ttl(self) -> _duration_pb2.Duration:
         """How long the idempotency key is kept, at least 1 ms. Unset means for as long as the task is. Past it the key is
-        free, whatever has become of the task; a key that outlives its task is still answered with its id. Only with
-        `idempotency_key`.
+        free, whatever has become of the task; a key that outlives its task is still answered with its id. Means
+        nothing without `idempotency_key`.
         """
 
     @_builtins.property

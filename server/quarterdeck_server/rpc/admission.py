@@ -45,10 +45,10 @@ def read_admission(spec: task_pb2.TaskSpec, out: Violations) -> Unique | Debounc
     return _throttle(spec.throttle, out)
 
 
-def read_key_ttl(spec: task_pb2.TaskSpec, out: Violations) -> int:
-    """Check and convert how long the idempotency key is kept."""
-    if not spec.idempotency_key:
-        out.append(Violation("idempotency_ttl", "expected only together with idempotency_key"))
+def read_key_ttl(spec: task_pb2.TaskSpec, out: Violations) -> int | None:
+    """Check and convert how long the idempotency key of a spec that has one is kept."""
+    if not spec.HasField("idempotency_ttl"):
+        return None
     return validate.span(spec.idempotency_ttl, "idempotency_ttl", out, least=_LEAST)
 
 

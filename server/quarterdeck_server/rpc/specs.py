@@ -66,7 +66,7 @@ def task_spec(spec: task_pb2.TaskSpec, index: int, limit: int, out: Violations) 
         _dependencies(spec, index, out) if depends_on else (),
         validate.payload(spec.input, "input", limit, out) if spec.HasField("input") else None,
         admission.read_admission(spec, out) if admission.has_admission(spec) else None,
-        admission.read_key_ttl(spec, out) if spec.HasField("idempotency_ttl") else None,
+        admission.read_key_ttl(spec, out) if key else None,
     )
 
 
