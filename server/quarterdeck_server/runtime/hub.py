@@ -13,7 +13,7 @@ from quarterdeck_server.engine.changes import QUEUE, TASK, Change
 from quarterdeck_server.engine.states import RUNNING
 from quarterdeck_server.store.base import Store
 
-RING = 8192
+RING = 32_768
 """Changes kept in memory at least, once so many were made and they are not too large."""
 
 RING_BYTES = 64 << 20
