@@ -169,8 +169,18 @@ class Run:
             asyncio.CancelledError: The lease was lost: another attempt may be under way.
         """
         data = encode(value)
-        self._saved = data
-        return wait_here(self._sink.save(data))
+
+        def keep(done: Future[None]) -> None:
+            if done.exception() is None:
+                self._saved = data
+
+        saved = self._sink.save(data)
+        saved.add_done_callback(keep)
+        waiting = wait_here(saved)
+        if saved.done():
+            # Who waits in a thread may be told before the callback.
+            keep(saved)
+        return waiting
 
     @overload
     def saved(self) -> Any: ...

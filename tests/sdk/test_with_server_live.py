@@ -100,6 +100,7 @@ class TestSaves:
             with pytest.raises(quarterdeck.InvalidArgumentError) as caught:
                 await run.save("x" * LIMIT)
             assert caught.value.reason == "PAYLOAD_TOO_LARGE"
+            assert run.saved() == "small"
             with pytest.raises(quarterdeck.PayloadError):
                 run.save(object())
             raise quarterdeck.RetryLater(0)
