@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from quarterdeck_server.engine import transitions
+from quarterdeck_server.engine import edits
 from quarterdeck_server.engine.commands import (
     Debounce,
     Refusal,
@@ -79,7 +79,7 @@ def admitted(world: World, entry: Admitted, task: Task) -> None:
     """Give the key to the task that was made, and end the one that it replaces."""
     world.put_admission(entry.key, entry.row._replace(task_id=task.id))
     if entry.replaces is not None:
-        world.put(transitions.replaced(entry.replaces, world.now))
+        world.put(edits.replaced(entry.replaces, world.now))
 
 
 def _unique(
@@ -139,7 +139,7 @@ def _debounce(
         run_at = now + debounce.delay
         if debounce.max_wait is not None:
             run_at = min(run_at, row.since + debounce.max_wait)
-        world.put(transitions.debounced(waiting, spec, run_at, now))
+        world.put(edits.debounced(waiting, spec, run_at, now))
         world.put_input(waiting.id, spec.input)
         return Submitted(waiting.id, existed=True)
     delay = debounce.delay

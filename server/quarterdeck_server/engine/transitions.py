@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from quarterdeck_server.engine.affinity import relaxed_lane
-from quarterdeck_server.engine.commands import Spec
 from quarterdeck_server.engine.deadlines import woken
 from quarterdeck_server.engine.model import (
     Attempt,
@@ -24,7 +23,6 @@ from quarterdeck_server.engine.pausing import unpaused
 from quarterdeck_server.engine.policy import policy_of
 from quarterdeck_server.engine.retry import backoff
 from quarterdeck_server.engine.states import (
-    BLOCKED,
     CANCELLED,
     EXPIRED,
     FAILED,
@@ -156,7 +154,7 @@ def failed(
     if outcome is Outcome.LOST and retry_delay is None:
         retry_delay = 0
     delay = backoff(policy, task.attempt, task.id) if retry_delay is None else retry_delay
-    return Ended(_queued(after, now, now + delay, Reason.BACKOFF), record)
+    return Ended(queued(after, now, now + delay, Reason.BACKOFF), record)
 
 
 def _why_no_retry(task: Task, failure: Failure, now: int) -> str | None:
@@ -173,7 +171,7 @@ def _why_no_retry(task: Task, failure: Failure, now: int) -> str | None:
     return None
 
 
-def _queued(task: Task, now: int, run_at: int, reason: str | None) -> Task:
+def queued(task: Task, now: int, run_at: int, reason: str | None) -> Task:
     """Put a task back in line: READY at once, SCHEDULED when its time is still to come."""
     due = run_at <= now
     return woken(
@@ -192,7 +190,7 @@ def released(task: Task, now: int) -> Ended:
     )
     if task.cancel is not None:
         return Ended(_cancelled_after_attempt(after, now, Reason.CANCEL_REQUESTED), record)
-    return Ended(_queued(after, now, task.run_at, None), record)
+    return Ended(queued(after, now, task.run_at, None), record)
 
 
 def _cancelled_after_attempt(task: Task, now: int, reason: str) -> Task:
@@ -305,7 +303,7 @@ def retried(task: Task, now: int) -> Task:
 def dependency_met(task: Task, now: int) -> Task:
     """BLOCKED: one dependency fewer; after the last the task is READY, or SCHEDULED until its time."""
     after = task._replace(pending=task.pending - 1)
-    return after if after.pending else _queued(after, now, max(task.run_at, now), None)
+    return after if after.pending else queued(after, now, max(task.run_at, now), None)
 
 
 def dependency_failed(task: Task, dependency: str, now: int) -> Task:
@@ -323,89 +321,6 @@ def dependency_failed(task: Task, dependency: str, now: int) -> Task:
 def turned_away(task: Task, reason: str, now: int) -> Task:
     """New -> CANCELLED: there is no room for it, or what arrives is dropped."""
     return task._replace(state=CANCELLED, reason=reason, end_time=now, wake_at=None)
-
-
-def replaced(task: Task, now: int) -> Task:
-    """Not started -> CANCELLED: a new task has its unique key."""
-    return task._replace(state=CANCELLED, reason=Reason.REPLACED, end_time=now, wake_at=None)
-
-
-def debounced(task: Task, spec: Spec, run_at: int, now: int) -> Task:
-    """SCHEDULED, another submit of its debounce key came: its content is replaced, and its delay begins again."""
-    policy = policy_of(spec.policy)
-    to_start, total = policy.schedule_to_start, policy.task_timeout
-    run_at = max(run_at, now)
-    return _queued(
-        task._replace(
-            queue=spec.queue,
-            priority=spec.priority,
-            max_attempts=policy.max_attempts,
-            policy=spec.policy,
-            labels=spec.labels,
-            attributes=spec.attributes,
-            lane=spec.lane,
-            expire_at=None if to_start is None else run_at + to_start,
-            task_deadline=None if total is None else now + total,
-        ),
-        now,
-        run_at,
-        None,
-    )
-
-
-def postponed(task: Task, run_at: int, now: int) -> Task:
-    """BLOCKED, SCHEDULED or READY: its earliest start is another. One that has passed makes it ready at once.
-
-    The time in which it must be started counts from there, as it does from the end of a delay.
-    """
-    if run_at <= now:
-        run_at = task.run_at if task.run_at <= now else now
-    to_start = policy_of(task.policy).schedule_to_start
-    if to_start is not None and task.attempt == 0:
-        task = task._replace(expire_at=max(task.create_time, run_at) + to_start)
-    if task.state == BLOCKED:
-        return woken(task._replace(run_at=run_at))
-    if run_at > now and task.state == READY:
-        task = task._replace(lane=relaxed_lane(task))
-    return _queued(task, now, run_at, task.reason)
-
-
-def given_policy(task: Task, text: str | None) -> Task:
-    """Not ended: how it is retried and its time limits are others. Limits count from where they counted from.
-
-    The attempt that runs, or that it waits for, is never taken away.
-    """
-    old, new = policy_of(task.policy), policy_of(text)
-    running = task.state == RUNNING
-    most = task.max_attempts + new.max_attempts - old.max_attempts
-    after = task._replace(
-        policy=text,
-        max_attempts=max(most, task.attempt if running else task.attempt + 1),
-        attempt_deadline=_moved(
-            task.attempt_deadline,
-            old.attempt_timeout,
-            new.attempt_timeout,
-            task.claim_time if running else None,
-        ),
-        task_deadline=_moved(
-            task.task_deadline, old.task_timeout, new.task_timeout, task.create_time
-        ),
-    )
-    if task.attempt == 0:
-        begun = max(task.create_time, task.run_at)
-        after = after._replace(
-            expire_at=_moved(task.expire_at, old.schedule_to_start, new.schedule_to_start, begun)
-        )
-    return woken(after)
-
-
-def _moved(deadline: int | None, old: int | None, new: int | None, begun: int | None) -> int | None:
-    """A deadline under another limit: counted from where it was, or from `begun` where there was none."""
-    if new is None:
-        return None
-    if deadline is not None and old is not None:
-        return deadline - old + new
-    return None if begun is None else begun + new
 
 
 def expired(task: Task, now: int) -> Task:
@@ -429,7 +344,7 @@ def timed_out(task: Task, now: int) -> Task:
 
 def due(task: Task, now: int) -> Task:
     """SCHEDULED -> READY: its time has come."""
-    return _queued(task, now, task.run_at, None)
+    return queued(task, now, task.run_at, None)
 
 
 def relaxed(task: Task) -> Task:
