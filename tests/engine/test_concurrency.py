@@ -154,6 +154,44 @@ class TestRates:
         assert bench.claim("a2") == []
 
 
+class TestRest:
+    """What an agent asks for after a provider's 429."""
+
+    def test_a_key_rests_and_comes_back(self, bench: Bench) -> None:
+        self._rests(bench, "k", key_only=True)
+        assert keys_of(bench.claim("a2", max_tasks=9)) == ["other"]
+
+    def test_tasks_without_a_key_rest_as_one(self, bench: Bench) -> None:
+        self._rests(bench, "", key_only=True)
+        assert keys_of(bench.claim("a2", max_tasks=9)) == ["other"]
+
+    def test_a_plain_queue_rests_and_comes_back(self, bench: Bench) -> None:
+        self._rests(bench, "", key_only=False)
+        assert bench.claim("a2", max_tasks=9) == []
+
+    def _rests(self, bench: Bench, key: str, *, key_only: bool) -> None:
+        ids = bench.submit(make.spec(group_key=key), make.spec(group_key=key))
+        (task,) = bench.claim()
+        outcome = make.fail(retry_delay=100 * SECOND)._replace(
+            back_off=10 * SECOND, key_only=key_only
+        )
+        flow = Flow(bench)
+        claim = make.claim("a3")
+        flow.park(claim)
+        flow.group(make.report(task.id, task.lease_token, outcome))
+        assert claim.taken == []
+        assert flow.reopen == {KEY: bench.now + 10 * SECOND}
+        bench.now += 10 * SECOND - 1
+        flow.group()
+        assert claim.taken == []
+        bench.now += 1
+        flow.group()
+        assert [given.id for given in claim.taken] == ids[1:]
+        again = make.report(ids[1], claim.taken[0].lease_token, outcome)
+        bench.do(again)
+        bench.submit(make.spec(group_key="other"), make.spec(group_key=key))
+
+
 class TestAgeing:
     """Waiting counts."""
 

@@ -46,9 +46,9 @@ def _needs_desk(world: World, waiting: Waiting, book: Book, key: QueueKey) -> bo
         or len(queue.counts) > MANY_COUNTS
     ):
         return True
-    if world.meters.get(one_key(*key, "")).back_off_until > world.now:
+    if book.has_lanes(key) or world.meters.get(one_key(*key, "")).back_off_until > world.now:
         return True
-    return book.has_lanes(key) or any(p.batch is not None for p in waiting.of_queue.get(key, ()))
+    return any(p.batch is not None for p in waiting.of_queue.get(key, ()))
 
 
 def serve(
