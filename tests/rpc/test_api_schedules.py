@@ -159,3 +159,24 @@ async def test_a_deleted_schedule_is_gone(api: Api) -> None:
         error = await refused(call)
         assert error.reason == "SCHEDULE_NOT_FOUND"
         assert error.metadata == {"schedule_id": "nightly"}
+
+
+async def test_tasks_of_a_schedule_have_its_attributes_and_group_key(api: Api) -> None:
+    task = spec(attributes={"cost": {"number": 2.5}}, group_key="tenant", labels={"a": "b"})
+    hourly = schedule_pb2.ScheduleSpec(interval={"seconds": 3600}, task=task)
+    made = await api.schedules.Schedule(pb.ScheduleRequest(schedule_id="s", spec=hourly))
+    assert made.schedule.spec.task.attributes["cost"].number == 2.5
+    fired = await api.schedules.TriggerSchedule(pb.TriggerScheduleRequest(schedule_id="s"))
+    found = (await api.get(fired.task_id)).task
+    assert (found.attributes["cost"].number, found.group_key) == (2.5, "tenant")
+
+
+async def test_a_schedule_refuses_the_keys_of_producers_by_name(api: Api) -> None:
+    task = spec(
+        unique={"key": "k"}, idempotency_key="i", idempotency_ttl={"seconds": 1}, throttle={}
+    )
+    hourly = schedule_pb2.ScheduleSpec(interval={"seconds": 3600}, task=task)
+    request = pb.ScheduleRequest(schedule_id="s", spec=hourly)
+    fields = set((await refused(api.schedules.Schedule(request))).fields)
+    names = ("unique", "idempotency_key", "idempotency_ttl", "throttle")
+    assert {f"spec.task.{name}" for name in names} <= fields
