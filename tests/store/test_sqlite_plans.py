@@ -70,6 +70,10 @@ def _plan(connection: sqlite3.Connection, sql: str, count: int) -> list[str]:
         ("prune_changes", 3, "SEARCH changes USING INTEGER PRIMARY KEY"),
         ("keys", 1, "SEARCH k USING PRIMARY KEY"),
         ("requests", 1, "SEARCH r USING PRIMARY KEY"),
+        ("details_by_id", 1, "SEARCH d USING INTEGER PRIMARY KEY"),
+        ("details_hashes", 1, "SEARCH details USING INTEGER PRIMARY KEY"),
+        ("prune_details", 1, "SEARCH details USING INTEGER PRIMARY KEY"),
+        ("prune_blob", 1, "SEARCH details USING INDEX details_hash"),
     ],
 )
 def test_a_query_of_the_writer_uses_its_index(
