@@ -43,6 +43,11 @@ def _columns(text: str, row: str) -> str:
     return ", ".join(name if plain else f"{table}.{name}" for name in fields)
 
 
+def _sets(match: re.Match[str]) -> str:
+    _, fields = _TABLES[match[1]]
+    return ", ".join(f"{name} = excluded.{name}" for name in fields)
+
+
 @cache
 def load_queries() -> dict[str, str]:
     """Return the queries by name."""
@@ -55,5 +60,6 @@ def load_queries() -> dict[str, str]:
         def fill(match: re.Match[str], sql: str = sql) -> str:
             return _columns(sql, match[1])
 
-        queries[name.strip()] = re.sub(r"\{columns:(\w+)\}", fill, sql)
+        filled = re.sub(r"\{columns:(\w+)\}", fill, sql)
+        queries[name.strip()] = re.sub(r"\{sets:(\w+)\}", _sets, filled)
     return queries

@@ -1,5 +1,5 @@
--- Named queries. {columns} stands for the columns of the row's NamedTuple, in its order; {rows} for as many value lists
--- as the statement is made for. Lists of ids come as one JSON parameter.
+-- Named queries. {columns} stands for the columns of the row's NamedTuple, in its order, {sets} for setting them to what
+-- would have been inserted; {rows} for as many value lists as the statement is made for. Lists of ids come as one JSON parameter.
 
 -- name: tasks_by_id
 SELECT {columns:Task} FROM json_each(?) AS wanted JOIN tasks ON tasks.id = wanted.value
@@ -226,7 +226,9 @@ INSERT OR REPLACE INTO queues ({columns:Queue}) VALUES {rows}
 INSERT OR REPLACE INTO queue_counts (namespace, queue, name, state, count) VALUES {rows}
 
 -- name: put_agents
-INSERT OR REPLACE INTO agents ({columns:Agent}) VALUES {rows}
+INSERT INTO agents ({columns:Agent}) VALUES {rows}
+-- A REPLACE would write the indexes anew with every change of what an agent runs.
+ON CONFLICT (namespace, id) DO UPDATE SET {sets:Agent}
 
 -- name: put_schedules
 INSERT OR REPLACE INTO schedules ({columns:Schedule}) VALUES {rows}
