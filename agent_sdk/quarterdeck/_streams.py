@@ -34,7 +34,11 @@ class Streamed:
         self._served = True
 
     async def __call__(self, request: Message, *, timeout: float) -> Any:  # noqa: ASYNC109
-        """Make one call.
+        """Make one call; one that is cancelled or too late ends its stream.
+
+        Args:
+            request: As of the unary method.
+            timeout: Seconds for all that is tried together.
 
         Raises:
             AioRpcError: As from the unary method.
@@ -42,14 +46,14 @@ class Streamed:
         try:
             async with asyncio.timeout(timeout):
                 response = await self._streamed(request)
+                if response is None:
+                    response = await self._unary(request, timeout=timeout)
+                return response
         except TimeoutError:
             nothing = aio.Metadata()
             raise aio.AioRpcError(
                 grpc.StatusCode.DEADLINE_EXCEEDED, nothing, nothing, "Deadline Exceeded"
             ) from None
-        if response is not None:
-            return response
-        return await self._unary(request, timeout=timeout)
 
     async def _streamed(self, request: Message) -> Any:
         """Make the call over a stream; None when there is none, or it ended without an answer."""
@@ -70,6 +74,10 @@ class Streamed:
         try:
             await stream.write(self._wrap(request=request))
             answer = await stream.read()
+        except asyncio.CancelledError:
+            # Its answer may come yet, and would be taken for that of the next call.
+            stream.cancel()
+            raise
         except asyncio.InvalidStateError:
             return None
         except aio.AioRpcError as error:

@@ -28,6 +28,10 @@ class Lab:
     def __init__(self) -> None:
         self.streams = 0
         self.unary = 0
+        self.reached = asyncio.Event()
+        """A handler has read what it will not answer."""
+        self.ended = asyncio.Event()
+        """The stream of that handler is over."""
         self._server: Any = None
         self._channel: Any = None
 
@@ -119,6 +123,18 @@ async def cuts_the_second(lab: Lab, context: Any) -> None:
     await context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
 
 
+async def answers_but_slow(lab: Lab, context: Any) -> None:
+    """Answer with the id of the request, but never to one that is called `slow`."""
+    while (message := await context.read()) is not aio.EOF:
+        if (request_id := message.request.request_id) == "slow":
+            lab.reached.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                lab.ended.set()
+        await context.write(pb.StreamSubmitResponse(response={"results": [{"task_id": request_id}]}))
+
+
 async def never(lab: Lab, context: Any) -> None:
     await asyncio.Event().wait()
 
@@ -167,6 +183,38 @@ async def test_answer_that_does_not_come_is_a_deadline(lab: Lab) -> None:
     with pytest.raises(aio.AioRpcError) as caught:
         await control().call(run())
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+@pytest.mark.parametrize("late", [True, False], ids=["late", "cancelled"])
+async def test_stream_of_a_call_that_was_given_up_is_ended_and_not_used_again(
+    lab: Lab, late: bool
+) -> None:
+    async def run() -> str:
+        call = await lab.call(answers_but_slow)
+        await call(REQUEST, timeout=5)
+        slow = task_service_pb2.SubmitRequest(request_id="slow")
+        calling = asyncio.ensure_future(call(slow, timeout=0.1 if late else 5))
+        await lab.reached.wait()
+        if not late:
+            calling.cancel()
+        with pytest.raises(aio.AioRpcError if late else asyncio.CancelledError):
+            await calling
+        await lab.ended.wait()
+        response = await call(REQUEST, timeout=5)
+        return str(response.results[0].task_id)
+
+    assert await control().call(run()) == REQUEST.request_id
+    assert lab.streams == 2
+
+
+async def test_fallback_has_what_is_left_of_the_time(lab: Lab) -> None:
+    async def run() -> None:
+        call = await lab.call(None)
+        call._unary = lambda request, timeout: asyncio.Event().wait()
+        await call(REQUEST, timeout=0.1)
+
+    with pytest.raises(aio.AioRpcError, match="Deadline"):
+        await control().call(run())
 
 
 async def test_refusal_reaches_the_caller_and_is_not_repeated(lab: Lab) -> None:
