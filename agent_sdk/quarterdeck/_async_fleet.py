@@ -45,27 +45,27 @@ class AsyncFleetMethods(AsyncMethods):
         return self._pages(lambda token: _calls.queues(self._namespace, filter, page_size, token))
 
     async def pause_queue(
-        self, queue: str, note: str = "", *, arrivals: Arrivals = "queue", actor: str = ""
+        self, queue: str, reason: str = "", *, arrivals: Arrivals = "queue", actor: str = ""
     ) -> Queue:
         """Hand out nothing from a queue.
 
         Args:
             queue: Its name; one that was never used is created.
-            note: Why.
+            reason: Why, for the audit log; while it is paused it stands in its `pause_note`.
             arrivals: What becomes of tasks that arrive meanwhile: they `queue`, or `drop`.
             actor: Who asks.
         """
         return await self._do(
             _operator_calls.update_queue(
-                self._namespace, queue, paused=True, arrivals=arrivals, note=note, actor=actor
+                self._namespace, queue, paused=True, arrivals=arrivals, reason=reason, actor=actor
             )
         )
 
-    async def resume_queue(self, queue: str, note: str = "", *, actor: str = "") -> Queue:
+    async def resume_queue(self, queue: str, reason: str = "", *, actor: str = "") -> Queue:
         """Hand out tasks from a queue again."""
         return await self._do(
             _operator_calls.update_queue(
-                self._namespace, queue, paused=False, note=note, actor=actor
+                self._namespace, queue, paused=False, reason=reason, actor=actor
             )
         )
 
@@ -76,7 +76,7 @@ class AsyncFleetMethods(AsyncMethods):
         limits: QueueLimits | None = None,
         paused: bool | None = None,
         arrivals: Arrivals | None = None,
-        note: str = "",
+        reason: str = "",
         actor: str = "",
     ) -> Queue:
         """Change what may start from a queue, also while it is in use; what is None stays.
@@ -86,7 +86,7 @@ class AsyncFleetMethods(AsyncMethods):
             limits: All of its limits; `QueueLimits()` removes them.
             paused: Whether nothing is handed out from it.
             arrivals: What becomes of tasks that arrive while it is paused: `queue` or `drop`.
-            note: Why.
+            reason: Why, for the audit log.
             actor: Who asks.
         """
         return await self._do(
@@ -96,7 +96,7 @@ class AsyncFleetMethods(AsyncMethods):
                 paused=paused,
                 limits=limits,
                 arrivals=arrivals,
-                note=note,
+                reason=reason,
                 actor=actor,
             )
         )

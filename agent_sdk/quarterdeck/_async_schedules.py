@@ -24,6 +24,8 @@ class AsyncScheduleMethods(AsyncMethods):
         *,
         start: dt.datetime | None = None,
         end: dt.datetime | None = None,
+        reason: str = "",
+        actor: str = "",
         **options: Unpack[TaskOptions],
     ) -> Schedule:
         """Create a schedule, or replace the rule of the one with this id.
@@ -35,10 +37,14 @@ class AsyncScheduleMethods(AsyncMethods):
             input: The handler's input.
             start: No task before this instant.
             end: No task at or after this instant.
+            reason: Why, for the audit log.
+            actor: Who asks.
             options: How its tasks are to be run.
         """
         task = task_spec(name, input, options)
-        return await self._do(_calls.schedule(self._namespace, schedule_id, when, task, start, end))
+        return await self._do(
+            _calls.schedule(self._namespace, schedule_id, when, task, start, end, reason, actor)
+        )
 
     async def get_schedule(self, schedule_id: str) -> Schedule:
         """One schedule."""
@@ -50,17 +56,21 @@ class AsyncScheduleMethods(AsyncMethods):
             lambda token: _calls.schedules(self._namespace, filter, page_size, token)
         )
 
-    async def pause_schedule(self, schedule_id: str, note: str = "") -> Schedule:
-        """Stop a schedule from creating tasks; `note` says who and why."""
-        return await self._do(_calls.pause_schedule(self._namespace, schedule_id, note))
+    async def pause_schedule(
+        self, schedule_id: str, reason: str = "", *, actor: str = ""
+    ) -> Schedule:
+        """Stop a schedule from creating tasks; its `pause_note` says who and why."""
+        return await self._do(_calls.pause_schedule(self._namespace, schedule_id, reason, actor))
 
-    async def resume_schedule(self, schedule_id: str) -> Schedule:
+    async def resume_schedule(
+        self, schedule_id: str, reason: str = "", *, actor: str = ""
+    ) -> Schedule:
         """Let a schedule create tasks again, from now on."""
-        return await self._do(_calls.resume_schedule(self._namespace, schedule_id))
+        return await self._do(_calls.resume_schedule(self._namespace, schedule_id, reason, actor))
 
-    async def trigger_schedule(self, schedule_id: str) -> str:
+    async def trigger_schedule(self, schedule_id: str, reason: str = "", *, actor: str = "") -> str:
         """Create one task of a schedule now; its id."""
-        return await self._do(_calls.trigger_schedule(self._namespace, schedule_id))
+        return await self._do(_calls.trigger_schedule(self._namespace, schedule_id, reason, actor))
 
     async def preview_schedule(
         self,
@@ -75,6 +85,6 @@ class AsyncScheduleMethods(AsyncMethods):
             _calls.preview_schedule(self._namespace, schedule_id, when, count, after)
         )
 
-    async def delete_schedule(self, schedule_id: str) -> None:
+    async def delete_schedule(self, schedule_id: str, reason: str = "", *, actor: str = "") -> None:
         """Remove a schedule; its tasks stay."""
-        await self._do(_calls.delete_schedule(self._namespace, schedule_id))
+        await self._do(_calls.delete_schedule(self._namespace, schedule_id, reason, actor))

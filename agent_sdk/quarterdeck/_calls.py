@@ -191,6 +191,8 @@ def schedule(
     task: task_pb2.TaskSpec,
     start: dt.datetime | None,
     end: dt.datetime | None,
+    reason: str,
+    actor: str,
 ) -> Call[Schedule]:
     """Create or replace a schedule."""
     request = schedule_service_pb2.ScheduleRequest(
@@ -198,6 +200,8 @@ def schedule(
         schedule_id=schedule_id,
         spec=schedule_spec(when, task, start, end),
         request_id=_new_id(),
+        reason=reason,
+        actor=actor,
     )
     return Call("schedules", "Schedule", request, _schedule)
 
@@ -208,18 +212,18 @@ def get_schedule(namespace: str, schedule_id: str) -> Call[Schedule]:
     return Call("schedules", "GetSchedule", request, _schedule)
 
 
-def pause_schedule(namespace: str, schedule_id: str, note: str) -> Call[Schedule]:
+def pause_schedule(namespace: str, schedule_id: str, reason: str, actor: str) -> Call[Schedule]:
     """Stop a schedule from creating tasks."""
     request = schedule_service_pb2.PauseScheduleRequest(
-        namespace=namespace, schedule_id=schedule_id, note=note
+        namespace=namespace, schedule_id=schedule_id, reason=reason, actor=actor
     )
     return Call("schedules", "PauseSchedule", request, _schedule)
 
 
-def resume_schedule(namespace: str, schedule_id: str) -> Call[Schedule]:
+def resume_schedule(namespace: str, schedule_id: str, reason: str, actor: str) -> Call[Schedule]:
     """Let a schedule create tasks again."""
     request = schedule_service_pb2.ResumeScheduleRequest(
-        namespace=namespace, schedule_id=schedule_id
+        namespace=namespace, schedule_id=schedule_id, reason=reason, actor=actor
     )
     return Call("schedules", "ResumeSchedule", request, _schedule)
 
@@ -228,10 +232,14 @@ def _schedule(response: Any) -> Schedule:
     return from_message(Schedule, response.schedule)
 
 
-def trigger_schedule(namespace: str, schedule_id: str) -> Call[str]:
+def trigger_schedule(namespace: str, schedule_id: str, reason: str, actor: str) -> Call[str]:
     """Create one task now."""
     request = schedule_service_pb2.TriggerScheduleRequest(
-        namespace=namespace, schedule_id=schedule_id, request_id=_new_id()
+        namespace=namespace,
+        schedule_id=schedule_id,
+        request_id=_new_id(),
+        reason=reason,
+        actor=actor,
     )
     return Call("schedules", "TriggerSchedule", request, lambda r: str(r.task_id))
 
@@ -256,10 +264,10 @@ def preview_schedule(
     )
 
 
-def delete_schedule(namespace: str, schedule_id: str) -> Call[None]:
+def delete_schedule(namespace: str, schedule_id: str, reason: str, actor: str) -> Call[None]:
     """Remove a schedule."""
     request = schedule_service_pb2.DeleteScheduleRequest(
-        namespace=namespace, schedule_id=schedule_id
+        namespace=namespace, schedule_id=schedule_id, reason=reason, actor=actor
     )
     return Call("schedules", "DeleteSchedule", request, lambda r: None)
 

@@ -47,27 +47,27 @@ class FleetMethods(Methods):
         return self._pages(lambda token: _calls.queues(self._namespace, filter, page_size, token))
 
     def pause_queue(
-        self, queue: str, note: str = "", *, arrivals: Arrivals = "queue", actor: str = ""
+        self, queue: str, reason: str = "", *, arrivals: Arrivals = "queue", actor: str = ""
     ) -> Queue:
         """Hand out nothing from a queue.
 
         Args:
             queue: Its name; one that was never used is created.
-            note: Why.
+            reason: Why, for the audit log; while it is paused it stands in its `pause_note`.
             arrivals: What becomes of tasks that arrive meanwhile: they `queue`, or `drop`.
             actor: Who asks.
         """
         return self._do(
             _operator_calls.update_queue(
-                self._namespace, queue, paused=True, arrivals=arrivals, note=note, actor=actor
+                self._namespace, queue, paused=True, arrivals=arrivals, reason=reason, actor=actor
             )
         )
 
-    def resume_queue(self, queue: str, note: str = "", *, actor: str = "") -> Queue:
+    def resume_queue(self, queue: str, reason: str = "", *, actor: str = "") -> Queue:
         """Hand out tasks from a queue again."""
         return self._do(
             _operator_calls.update_queue(
-                self._namespace, queue, paused=False, note=note, actor=actor
+                self._namespace, queue, paused=False, reason=reason, actor=actor
             )
         )
 
@@ -78,7 +78,7 @@ class FleetMethods(Methods):
         limits: QueueLimits | None = None,
         paused: bool | None = None,
         arrivals: Arrivals | None = None,
-        note: str = "",
+        reason: str = "",
         actor: str = "",
     ) -> Queue:
         """Change what may start from a queue, also while it is in use; what is None stays.
@@ -88,7 +88,7 @@ class FleetMethods(Methods):
             limits: All of its limits; `QueueLimits()` removes them.
             paused: Whether nothing is handed out from it.
             arrivals: What becomes of tasks that arrive while it is paused: `queue` or `drop`.
-            note: Why.
+            reason: Why, for the audit log.
             actor: Who asks.
         """
         return self._do(
@@ -98,7 +98,7 @@ class FleetMethods(Methods):
                 paused=paused,
                 limits=limits,
                 arrivals=arrivals,
-                note=note,
+                reason=reason,
                 actor=actor,
             )
         )

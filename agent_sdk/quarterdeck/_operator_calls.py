@@ -129,12 +129,12 @@ def update_queue(
     paused: bool | None = None,
     limits: QueueLimits | None = None,
     arrivals: Arrivals | None = None,
-    note: str = "",
+    reason: str = "",
     actor: str = "",
 ) -> Call[Queue]:
     """Pause, resume or limit a queue; what is None stays."""
     request = fleet.UpdateQueueRequest(
-        namespace=namespace, queue=queue, paused=paused, note=note, actor=actor
+        namespace=namespace, queue=queue, paused=paused, reason=reason, actor=actor
     )
     if limits is not None:
         request.limits.CopyFrom(to_message(queue_pb2.QueueLimits, limits))

@@ -26,6 +26,8 @@ class ScheduleMethods(Methods):
         *,
         start: dt.datetime | None = None,
         end: dt.datetime | None = None,
+        reason: str = "",
+        actor: str = "",
         **options: Unpack[TaskOptions],
     ) -> Schedule:
         """Create a schedule, or replace the rule of the one with this id.
@@ -37,10 +39,14 @@ class ScheduleMethods(Methods):
             input: The handler's input.
             start: No task before this instant.
             end: No task at or after this instant.
+            reason: Why, for the audit log.
+            actor: Who asks.
             options: How its tasks are to be run.
         """
         task = task_spec(name, input, options)
-        return self._do(_calls.schedule(self._namespace, schedule_id, when, task, start, end))
+        return self._do(
+            _calls.schedule(self._namespace, schedule_id, when, task, start, end, reason, actor)
+        )
 
     def get_schedule(self, schedule_id: str) -> Schedule:
         """One schedule."""
@@ -52,17 +58,17 @@ class ScheduleMethods(Methods):
             lambda token: _calls.schedules(self._namespace, filter, page_size, token)
         )
 
-    def pause_schedule(self, schedule_id: str, note: str = "") -> Schedule:
-        """Stop a schedule from creating tasks; `note` says who and why."""
-        return self._do(_calls.pause_schedule(self._namespace, schedule_id, note))
+    def pause_schedule(self, schedule_id: str, reason: str = "", *, actor: str = "") -> Schedule:
+        """Stop a schedule from creating tasks; its `pause_note` says who and why."""
+        return self._do(_calls.pause_schedule(self._namespace, schedule_id, reason, actor))
 
-    def resume_schedule(self, schedule_id: str) -> Schedule:
+    def resume_schedule(self, schedule_id: str, reason: str = "", *, actor: str = "") -> Schedule:
         """Let a schedule create tasks again, from now on."""
-        return self._do(_calls.resume_schedule(self._namespace, schedule_id))
+        return self._do(_calls.resume_schedule(self._namespace, schedule_id, reason, actor))
 
-    def trigger_schedule(self, schedule_id: str) -> str:
+    def trigger_schedule(self, schedule_id: str, reason: str = "", *, actor: str = "") -> str:
         """Create one task of a schedule now; its id."""
-        return self._do(_calls.trigger_schedule(self._namespace, schedule_id))
+        return self._do(_calls.trigger_schedule(self._namespace, schedule_id, reason, actor))
 
     def preview_schedule(
         self,
@@ -75,6 +81,6 @@ class ScheduleMethods(Methods):
         """When an existing schedule, or the rule `when`, would create tasks."""
         return self._do(_calls.preview_schedule(self._namespace, schedule_id, when, count, after))
 
-    def delete_schedule(self, schedule_id: str) -> None:
+    def delete_schedule(self, schedule_id: str, reason: str = "", *, actor: str = "") -> None:
         """Remove a schedule; its tasks stay."""
-        self._do(_calls.delete_schedule(self._namespace, schedule_id))
+        self._do(_calls.delete_schedule(self._namespace, schedule_id, reason, actor))

@@ -66,7 +66,7 @@ def test_every_limit_reaches_the_server(server: ScriptedServer, run: Run, queue:
     for shown in ("50, over it wait", "5, over it cancel oldest", "100 in 1m00s, burst 200"):
         assert shown in result.stdout
     (request,) = server.asked(UpdateQueueRequest)
-    assert (request.note, request.HasField("paused")) == ("why", False)
+    assert (request.reason, request.HasField("paused")) == ("why", False)
 
 
 def test_a_limit_that_is_not_given_stays(run: Run, queue: Queue) -> None:

@@ -25,6 +25,7 @@ from quarterdeck.v1.pool_pb2 import Instance, InstanceState, Pool
 from quarterdeck.v1.queue_pb2 import Queue, StateCount
 from quarterdeck.v1.schedule_pb2 import Schedule
 from quarterdeck.v1.schedule_service_pb2 import (
+    DeleteScheduleRequest,
     DeleteScheduleResponse,
     GetScheduleResponse,
     ListSchedulesResponse,
@@ -138,10 +139,11 @@ def test_schedules_are_listed_shown_paused_resumed_triggered_and_deleted(
     assert "every 15s  paused: holiday" in run("schedule", "list").stdout
     assert "every 15s" in run("schedule", "get", "nightly").stdout
     assert run("schedule", "pause", "nightly", "--note", "n").stdout == "nightly paused\n"
-    assert server.asked(PauseScheduleRequest)[0].note == "n"
+    assert server.asked(PauseScheduleRequest)[0].reason == "n"
     assert "nightly resumed" in run("schedule", "resume", "nightly").stdout
     assert run("schedule", "trigger", "nightly").stdout == "task_1\n"
-    assert run("schedule", "delete", "nightly").stdout == "nightly deleted\n"
+    assert run("schedule", "delete", "nightly", "--actor", "ann").stdout == "nightly deleted\n"
+    assert server.asked(DeleteScheduleRequest)[0].actor == "ann"
 
 
 def test_agents_are_listed(server: ScriptedServer, run: Run) -> None:
@@ -180,7 +182,7 @@ def test_a_queue_is_paused_and_resumed(server: ScriptedServer, run: Run) -> None
     assert run("queue", "pause", "deep", "--note", "why").stdout == "deep paused\n"
     assert run("queue", "resume", "deep").stdout == "deep resumed\n"
     pause, resume = server.asked(UpdateQueueRequest)
-    assert (pause.paused, pause.note) == (True, "why")
+    assert (pause.paused, pause.reason) == (True, "why")
     assert resume.HasField("paused")
     assert not resume.paused
 

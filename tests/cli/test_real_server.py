@@ -131,11 +131,12 @@ def test_many_tasks_are_submitted_and_cancelled(run: Run) -> None:
 
 
 def test_a_schedule_lives_its_life(run: Run) -> None:
+    why = ("--reason", "holidays", "--actor", "ann")
     created = run("schedule", "set", "nightly", "clean", "--cron", "30 2 * * *")
     assert created.exit_code == 0, created.output
     assert "nightly created" in created.stdout
-    assert run("schedule", "pause", "nightly", "--note", "me").exit_code == 0
-    assert "paused: me" in run("schedule", "list").stdout
+    assert run("schedule", "pause", "nightly", *why).exit_code == 0
+    assert "paused: ann: holidays" in run("schedule", "list").stdout
     assert run("schedule", "resume", "nightly").exit_code == 0
     assert run("schedule", "trigger", "nightly").stdout.startswith("task_")
     assert len(run("schedule", "preview", "nightly", "--count", "3").stdout.splitlines()) == 3

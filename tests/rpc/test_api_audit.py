@@ -27,7 +27,7 @@ async def test_every_manual_act_is_in_the_log_with_actor_reason_and_count(api: A
     await api.agents.Heartbeat(agents_pb.HeartbeatRequest(agent=agent("agent-9")))
     await api.claim("agent-9", queues=["none"], wait={})
     await api.fleet.DrainAgent(fleet_pb.DrainAgentRequest(agent_id="agent-9", **who))
-    pause = fleet_pb.UpdateQueueRequest(queue="red", paused=True, note="deploy", actor="bob")
+    pause = fleet_pb.UpdateQueueRequest(queue="red", paused=True, reason="deploy", actor="bob")
     await api.fleet.UpdateQueue(pause)
     found = await entries(api)
     assert [
@@ -45,21 +45,26 @@ async def test_every_manual_act_is_in_the_log_with_actor_reason_and_count(api: A
     assert await entries(api, namespace="other") == []
 
 
-async def test_schedules_are_in_the_log_though_nobody_says_who_it_was(api: Api) -> None:
+async def test_what_is_done_to_schedules_is_in_the_log_with_actor_and_reason(api: Api) -> None:
     rule = {"cron": {"expression": "0 0 * * *"}, "task": {"name": "nightly"}}
-    await api.schedules.Schedule(schedules_pb.ScheduleRequest(schedule_id="s", spec=rule))
-    named = {"schedule_id": "s"}
-    await api.schedules.PauseSchedule(schedules_pb.PauseScheduleRequest(note="late", **named))
-    await api.schedules.ResumeSchedule(schedules_pb.ResumeScheduleRequest(**named))
-    await api.schedules.TriggerSchedule(schedules_pb.TriggerScheduleRequest(**named))
-    await api.schedules.DeleteSchedule(schedules_pb.DeleteScheduleRequest(**named))
+    calls = ("Schedule", "PauseSchedule", "ResumeSchedule", "TriggerSchedule", "DeleteSchedule")
+    for call in calls:
+        request = getattr(schedules_pb, f"{call}Request")(
+            schedule_id="s", actor="ann", reason=f"to see {call}"
+        )
+        if call == "Schedule":
+            request.spec.CopyFrom(schedules_pb.ScheduleRequest(spec=rule).spec)
+        await getattr(api.schedules, call)(request)
     found = [(e.action, e.actor, e.target, e.reason) for e in reversed(await entries(api))]
-    assert found == [
-        ("Schedule", "unknown", "s", ""),
-        ("PauseSchedule", "unknown", "s", "late"),
-        ("ResumeSchedule", "unknown", "s", ""),
-        ("TriggerSchedule", "unknown", "s", ""),
-        ("DeleteSchedule", "unknown", "s", ""),
+    assert found == [(call, "ann", "s", f"to see {call}") for call in calls]
+
+
+async def test_the_older_field_of_the_reason_is_read_where_there_is_no_reason(api: Api) -> None:
+    await api.fleet.UpdateQueue(fleet_pb.UpdateQueueRequest(queue="a", note="old"))
+    await api.fleet.UpdateQueue(fleet_pb.UpdateQueueRequest(queue="a", note="old", reason="new"))
+    assert [(e.actor, e.reason) for e in await entries(api)] == [
+        ("unknown", "new"),
+        ("unknown", "old"),
     ]
 
 

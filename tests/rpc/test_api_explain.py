@@ -64,7 +64,7 @@ async def test_a_dependency_and_its_end(api: Api) -> None:
 
 async def test_a_delay_and_a_paused_queue(api: Api) -> None:
     (task_id,) = await api.submit(spec(delay={"seconds": 3600}))
-    pause = fleet_pb.UpdateQueueRequest(queue="default", paused=True, note="ops: deploy")
+    pause = fleet_pb.UpdateQueueRequest(queue="default", paused=True, reason="ops: deploy")
     await api.fleet.UpdateQueue(pause)
     answer = await explain(api, task_id)
     assert kinds(answer)[:2] == ["DELAY", "QUEUE_PAUSED"]

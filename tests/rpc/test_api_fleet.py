@@ -33,7 +33,7 @@ async def test_a_queue_exists_from_its_first_use_with_its_counters(api: Api) -> 
 
 
 async def test_a_paused_queue_hands_out_nothing_until_it_is_resumed(api: Api) -> None:
-    request = pb.UpdateQueueRequest(queue="default", paused=True, note="ops: deploy")
+    request = pb.UpdateQueueRequest(queue="default", paused=True, reason="ops: deploy")
     queue = (await api.fleet.UpdateQueue(request)).queue
     assert (queue.paused, queue.pause_note) == (True, "ops: deploy")
     (task_id,) = await api.submit()

@@ -34,7 +34,7 @@ async def test_limits_come_back_as_they_were_set_and_an_empty_message_removes_th
 ) -> None:
     sent = queue_pb2.QueueLimits(**LIMITS)
     assert (await update(api, limits=LIMITS)).limits == sent
-    untouched = await update(api, paused=True, note="a rest")
+    untouched = await update(api, paused=True, reason="a rest")
     assert (untouched.limits, untouched.paused) == (sent, True)
     (listed,) = (await api.fleet.ListQueues(fleet_pb.ListQueuesRequest())).queues
     assert listed.limits == sent

@@ -90,7 +90,7 @@ async def test_schedules_are_listed_by_id_page_by_page(api: Api) -> None:
 
 async def test_a_paused_schedule_has_no_next_time_until_it_is_resumed(api: Api) -> None:
     await put(api)
-    request = pb.PauseScheduleRequest(schedule_id="nightly", note="holidays")
+    request = pb.PauseScheduleRequest(schedule_id="nightly", reason="holidays")
     paused = (await api.schedules.PauseSchedule(request)).schedule
     assert (paused.paused, paused.pause_note) == (True, "holidays")
     assert not paused.HasField("next_time")

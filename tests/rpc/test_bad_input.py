@@ -289,7 +289,7 @@ async def test_a_bad_claim_names_every_wrong_field(
 
 
 async def test_other_wrong_fields_are_named(api: Api) -> None:
-    update = fleet_pb.UpdateQueueRequest(queue="no queue", note="n" * 1025)
+    update = fleet_pb.UpdateQueueRequest(queue="no queue", reason="n" * 1025)
     preview = schedules_pb.PreviewScheduleRequest(count=101)
     cancel = tasks_pb.CancelTasksRequest(reason="r" * 1025, actor="\0")
     logs = tasks_pb.ReadLogsRequest(task_id="task_0000000000001", page_size=-1)
@@ -298,7 +298,7 @@ async def test_other_wrong_fields_are_named(api: Api) -> None:
         (list_tasks(api, page_size=-1), {"page_size"}),
         (list_tasks(api, namespace="no tenant"), {"namespace"}),
         (api.get("nonsense"), {"task_id"}),
-        (api.fleet.UpdateQueue(update), {"queue", "note"}),
+        (api.fleet.UpdateQueue(update), {"queue", "reason"}),
         (api.schedules.PreviewSchedule(preview), {"count", "spec"}),
         (api.tasks.CancelTasks(cancel), {"reason", "actor"}),
         (api.tasks.ReadLogs(logs), {"page_size"}),

@@ -181,7 +181,7 @@ def test_limits_are_kept_as_they_were_given(client: Client) -> None:
     client.submit("a", queue="q")
     with pytest.raises(quarterdeck.LimitExceededError):
         client.submit("a", queue="q")
-    assert client.update_queue("q", limits=QueueLimits(), note="enough").limits is None
+    assert client.update_queue("q", limits=QueueLimits(), reason="enough").limits is None
     client.submit("a", queue="q")
 
 

@@ -34,7 +34,7 @@ def pause(settings: Settings, name: str, why: Why, *, paused: bool, drop: bool =
     """Pauses or resumes a queue; with `drop` what arrives meanwhile is cancelled at once."""
     connection = Connection(settings)
     request = UpdateQueueRequest(
-        namespace=settings.namespace, queue=name, paused=paused, note=why.reason, actor=why.actor
+        namespace=settings.namespace, queue=name, paused=paused, reason=why.reason, actor=why.actor
     )
     if paused:
         request.paused_arrivals = (
@@ -72,7 +72,7 @@ def limits(
             namespace=settings.namespace,
             queue=name,
             limits=wanted,
-            note=why.reason,
+            reason=why.reason,
             actor=why.actor,
         )
         response = connection.call(connection.fleet.UpdateQueue, request)
@@ -156,4 +156,4 @@ def _rate(limit: RateLimit) -> str:
     if not limit.units:
         return ""
     burst = f", burst {limit.burst:,}" if limit.burst else ""
-    return f"{limit.units:,} in {_format.duration(limit.period) or '1.0s'}{burst}"
+    return f"{limit.units:,} in {_format.duration(limit.period) or '1s'}{burst}"

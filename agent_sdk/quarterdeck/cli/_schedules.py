@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import click
 
 from quarterdeck.cli import _format
 from quarterdeck.cli._call import Connection, request_id
-from quarterdeck.cli._options import Settings
+from quarterdeck.cli._options import Settings, Why
 from quarterdeck.cli._output import emit
 from quarterdeck.cli._pages import collect
 from quarterdeck.cli._spec import task_spec
@@ -28,6 +28,8 @@ from quarterdeck.v1.schedule_service_pb2 import (
     TriggerScheduleRequest,
 )
 
+R = TypeVar("R")
+
 _COLUMNS = (
     Column("id", flexible=True),
     Column("task", flexible=True),
@@ -39,7 +41,7 @@ _COLUMNS = (
 )
 
 
-def set_schedule(settings: Settings, schedule_id: str, rule: Mapping[str, Any]) -> None:
+def set_schedule(settings: Settings, schedule_id: str, rule: Mapping[str, Any], why: Why) -> None:
     """Creates a schedule or replaces its rule."""
     spec = _spec(rule)
     spec.task.CopyFrom(task_spec(rule))
@@ -49,6 +51,8 @@ def set_schedule(settings: Settings, schedule_id: str, rule: Mapping[str, Any]) 
         schedule_id=schedule_id,
         spec=spec,
         request_id=request_id(),
+        reason=why.reason,
+        actor=why.actor,
     )
     response = connection.call(connection.schedules.Schedule, request)
     verb = "created" if response.created else "replaced"
@@ -77,18 +81,18 @@ def get(settings: Settings, schedule_id: str) -> None:
     emit(settings.output, response, lambda: _print(response.schedule))
 
 
-def pause(settings: Settings, schedule_id: str, note: str) -> None:
+def pause(settings: Settings, schedule_id: str, why: Why) -> None:
     """Pauses a schedule."""
     connection = Connection(settings)
-    request = PauseScheduleRequest(namespace=settings.namespace, schedule_id=schedule_id, note=note)
+    request = _named(PauseScheduleRequest, settings, schedule_id, why)
     response = connection.call(connection.schedules.PauseSchedule, request)
     emit(settings.output, response, lambda: click.echo(f"{schedule_id} paused"))
 
 
-def resume(settings: Settings, schedule_id: str) -> None:
+def resume(settings: Settings, schedule_id: str, why: Why) -> None:
     """Resumes a schedule."""
     connection = Connection(settings)
-    request = ResumeScheduleRequest(namespace=settings.namespace, schedule_id=schedule_id)
+    request = _named(ResumeScheduleRequest, settings, schedule_id, why)
     response = connection.call(connection.schedules.ResumeSchedule, request)
     following = _format.instant(response.schedule.next_time) or "never"
     emit(
@@ -96,12 +100,11 @@ def resume(settings: Settings, schedule_id: str) -> None:
     )
 
 
-def trigger(settings: Settings, schedule_id: str) -> None:
+def trigger(settings: Settings, schedule_id: str, why: Why) -> None:
     """Creates a task now and prints its id."""
     connection = Connection(settings)
-    request = TriggerScheduleRequest(
-        namespace=settings.namespace, schedule_id=schedule_id, request_id=request_id()
-    )
+    request = _named(TriggerScheduleRequest, settings, schedule_id, why)
+    request.request_id = request_id()
     response = connection.call(connection.schedules.TriggerSchedule, request)
     emit(settings.output, response, lambda: click.echo(response.task_id))
 
@@ -124,14 +127,24 @@ def preview(settings: Settings, schedule_id: str | None, rule: Mapping[str, Any]
     emit(settings.output, response, lambda: _print_times(response))
 
 
-def delete(settings: Settings, schedule_id: str, *, ask: bool) -> None:
+def delete(settings: Settings, schedule_id: str, why: Why, *, ask: bool) -> None:
     """Removes a schedule."""
     if ask and sys.stdin.isatty():
         click.confirm(f"delete schedule {schedule_id}?", abort=True, err=True)
     connection = Connection(settings)
-    request = DeleteScheduleRequest(namespace=settings.namespace, schedule_id=schedule_id)
+    request = _named(DeleteScheduleRequest, settings, schedule_id, why)
     response = connection.call(connection.schedules.DeleteSchedule, request)
     emit(settings.output, response, lambda: click.echo(f"{schedule_id} deleted"))
+
+
+def _named(kind: Callable[..., R], settings: Settings, schedule_id: str, why: Why) -> R:
+    """A request about one schedule, of somebody who says why."""
+    return kind(
+        namespace=settings.namespace,
+        schedule_id=schedule_id,
+        reason=why.reason,
+        actor=why.actor,
+    )
 
 
 def when(spec: ScheduleSpec) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from quarterdeck.cli import _params
-from quarterdeck.cli._options import Settings, common_options
+from quarterdeck.cli._options import Settings, Why, audit_options, common_options
 from quarterdeck.cli._spec import rule_options
 
 
@@ -39,12 +39,13 @@ def schedule() -> None:
 @click.argument("name")
 @_when_options
 @rule_options
+@audit_options
 @common_options
-def set_(settings: Settings, schedule_id: str, **rule: Any) -> None:
+def set_(settings: Settings, schedule_id: str, why: Why, **rule: Any) -> None:
     """Create a schedule of tasks NAME, or replace its rule."""
     from quarterdeck.cli import _schedules
 
-    _schedules.set_schedule(settings, schedule_id, rule)
+    _schedules.set_schedule(settings, schedule_id, rule, why)
 
 
 @schedule.command("list")
@@ -69,33 +70,35 @@ def get(settings: Settings, schedule_id: str) -> None:
 
 @schedule.command()
 @click.argument("schedule_id")
-@click.option("--note", default="", help="Who pauses it, and why.")
+@audit_options
 @common_options
-def pause(settings: Settings, schedule_id: str, note: str) -> None:
+def pause(settings: Settings, schedule_id: str, why: Why) -> None:
     """Stop a schedule from creating tasks."""
     from quarterdeck.cli import _schedules
 
-    _schedules.pause(settings, schedule_id, note)
+    _schedules.pause(settings, schedule_id, why)
 
 
 @schedule.command()
 @click.argument("schedule_id")
+@audit_options
 @common_options
-def resume(settings: Settings, schedule_id: str) -> None:
+def resume(settings: Settings, schedule_id: str, why: Why) -> None:
     """Let a schedule create tasks again; missed times are skipped."""
     from quarterdeck.cli import _schedules
 
-    _schedules.resume(settings, schedule_id)
+    _schedules.resume(settings, schedule_id, why)
 
 
 @schedule.command()
 @click.argument("schedule_id")
+@audit_options
 @common_options
-def trigger(settings: Settings, schedule_id: str) -> None:
+def trigger(settings: Settings, schedule_id: str, why: Why) -> None:
     """Create one task now, beside the schedule's times, and print its id."""
     from quarterdeck.cli import _schedules
 
-    _schedules.trigger(settings, schedule_id)
+    _schedules.trigger(settings, schedule_id, why)
 
 
 @schedule.command()
@@ -114,9 +117,10 @@ def preview(settings: Settings, schedule_id: str | None, **rule: Any) -> None:
 @schedule.command()
 @click.argument("schedule_id")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@audit_options
 @common_options
-def delete(settings: Settings, schedule_id: str, yes: bool) -> None:
+def delete(settings: Settings, schedule_id: str, yes: bool, why: Why) -> None:
     """Remove a schedule; its tasks stay."""
     from quarterdeck.cli import _schedules
 
-    _schedules.delete(settings, schedule_id, ask=not yes)
+    _schedules.delete(settings, schedule_id, why, ask=not yes)

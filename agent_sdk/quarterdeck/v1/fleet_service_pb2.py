@@ -30,13 +30,15 @@ from quarterdeck.v1 import pool_pb2 as quarterdeck_dot_v1_dot_pool__pb2
 from quarterdeck.v1 import queue_pb2 as quarterdeck_dot_v1_dot_queue__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"quarterdeck/v1/fleet_service.proto\x12\x0equarterdeck.v1\x1a\x1aquarterdeck/v1/agent.proto\x1a\x1aquarterdeck/v1/audit.proto\x1a\x19quarterdeck/v1/hold.proto\x1a\x1equarterdeck/v1/namespace.proto\x1a\x19quarterdeck/v1/pool.proto\x1a\x1aquarterdeck/v1/queue.proto\"]\n\x11ListAgentsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"i\n\x12ListAgentsResponse\x12%\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x15.quarterdeck.v1.Agent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x13\n\x0bwatch_token\x18\x03 \x01(\t\"W\n\x11\x44rainAgentRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\":\n\x12\x44rainAgentResponse\x12$\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x15.quarterdeck.v1.Agent\"]\n\x11ListQueuesRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"i\n\x12ListQueuesResponse\x12%\n\x06queues\x18\x01 \x03(\x0b\x32\x15.quarterdeck.v1.Queue\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x13\n\x0bwatch_token\x18\x03 \x01(\t\"\xd8\x01\n\x12UpdateQueueRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12\x13\n\x06paused\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x0c\n\x04note\x18\x04 \x01(\t\x12+\n\x06limits\x18\x05 \x01(\x0b\x32\x1b.quarterdeck.v1.QueueLimits\x12\x36\n\x0fpaused_arrivals\x18\x06 \x01(\x0e\x32\x1d.quarterdeck.v1.ArrivalPolicy\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\tB\t\n\x07_paused\";\n\x13UpdateQueueResponse\x12$\n\x05queue\x18\x01 \x01(\x0b\x32\x15.quarterdeck.v1.Queue\"%\n\x10ListPoolsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"e\n\x11ListPoolsResponse\x12#\n\x05pools\x18\x01 \x03(\x0b\x32\x14.quarterdeck.v1.Pool\x12+\n\tinstances\x18\x02 \x03(\x0b\x32\x18.quarterdeck.v1.Instance\"A\n\rFreezeRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\"4\n\x0e\x46reezeResponse\x12\"\n\x04hold\x18\x01 \x01(\x0b\x32\x14.quarterdeck.v1.Hold\"?\n\x0bThawRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\"\x1e\n\x0cThawResponse\x12\x0e\n\x06thawed\x18\x01 \x01(\x08\"\xac\x01\n\x0ePutHoldRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.quarterdeck.v1.HoldKind\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12/\n\x08\x61rrivals\x18\x06 \x01(\x0e\x32\x1d.quarterdeck.v1.ArrivalPolicy\"5\n\x0fPutHoldResponse\x12\"\n\x04hold\x18\x01 \x01(\x0b\x32\x14.quarterdeck.v1.Hold\"\x7f\n\x12ReleaseHoldRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.quarterdeck.v1.HoldKind\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\"9\n\x13ReleaseHoldResponse\x12\"\n\x04hold\x18\x01 \x01(\x0b\x32\x14.quarterdeck.v1.Hold\"%\n\x10ListHoldsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"8\n\x11ListHoldsResponse\x12#\n\x05holds\x18\x01 \x03(\x0b\x32\x14.quarterdeck.v1.Hold\"(\n\x13GetNamespaceRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"D\n\x14GetNamespaceResponse\x12,\n\tnamespace\x18\x01 \x01(\x0b\x32\x19.quarterdeck.v1.Namespace\"\xad\x01\n\x16UpdateNamespaceRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12,\n\tretention\x18\x02 \x01(\x0b\x32\x19.quarterdeck.v1.Retention\x12\x33\n\nquarantine\x18\x03 \x01(\x0b\x32\x1f.quarterdeck.v1.QuarantineRules\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\"G\n\x17UpdateNamespaceResponse\x12,\n\tnamespace\x18\x01 \x01(\x0b\x32\x19.quarterdeck.v1.Namespace\"S\n\x17ListAuditEntriesRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x18ListAuditEntriesResponse\x12+\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1a.quarterdeck.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xdf\x08\n\x0c\x46leetService\x12S\n\nListAgents\x12!.quarterdeck.v1.ListAgentsRequest\x1a\".quarterdeck.v1.ListAgentsResponse\x12S\n\nDrainAgent\x12!.quarterdeck.v1.DrainAgentRequest\x1a\".quarterdeck.v1.DrainAgentResponse\x12S\n\nListQueues\x12!.quarterdeck.v1.ListQueuesRequest\x1a\".quarterdeck.v1.ListQueuesResponse\x12V\n\x0bUpdateQueue\x12\".quarterdeck.v1.UpdateQueueRequest\x1a#.quarterdeck.v1.UpdateQueueResponse\x12P\n\tListPools\x12 .quarterdeck.v1.ListPoolsRequest\x1a!.quarterdeck.v1.ListPoolsResponse\x12G\n\x06\x46reeze\x12\x1d.quarterdeck.v1.FreezeRequest\x1a\x1e.quarterdeck.v1.FreezeResponse\x12\x41\n\x04Thaw\x12\x1b.quarterdeck.v1.ThawRequest\x1a\x1c.quarterdeck.v1.ThawResponse\x12J\n\x07PutHold\x12\x1e.quarterdeck.v1.PutHoldRequest\x1a\x1f.quarterdeck.v1.PutHoldResponse\x12V\n\x0bReleaseHold\x12\".quarterdeck.v1.ReleaseHoldRequest\x1a#.quarterdeck.v1.ReleaseHoldResponse\x12P\n\tListHolds\x12 .quarterdeck.v1.ListHoldsRequest\x1a!.quarterdeck.v1.ListHoldsResponse\x12Y\n\x0cGetNamespace\x12#.quarterdeck.v1.GetNamespaceRequest\x1a$.quarterdeck.v1.GetNamespaceResponse\x12\x62\n\x0fUpdateNamespace\x12&.quarterdeck.v1.UpdateNamespaceRequest\x1a\'.quarterdeck.v1.UpdateNamespaceResponse\x12\x65\n\x10ListAuditEntries\x12\'.quarterdeck.v1.ListAuditEntriesRequest\x1a(.quarterdeck.v1.ListAuditEntriesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"quarterdeck/v1/fleet_service.proto\x12\x0equarterdeck.v1\x1a\x1aquarterdeck/v1/agent.proto\x1a\x1aquarterdeck/v1/audit.proto\x1a\x19quarterdeck/v1/hold.proto\x1a\x1equarterdeck/v1/namespace.proto\x1a\x19quarterdeck/v1/pool.proto\x1a\x1aquarterdeck/v1/queue.proto\"]\n\x11ListAgentsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"i\n\x12ListAgentsResponse\x12%\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x15.quarterdeck.v1.Agent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x13\n\x0bwatch_token\x18\x03 \x01(\t\"W\n\x11\x44rainAgentRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\":\n\x12\x44rainAgentResponse\x12$\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x15.quarterdeck.v1.Agent\"]\n\x11ListQueuesRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"i\n\x12ListQueuesResponse\x12%\n\x06queues\x18\x01 \x03(\x0b\x32\x15.quarterdeck.v1.Queue\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x13\n\x0bwatch_token\x18\x03 \x01(\t\"\xec\x01\n\x12UpdateQueueRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12\x13\n\x06paused\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x10\n\x04note\x18\x04 \x01(\tB\x02\x18\x01\x12+\n\x06limits\x18\x05 \x01(\x0b\x32\x1b.quarterdeck.v1.QueueLimits\x12\x36\n\x0fpaused_arrivals\x18\x06 \x01(\x0e\x32\x1d.quarterdeck.v1.ArrivalPolicy\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\tB\t\n\x07_paused\";\n\x13UpdateQueueResponse\x12$\n\x05queue\x18\x01 \x01(\x0b\x32\x15.quarterdeck.v1.Queue\"%\n\x10ListPoolsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"e\n\x11ListPoolsResponse\x12#\n\x05pools\x18\x01 \x03(\x0b\x32\x14.quarterdeck.v1.Pool\x12+\n\tinstances\x18\x02 \x03(\x0b\x32\x18.quarterdeck.v1.Instance\"A\n\rFreezeRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\"4\n\x0e\x46reezeResponse\x12\"\n\x04hold\x18\x01 \x01(\x0b\x32\x14.quarterdeck.v1.Hold\"?\n\x0bThawRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\"\x1e\n\x0cThawResponse\x12\x0e\n\x06thawed\x18\x01 \x01(\x08\"\xac\x01\n\x0ePutHoldRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.quarterdeck.v1.HoldKind\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12/\n\x08\x61rrivals\x18\x06 \x01(\x0e\x32\x1d.quarterdeck.v1.ArrivalPolicy\"5\n\x0fPutHoldResponse\x12\"\n\x04hold\x18\x01 \x01(\x0b\x32\x14.quarterdeck.v1.Hold\"\x7f\n\x12ReleaseHoldRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.quarterdeck.v1.HoldKind\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\"9\n\x13ReleaseHoldResponse\x12\"\n\x04hold\x18\x01 \x01(\x0b\x32\x14.quarterdeck.v1.Hold\"%\n\x10ListHoldsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"8\n\x11ListHoldsResponse\x12#\n\x05holds\x18\x01 \x03(\x0b\x32\x14.quarterdeck.v1.Hold\"(\n\x13GetNamespaceRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"D\n\x14GetNamespaceResponse\x12,\n\tnamespace\x18\x01 \x01(\x0b\x32\x19.quarterdeck.v1.Namespace\"\xad\x01\n\x16UpdateNamespaceRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12,\n\tretention\x18\x02 \x01(\x0b\x32\x19.quarterdeck.v1.Retention\x12\x33\n\nquarantine\x18\x03 \x01(\x0b\x32\x1f.quarterdeck.v1.QuarantineRules\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\"G\n\x17UpdateNamespaceResponse\x12,\n\tnamespace\x18\x01 \x01(\x0b\x32\x19.quarterdeck.v1.Namespace\"S\n\x17ListAuditEntriesRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x18ListAuditEntriesResponse\x12+\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1a.quarterdeck.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xdf\x08\n\x0c\x46leetService\x12S\n\nListAgents\x12!.quarterdeck.v1.ListAgentsRequest\x1a\".quarterdeck.v1.ListAgentsResponse\x12S\n\nDrainAgent\x12!.quarterdeck.v1.DrainAgentRequest\x1a\".quarterdeck.v1.DrainAgentResponse\x12S\n\nListQueues\x12!.quarterdeck.v1.ListQueuesRequest\x1a\".quarterdeck.v1.ListQueuesResponse\x12V\n\x0bUpdateQueue\x12\".quarterdeck.v1.UpdateQueueRequest\x1a#.quarterdeck.v1.UpdateQueueResponse\x12P\n\tListPools\x12 .quarterdeck.v1.ListPoolsRequest\x1a!.quarterdeck.v1.ListPoolsResponse\x12G\n\x06\x46reeze\x12\x1d.quarterdeck.v1.FreezeRequest\x1a\x1e.quarterdeck.v1.FreezeResponse\x12\x41\n\x04Thaw\x12\x1b.quarterdeck.v1.ThawRequest\x1a\x1c.quarterdeck.v1.ThawResponse\x12J\n\x07PutHold\x12\x1e.quarterdeck.v1.PutHoldRequest\x1a\x1f.quarterdeck.v1.PutHoldResponse\x12V\n\x0bReleaseHold\x12\".quarterdeck.v1.ReleaseHoldRequest\x1a#.quarterdeck.v1.ReleaseHoldResponse\x12P\n\tListHolds\x12 .quarterdeck.v1.ListHoldsRequest\x1a!.quarterdeck.v1.ListHoldsResponse\x12Y\n\x0cGetNamespace\x12#.quarterdeck.v1.GetNamespaceRequest\x1a$.quarterdeck.v1.GetNamespaceResponse\x12\x62\n\x0fUpdateNamespace\x12&.quarterdeck.v1.UpdateNamespaceRequest\x1a\'.quarterdeck.v1.UpdateNamespaceResponse\x12\x65\n\x10ListAuditEntries\x12\'.quarterdeck.v1.ListAuditEntriesRequest\x1a(.quarterdeck.v1.ListAuditEntriesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quarterdeck.v1.fleet_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_UPDATEQUEUEREQUEST'].fields_by_name['note']._loaded_options = None
+  _globals['_UPDATEQUEUEREQUEST'].fields_by_name['note']._serialized_options = b'\030\001'
   _globals['_LISTAGENTSREQUEST']._serialized_start=224
   _globals['_LISTAGENTSREQUEST']._serialized_end=317
   _globals['_LISTAGENTSRESPONSE']._serialized_start=319
@@ -50,45 +52,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTQUEUESRESPONSE']._serialized_start=670
   _globals['_LISTQUEUESRESPONSE']._serialized_end=775
   _globals['_UPDATEQUEUEREQUEST']._serialized_start=778
-  _globals['_UPDATEQUEUEREQUEST']._serialized_end=994
-  _globals['_UPDATEQUEUERESPONSE']._serialized_start=996
-  _globals['_UPDATEQUEUERESPONSE']._serialized_end=1055
-  _globals['_LISTPOOLSREQUEST']._serialized_start=1057
-  _globals['_LISTPOOLSREQUEST']._serialized_end=1094
-  _globals['_LISTPOOLSRESPONSE']._serialized_start=1096
-  _globals['_LISTPOOLSRESPONSE']._serialized_end=1197
-  _globals['_FREEZEREQUEST']._serialized_start=1199
-  _globals['_FREEZEREQUEST']._serialized_end=1264
-  _globals['_FREEZERESPONSE']._serialized_start=1266
-  _globals['_FREEZERESPONSE']._serialized_end=1318
-  _globals['_THAWREQUEST']._serialized_start=1320
-  _globals['_THAWREQUEST']._serialized_end=1383
-  _globals['_THAWRESPONSE']._serialized_start=1385
-  _globals['_THAWRESPONSE']._serialized_end=1415
-  _globals['_PUTHOLDREQUEST']._serialized_start=1418
-  _globals['_PUTHOLDREQUEST']._serialized_end=1590
-  _globals['_PUTHOLDRESPONSE']._serialized_start=1592
-  _globals['_PUTHOLDRESPONSE']._serialized_end=1645
-  _globals['_RELEASEHOLDREQUEST']._serialized_start=1647
-  _globals['_RELEASEHOLDREQUEST']._serialized_end=1774
-  _globals['_RELEASEHOLDRESPONSE']._serialized_start=1776
-  _globals['_RELEASEHOLDRESPONSE']._serialized_end=1833
-  _globals['_LISTHOLDSREQUEST']._serialized_start=1835
-  _globals['_LISTHOLDSREQUEST']._serialized_end=1872
-  _globals['_LISTHOLDSRESPONSE']._serialized_start=1874
-  _globals['_LISTHOLDSRESPONSE']._serialized_end=1930
-  _globals['_GETNAMESPACEREQUEST']._serialized_start=1932
-  _globals['_GETNAMESPACEREQUEST']._serialized_end=1972
-  _globals['_GETNAMESPACERESPONSE']._serialized_start=1974
-  _globals['_GETNAMESPACERESPONSE']._serialized_end=2042
-  _globals['_UPDATENAMESPACEREQUEST']._serialized_start=2045
-  _globals['_UPDATENAMESPACEREQUEST']._serialized_end=2218
-  _globals['_UPDATENAMESPACERESPONSE']._serialized_start=2220
-  _globals['_UPDATENAMESPACERESPONSE']._serialized_end=2291
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=2293
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=2376
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=2378
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=2474
-  _globals['_FLEETSERVICE']._serialized_start=2477
-  _globals['_FLEETSERVICE']._serialized_end=3596
+  _globals['_UPDATEQUEUEREQUEST']._serialized_end=1014
+  _globals['_UPDATEQUEUERESPONSE']._serialized_start=1016
+  _globals['_UPDATEQUEUERESPONSE']._serialized_end=1075
+  _globals['_LISTPOOLSREQUEST']._serialized_start=1077
+  _globals['_LISTPOOLSREQUEST']._serialized_end=1114
+  _globals['_LISTPOOLSRESPONSE']._serialized_start=1116
+  _globals['_LISTPOOLSRESPONSE']._serialized_end=1217
+  _globals['_FREEZEREQUEST']._serialized_start=1219
+  _globals['_FREEZEREQUEST']._serialized_end=1284
+  _globals['_FREEZERESPONSE']._serialized_start=1286
+  _globals['_FREEZERESPONSE']._serialized_end=1338
+  _globals['_THAWREQUEST']._serialized_start=1340
+  _globals['_THAWREQUEST']._serialized_end=1403
+  _globals['_THAWRESPONSE']._serialized_start=1405
+  _globals['_THAWRESPONSE']._serialized_end=1435
+  _globals['_PUTHOLDREQUEST']._serialized_start=1438
+  _globals['_PUTHOLDREQUEST']._serialized_end=1610
+  _globals['_PUTHOLDRESPONSE']._serialized_start=1612
+  _globals['_PUTHOLDRESPONSE']._serialized_end=1665
+  _globals['_RELEASEHOLDREQUEST']._serialized_start=1667
+  _globals['_RELEASEHOLDREQUEST']._serialized_end=1794
+  _globals['_RELEASEHOLDRESPONSE']._serialized_start=1796
+  _globals['_RELEASEHOLDRESPONSE']._serialized_end=1853
+  _globals['_LISTHOLDSREQUEST']._serialized_start=1855
+  _globals['_LISTHOLDSREQUEST']._serialized_end=1892
+  _globals['_LISTHOLDSRESPONSE']._serialized_start=1894
+  _globals['_LISTHOLDSRESPONSE']._serialized_end=1950
+  _globals['_GETNAMESPACEREQUEST']._serialized_start=1952
+  _globals['_GETNAMESPACEREQUEST']._serialized_end=1992
+  _globals['_GETNAMESPACERESPONSE']._serialized_start=1994
+  _globals['_GETNAMESPACERESPONSE']._serialized_end=2062
+  _globals['_UPDATENAMESPACEREQUEST']._serialized_start=2065
+  _globals['_UPDATENAMESPACEREQUEST']._serialized_end=2238
+  _globals['_UPDATENAMESPACERESPONSE']._serialized_start=2240
+  _globals['_UPDATENAMESPACERESPONSE']._serialized_end=2311
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=2313
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=2396
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=2398
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=2494
+  _globals['_FLEETSERVICE']._serialized_start=2497
+  _globals['_FLEETSERVICE']._serialized_end=3616
 # @@protoc_insertion_point(module_scope)

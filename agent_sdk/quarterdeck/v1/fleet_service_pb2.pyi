@@ -22,6 +22,11 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
+if sys.version_info >= (3, 13):
+    from warnings import deprecated as _deprecated
+else:
+    from typing_extensions import deprecated as _deprecated
+
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
@@ -227,18 +232,29 @@ class UpdateQueueRequest(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     PAUSED_ARRIVALS_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
     """Tenant. Empty means `default`."""
     queue: _builtins.str
     """Its name. Required."""
     paused: _builtins.bool
     """Whether it hands out tasks. Unset leaves it as it is."""
-    note: _builtins.str
-    """Why, shown with the queue while it is paused. At most 1,024 characters."""
+    @_builtins.property
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def note(self) -> _builtins.str:
+        """Use `reason`, which wins."""
+
+    @note.setter
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def note(self, value: _builtins.str) -> None:
+        """Use `reason`, which wins."""
+
     paused_arrivals: _queue_pb2.ArrivalPolicy.ValueType
     """What becomes of tasks that arrive while it is paused. Unset leaves it as it is."""
     actor: _builtins.str
     """Who asks, until the server knows its callers. At most 256 characters."""
+    reason: _builtins.str
+    """Why, for the audit, and shown with the queue while it is paused. At most 1,024 characters."""
     @_builtins.property
     def limits(self) -> _queue_pb2.QueueLimits:
         """What may start from it: all of its limits, an empty message removing them. Unset leaves them as they are."""
@@ -253,10 +269,11 @@ class UpdateQueueRequest(_message.Message):
         limits: _queue_pb2.QueueLimits | None = ...,
         paused_arrivals: _queue_pb2.ArrivalPolicy.ValueType = ...,
         actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_paused", b"_paused", "limits", b"limits", "paused", b"paused"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_paused", b"_paused", "actor", b"actor", "limits", b"limits", "namespace", b"namespace", "note", b"note", "paused", b"paused", "paused_arrivals", b"paused_arrivals", "queue", b"queue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_paused", b"_paused", "actor", b"actor", "limits", b"limits", "namespace", b"namespace", "note", b"note", "paused", b"paused", "paused_arrivals", b"paused_arrivals", "queue", b"queue", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__paused: _TypeAlias = _typing.Literal["paused"]  # noqa: Y015
     _WhichOneofArgType__paused: _TypeAlias = _typing.Literal["_paused", b"_paused"]  # noqa: Y015

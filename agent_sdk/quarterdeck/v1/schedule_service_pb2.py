@@ -26,45 +26,47 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from quarterdeck.v1 import schedule_pb2 as quarterdeck_dot_v1_dot_schedule__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%quarterdeck/v1/schedule_service.proto\x12\x0equarterdeck.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dquarterdeck/v1/schedule.proto\"y\n\x0fScheduleRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x13\n\x0bschedule_id\x18\x02 \x01(\t\x12*\n\x04spec\x18\x03 \x01(\x0b\x32\x1c.quarterdeck.v1.ScheduleSpec\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"O\n\x10ScheduleResponse\x12*\n\x08schedule\x18\x01 \x01(\x0b\x32\x18.quarterdeck.v1.Schedule\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"<\n\x12GetScheduleRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x13\n\x0bschedule_id\x18\x02 \x01(\t\"A\n\x13GetScheduleResponse\x12*\n\x08schedule\x18\x01 \x01(\x0b\x32\x18.quarterdeck.v1.Schedule\"`\n\x14ListSchedulesRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"r\n\x15ListSchedulesResponse\x12+\n\tschedules\x18\x01 \x03(\x0b\x32\x18.quarterdeck.v1.Schedule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x13\n\x0bwatch_token\x18\x03 \x01(\t\"L\n\x14PauseScheduleRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x13\n\x0bschedule_id\x18\x02 \x01(\t\x12\x0c\n\x04note\x18\x03 \x01(\t\"C\n\x15PauseScheduleResponse\x12*\n\x08schedule\x18\x01 \x01(\x0b\x32\x18.quarterdeck.v1.Schedule\"?\n\x15ResumeScheduleRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x13\n\x0bschedule_id\x18\x02 \x01(\t\"D\n\x16ResumeScheduleResponse\x12*\n\x08schedule\x18\x01 \x01(\x0b\x32\x18.quarterdeck.v1.Schedule\"T\n\x16TriggerScheduleRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x13\n\x0bschedule_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"*\n\x17TriggerScheduleResponse\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"\xab\x01\n\x16PreviewScheduleRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x13\n\x0bschedule_id\x18\x02 \x01(\t\x12*\n\x04spec\x18\x03 \x01(\x0b\x32\x1c.quarterdeck.v1.ScheduleSpec\x12\r\n\x05\x63ount\x18\x04 \x01(\x05\x12.\n\nafter_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"D\n\x17PreviewScheduleResponse\x12)\n\x05times\x18\x01 \x03(\x0b\x32\x1a.google.protobuf.Timestamp\"?\n\x15\x44\x65leteScheduleRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x13\n\x0bschedule_id\x18\x02 \x01(\t\"\x18\n\x16\x44\x65leteScheduleResponse2\xfe\x05\n\x0fScheduleService\x12M\n\x08Schedule\x12\x1f.quarterdeck.v1.ScheduleRequest\x1a .quarterdeck.v1.ScheduleResponse\x12V\n\x0bGetSchedule\x12\".quarterdeck.v1.GetScheduleRequest\x1a#.quarterdeck.v1.GetScheduleResponse\x12\\\n\rListSchedules\x12$.quarterdeck.v1.ListSchedulesRequest\x1a%.quarterdeck.v1.ListSchedulesResponse\x12\\\n\rPauseSchedule\x12$.quarterdeck.v1.PauseScheduleRequest\x1a%.quarterdeck.v1.PauseScheduleResponse\x12_\n\x0eResumeSchedule\x12%.quarterdeck.v1.ResumeScheduleRequest\x1a&.quarterdeck.v1.ResumeScheduleResponse\x12\x62\n\x0fTriggerSchedule\x12&.quarterdeck.v1.TriggerScheduleRequest\x1a\'.quarterdeck.v1.TriggerScheduleResponse\x12\x62\n\x0fPreviewSchedule\x12&.quarterdeck.v1.PreviewScheduleRequest\x1a\'.quarterdeck.v1.PreviewScheduleResponse\x12_\n\x0e\x44\x65leteSchedule\x12%.quarterdeck.v1.DeleteScheduleRequest\x1a&.quarterdeck.v1.DeleteScheduleResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%quarterdeck/v1/schedule_service.proto\x12\x0equarterdeck.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dquarterdeck/v1/schedule.proto\"\x98\x01\n\x0fScheduleRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x13\n\x0bschedule_id\x18\x02 \x01(\t\x12*\n\x04spec\x18\x03 \x01(\x0b\x32\x1c.quarterdeck.v1.ScheduleSpec\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\"O\n\x10ScheduleResponse\x12*\n\x08schedule\x18\x01 \x01(\x0b\x32\x18.quarterdeck.v1.Schedule\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"<\n\x12GetScheduleRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x13\n\x0bschedule_id\x18\x02 \x01(\t\"A\n\x13GetScheduleResponse\x12*\n\x08schedule\x18\x01 \x01(\x0b\x32\x18.quarterdeck.v1.Schedule\"`\n\x14ListSchedulesRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"r\n\x15ListSchedulesResponse\x12+\n\tschedules\x18\x01 \x03(\x0b\x32\x18.quarterdeck.v1.Schedule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x13\n\x0bwatch_token\x18\x03 \x01(\t\"o\n\x14PauseScheduleRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x13\n\x0bschedule_id\x18\x02 \x01(\t\x12\x10\n\x04note\x18\x03 \x01(\tB\x02\x18\x01\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\"C\n\x15PauseScheduleResponse\x12*\n\x08schedule\x18\x01 \x01(\x0b\x32\x18.quarterdeck.v1.Schedule\"^\n\x15ResumeScheduleRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x13\n\x0bschedule_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\"D\n\x16ResumeScheduleResponse\x12*\n\x08schedule\x18\x01 \x01(\x0b\x32\x18.quarterdeck.v1.Schedule\"s\n\x16TriggerScheduleRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x13\n\x0bschedule_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\"*\n\x17TriggerScheduleResponse\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"\xab\x01\n\x16PreviewScheduleRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x13\n\x0bschedule_id\x18\x02 \x01(\t\x12*\n\x04spec\x18\x03 \x01(\x0b\x32\x1c.quarterdeck.v1.ScheduleSpec\x12\r\n\x05\x63ount\x18\x04 \x01(\x05\x12.\n\nafter_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"D\n\x17PreviewScheduleResponse\x12)\n\x05times\x18\x01 \x03(\x0b\x32\x1a.google.protobuf.Timestamp\"^\n\x15\x44\x65leteScheduleRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x13\n\x0bschedule_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\"\x18\n\x16\x44\x65leteScheduleResponse2\xfe\x05\n\x0fScheduleService\x12M\n\x08Schedule\x12\x1f.quarterdeck.v1.ScheduleRequest\x1a .quarterdeck.v1.ScheduleResponse\x12V\n\x0bGetSchedule\x12\".quarterdeck.v1.GetScheduleRequest\x1a#.quarterdeck.v1.GetScheduleResponse\x12\\\n\rListSchedules\x12$.quarterdeck.v1.ListSchedulesRequest\x1a%.quarterdeck.v1.ListSchedulesResponse\x12\\\n\rPauseSchedule\x12$.quarterdeck.v1.PauseScheduleRequest\x1a%.quarterdeck.v1.PauseScheduleResponse\x12_\n\x0eResumeSchedule\x12%.quarterdeck.v1.ResumeScheduleRequest\x1a&.quarterdeck.v1.ResumeScheduleResponse\x12\x62\n\x0fTriggerSchedule\x12&.quarterdeck.v1.TriggerScheduleRequest\x1a\'.quarterdeck.v1.TriggerScheduleResponse\x12\x62\n\x0fPreviewSchedule\x12&.quarterdeck.v1.PreviewScheduleRequest\x1a\'.quarterdeck.v1.PreviewScheduleResponse\x12_\n\x0e\x44\x65leteSchedule\x12%.quarterdeck.v1.DeleteScheduleRequest\x1a&.quarterdeck.v1.DeleteScheduleResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quarterdeck.v1.schedule_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SCHEDULEREQUEST']._serialized_start=121
-  _globals['_SCHEDULEREQUEST']._serialized_end=242
-  _globals['_SCHEDULERESPONSE']._serialized_start=244
-  _globals['_SCHEDULERESPONSE']._serialized_end=323
-  _globals['_GETSCHEDULEREQUEST']._serialized_start=325
-  _globals['_GETSCHEDULEREQUEST']._serialized_end=385
-  _globals['_GETSCHEDULERESPONSE']._serialized_start=387
-  _globals['_GETSCHEDULERESPONSE']._serialized_end=452
-  _globals['_LISTSCHEDULESREQUEST']._serialized_start=454
-  _globals['_LISTSCHEDULESREQUEST']._serialized_end=550
-  _globals['_LISTSCHEDULESRESPONSE']._serialized_start=552
-  _globals['_LISTSCHEDULESRESPONSE']._serialized_end=666
-  _globals['_PAUSESCHEDULEREQUEST']._serialized_start=668
-  _globals['_PAUSESCHEDULEREQUEST']._serialized_end=744
-  _globals['_PAUSESCHEDULERESPONSE']._serialized_start=746
-  _globals['_PAUSESCHEDULERESPONSE']._serialized_end=813
-  _globals['_RESUMESCHEDULEREQUEST']._serialized_start=815
-  _globals['_RESUMESCHEDULEREQUEST']._serialized_end=878
-  _globals['_RESUMESCHEDULERESPONSE']._serialized_start=880
-  _globals['_RESUMESCHEDULERESPONSE']._serialized_end=948
-  _globals['_TRIGGERSCHEDULEREQUEST']._serialized_start=950
-  _globals['_TRIGGERSCHEDULEREQUEST']._serialized_end=1034
-  _globals['_TRIGGERSCHEDULERESPONSE']._serialized_start=1036
-  _globals['_TRIGGERSCHEDULERESPONSE']._serialized_end=1078
-  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_start=1081
-  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_end=1252
-  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_start=1254
-  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_end=1322
-  _globals['_DELETESCHEDULEREQUEST']._serialized_start=1324
-  _globals['_DELETESCHEDULEREQUEST']._serialized_end=1387
-  _globals['_DELETESCHEDULERESPONSE']._serialized_start=1389
-  _globals['_DELETESCHEDULERESPONSE']._serialized_end=1413
-  _globals['_SCHEDULESERVICE']._serialized_start=1416
-  _globals['_SCHEDULESERVICE']._serialized_end=2182
+  _globals['_PAUSESCHEDULEREQUEST'].fields_by_name['note']._loaded_options = None
+  _globals['_PAUSESCHEDULEREQUEST'].fields_by_name['note']._serialized_options = b'\030\001'
+  _globals['_SCHEDULEREQUEST']._serialized_start=122
+  _globals['_SCHEDULEREQUEST']._serialized_end=274
+  _globals['_SCHEDULERESPONSE']._serialized_start=276
+  _globals['_SCHEDULERESPONSE']._serialized_end=355
+  _globals['_GETSCHEDULEREQUEST']._serialized_start=357
+  _globals['_GETSCHEDULEREQUEST']._serialized_end=417
+  _globals['_GETSCHEDULERESPONSE']._serialized_start=419
+  _globals['_GETSCHEDULERESPONSE']._serialized_end=484
+  _globals['_LISTSCHEDULESREQUEST']._serialized_start=486
+  _globals['_LISTSCHEDULESREQUEST']._serialized_end=582
+  _globals['_LISTSCHEDULESRESPONSE']._serialized_start=584
+  _globals['_LISTSCHEDULESRESPONSE']._serialized_end=698
+  _globals['_PAUSESCHEDULEREQUEST']._serialized_start=700
+  _globals['_PAUSESCHEDULEREQUEST']._serialized_end=811
+  _globals['_PAUSESCHEDULERESPONSE']._serialized_start=813
+  _globals['_PAUSESCHEDULERESPONSE']._serialized_end=880
+  _globals['_RESUMESCHEDULEREQUEST']._serialized_start=882
+  _globals['_RESUMESCHEDULEREQUEST']._serialized_end=976
+  _globals['_RESUMESCHEDULERESPONSE']._serialized_start=978
+  _globals['_RESUMESCHEDULERESPONSE']._serialized_end=1046
+  _globals['_TRIGGERSCHEDULEREQUEST']._serialized_start=1048
+  _globals['_TRIGGERSCHEDULEREQUEST']._serialized_end=1163
+  _globals['_TRIGGERSCHEDULERESPONSE']._serialized_start=1165
+  _globals['_TRIGGERSCHEDULERESPONSE']._serialized_end=1207
+  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_start=1210
+  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_end=1381
+  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_start=1383
+  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_end=1451
+  _globals['_DELETESCHEDULEREQUEST']._serialized_start=1453
+  _globals['_DELETESCHEDULEREQUEST']._serialized_end=1547
+  _globals['_DELETESCHEDULERESPONSE']._serialized_start=1549
+  _globals['_DELETESCHEDULERESPONSE']._serialized_end=1573
+  _globals['_SCHEDULESERVICE']._serialized_start=1576
+  _globals['_SCHEDULESERVICE']._serialized_end=2342
 # @@protoc_insertion_point(module_scope)

@@ -18,6 +18,11 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
+if sys.version_info >= (3, 13):
+    from warnings import deprecated as _deprecated
+else:
+    from typing_extensions import deprecated as _deprecated
+
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
@@ -30,12 +35,18 @@ class ScheduleRequest(_message.Message):
     SCHEDULE_ID_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
     """Tenant. Empty means `default`."""
     schedule_id: _builtins.str
     """Its id. Required. The rules stand at `Schedule.id`."""
     request_id: _builtins.str
     """Repeating a request with its id within 24 h returns the first answer. At most 64 characters."""
+    reason: _builtins.str
+    """Why, for the audit. At most 1,024 characters."""
+    actor: _builtins.str
+    """Who asks, until the server knows its callers. At most 256 characters."""
     @_builtins.property
     def spec(self) -> _schedule_pb2.ScheduleSpec:
         """Its rule. Required."""
@@ -47,10 +58,12 @@ class ScheduleRequest(_message.Message):
         schedule_id: _builtins.str = ...,
         spec: _schedule_pb2.ScheduleSpec | None = ...,
         request_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["namespace", b"namespace", "request_id", b"request_id", "schedule_id", b"schedule_id", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "namespace", b"namespace", "reason", b"reason", "request_id", b"request_id", "schedule_id", b"schedule_id", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -209,22 +222,38 @@ class PauseScheduleRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     SCHEDULE_ID_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
     """Tenant. Empty means `default`."""
     schedule_id: _builtins.str
     """The schedule."""
-    note: _builtins.str
-    """Who pauses it, and why. At most 1,024 characters."""
+    @_builtins.property
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def note(self) -> _builtins.str:
+        """Use `reason`, which wins."""
+
+    @note.setter
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def note(self, value: _builtins.str) -> None:
+        """Use `reason`, which wins."""
+
+    reason: _builtins.str
+    """Why, for the audit, and shown with the schedule while it is paused. At most 1,024 characters."""
+    actor: _builtins.str
+    """Who asks, until the server knows its callers. At most 256 characters."""
     def __init__(
         self,
         *,
         namespace: _builtins.str = ...,
         schedule_id: _builtins.str = ...,
         note: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["namespace", b"namespace", "note", b"note", "schedule_id", b"schedule_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "namespace", b"namespace", "note", b"note", "reason", b"reason", "schedule_id", b"schedule_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -262,19 +291,27 @@ class ResumeScheduleRequest(_message.Message):
 
     NAMESPACE_FIELD_NUMBER: _builtins.int
     SCHEDULE_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
     """Tenant. Empty means `default`."""
     schedule_id: _builtins.str
     """The schedule."""
+    reason: _builtins.str
+    """Why, for the audit. At most 1,024 characters."""
+    actor: _builtins.str
+    """Who asks, until the server knows its callers. At most 256 characters."""
     def __init__(
         self,
         *,
         namespace: _builtins.str = ...,
         schedule_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["namespace", b"namespace", "schedule_id", b"schedule_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "namespace", b"namespace", "reason", b"reason", "schedule_id", b"schedule_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -313,22 +350,30 @@ class TriggerScheduleRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     SCHEDULE_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
     """Tenant. Empty means `default`."""
     schedule_id: _builtins.str
     """The schedule."""
     request_id: _builtins.str
     """Repeating a request with its id within 24 h returns the first answer. At most 64 characters."""
+    reason: _builtins.str
+    """Why, for the audit. At most 1,024 characters."""
+    actor: _builtins.str
+    """Who asks, until the server knows its callers. At most 256 characters."""
     def __init__(
         self,
         *,
         namespace: _builtins.str = ...,
         schedule_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["namespace", b"namespace", "request_id", b"request_id", "schedule_id", b"schedule_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "namespace", b"namespace", "reason", b"reason", "request_id", b"request_id", "schedule_id", b"schedule_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -430,19 +475,27 @@ class DeleteScheduleRequest(_message.Message):
 
     NAMESPACE_FIELD_NUMBER: _builtins.int
     SCHEDULE_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
     """Tenant. Empty means `default`."""
     schedule_id: _builtins.str
     """The schedule."""
+    reason: _builtins.str
+    """Why, for the audit. At most 1,024 characters."""
+    actor: _builtins.str
+    """Who asks, until the server knows its callers. At most 256 characters."""
     def __init__(
         self,
         *,
         namespace: _builtins.str = ...,
         schedule_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["namespace", b"namespace", "schedule_id", b"schedule_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "namespace", b"namespace", "reason", b"reason", "schedule_id", b"schedule_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -42,11 +42,12 @@ class Who(NamedTuple):
         return Audit(self.actor, action, self.reason, target, matched=len(targets))
 
 
-def read_who(request: Any, out: Violations, reason: str = "reason") -> Who:
-    """Check the actor of a request, and the reason, which stands in the field of that name."""
+def read_who(request: Any, out: Violations) -> Who:
+    """Check who asks, and why; the reason of two older requests may stand in `note`."""
+    field = "note" if not request.reason and getattr(request, "note", "") else "reason"
     return Who(
         validate.text(request.actor, "actor", MAX_ACTOR, out),
-        validate.text(getattr(request, reason), reason, MAX_REASON, out),
+        validate.text(getattr(request, field), field, MAX_REASON, out),
     )
 
 

@@ -95,7 +95,7 @@ class FleetService(HoldCalls, NamespaceCalls):
         out: Violations = []
         namespace = validate.namespace_of(request.namespace)
         queue = validate.name(request.queue, "queue", out)
-        who = read_who(request, out, reason="note")
+        who = read_who(request, out)
         limits = read_limits(request.limits, out) if request.HasField("limits") else None
         drops = read_arrivals(request.paused_arrivals, out)
         validate.refuse(out)

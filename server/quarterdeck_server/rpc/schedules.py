@@ -22,7 +22,7 @@ from quarterdeck_server.engine.ids import encode_task_id
 from quarterdeck_server.engine.schedules import MAX_PREVIEW, Schedule
 from quarterdeck_server.engine.scheduling import schedule_not_found
 from quarterdeck_server.rpc import convert, validate
-from quarterdeck_server.rpc.audit import Who
+from quarterdeck_server.rpc.audit import Who, read_who
 from quarterdeck_server.rpc.backend import Core
 from quarterdeck_server.rpc.convert_schedules import schedule as to_proto
 from quarterdeck_server.rpc.errors import ApiError, Violation
@@ -36,7 +36,6 @@ from quarterdeck_server.rpc.validate import Violations
 from quarterdeck_server.store.base import Page
 
 _DEFAULT_PREVIEW = 10
-_MAX_NOTE = 1024
 _ENDING = frozenset({"once", "end_at"})
 
 
@@ -52,6 +51,7 @@ class ScheduleService:
         out: Violations = []
         namespace = validate.namespace_of(request.namespace)
         schedule_id = validate.name(request.schedule_id, "schedule_id", out)
+        who = read_who(request, out)
         limit = core.settings.max_payload_bytes
         if not request.HasField("spec"):
             out.append(Violation("spec", "required"))
@@ -60,8 +60,8 @@ class ScheduleService:
         validate.refuse(out)
         key = request_key(namespace, "Schedule", request)
         await self._check(draft)
-        audit = Who().audit("Schedule", [schedule_id])
-        row, created = await execute(core, PutSchedule(draft, key, audit))
+        command = PutSchedule(draft, key, who.audit("Schedule", [schedule_id]))
+        row, created = await execute(core, command)
         return pb.ScheduleResponse(schedule=to_proto(row), created=created)
 
     async def _check(self, draft: Schedule) -> None:
@@ -114,38 +114,32 @@ class ScheduleService:
         self, request: pb.PauseScheduleRequest, context: Context
     ) -> pb.PauseScheduleResponse:
         """Stop a schedule from creating tasks."""
-        out: Violations = []
-        note = validate.text(request.note, "note", _MAX_NOTE, out)
-        validate.refuse(out)
-        row = await self._pause(request.namespace, request.schedule_id, True, note)
+        namespace, schedule_id, who = _named(request)
+        audit = who.audit("PauseSchedule", [schedule_id])
+        command = PauseSchedule(namespace, schedule_id, True, who.note, audit)
+        row: Schedule = await execute(self._core, command)
         return pb.PauseScheduleResponse(schedule=to_proto(row))
 
     async def resume_schedule(
         self, request: pb.ResumeScheduleRequest, context: Context
     ) -> pb.ResumeScheduleResponse:
         """Let a schedule create tasks again."""
-        current = await self._find(validate.namespace_of(request.namespace), request.schedule_id)
+        namespace, schedule_id, who = _named(request)
+        current = await self._find(namespace, schedule_id)
         if engine.resume(current, self._core.clock.now()).next_at is None:
             raise _ended(current)
-        row = await self._pause(request.namespace, request.schedule_id, False, "")
-        return pb.ResumeScheduleResponse(schedule=to_proto(row))
-
-    async def _pause(self, namespace: str, schedule_id: str, paused: bool, note: str) -> Schedule:
-        namespace = validate.namespace_of(namespace)
-        action = "PauseSchedule" if paused else "ResumeSchedule"
-        audit = Who(reason=note).audit(action, [schedule_id])
-        command = PauseSchedule(namespace, _schedule_id(schedule_id), paused, note, audit)
+        audit = who.audit("ResumeSchedule", [schedule_id])
+        command = PauseSchedule(namespace, schedule_id, False, audit=audit)
         row: Schedule = await execute(self._core, command)
-        return row
+        return pb.ResumeScheduleResponse(schedule=to_proto(row))
 
     async def trigger_schedule(
         self, request: pb.TriggerScheduleRequest, context: Context
     ) -> pb.TriggerScheduleResponse:
         """Create one task of a schedule now."""
-        namespace = validate.namespace_of(request.namespace)
-        schedule_id = _schedule_id(request.schedule_id)
+        namespace, schedule_id, who = _named(request)
         key = request_key(namespace, "TriggerSchedule", request)
-        audit = Who().audit("TriggerSchedule", [schedule_id])
+        audit = who.audit("TriggerSchedule", [schedule_id])
         command = TriggerSchedule(namespace, schedule_id, key, audit)
         reply: Submitted = await execute(self._core, command)
         if reply.refusal is not None:
@@ -201,14 +195,27 @@ class ScheduleService:
         self, request: pb.DeleteScheduleRequest, context: Context
     ) -> pb.DeleteScheduleResponse:
         """Remove a schedule."""
-        namespace = validate.namespace_of(request.namespace)
-        schedule_id = _schedule_id(request.schedule_id)
-        audit = Who().audit("DeleteSchedule", [schedule_id])
+        namespace, schedule_id, who = _named(request)
+        audit = who.audit("DeleteSchedule", [schedule_id])
         refusal: Refusal | None = await execute(
             self._core, DeleteSchedule(namespace, schedule_id, audit)
         )
         assert refusal is None
         return pb.DeleteScheduleResponse()
+
+
+def _named(request: Any) -> tuple[str, str, Who]:
+    """Read which schedule somebody wants to act on by hand, and who and why.
+
+    Raises:
+        ApiError: something of it is not allowed.
+    """
+    out: Violations = []
+    namespace = validate.namespace_of(request.namespace)
+    schedule_id = validate.name(request.schedule_id, "schedule_id", out)
+    who = read_who(request, out)
+    validate.refuse(out)
+    return namespace, schedule_id, who
 
 
 def _schedule_id(text: str) -> str:
