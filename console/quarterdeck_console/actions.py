@@ -14,14 +14,23 @@ from textual.binding import Binding, BindingType
 APP, TABLE, TEXT, LOGS = "app", "table", "text", "logs"
 OVERVIEW, TASKS, DETAIL = "overview", "tasks", "detail"
 AGENTS, SCHEDULES, QUEUES = "agents", "schedules", "queues"
+HOLDS, AUDIT = "holds", "audit"
+FACTS = "facts"
+"""The view of one task while its log does not have the keys."""
+
+LISTS = (TASKS, AGENTS, SCHEDULES, QUEUES)
+SORTED = (*LISTS, HOLDS)
+TABLES = (*SORTED, AUDIT)
 
 REACH: dict[str, tuple[str, ...]] = {
     OVERVIEW: (APP, OVERVIEW, TABLE),
     TASKS: (APP, TASKS, TABLE),
-    DETAIL: (APP, DETAIL, TEXT, LOGS),
+    DETAIL: (APP, DETAIL, FACTS, TEXT, LOGS),
     AGENTS: (APP, AGENTS, TABLE),
     SCHEDULES: (APP, SCHEDULES, TABLE),
     QUEUES: (APP, QUEUES, TABLE),
+    HOLDS: (APP, HOLDS, TABLE),
+    AUDIT: (APP, AUDIT, TABLE),
 }
 """The scopes whose keys are in reach on each screen."""
 
@@ -32,7 +41,8 @@ class Action:
 
     Attributes:
         id: Its name in a keymap file and after `:`.
-        keys: Its keys, by Textual's names, separated by commas.
+        keys: Its keys, by Textual's names, separated by commas; empty for one that is only in the
+            palette and after `:`.
         title: What it does, in two or three words.
         method: Textual's action: the method `action_<method>` of the widget of its scope.
         scopes: Where it can be done.
@@ -65,7 +75,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("app.leave", "q", "back, quit", "leave", (APP,), "Window", 96),
     Action("app.quit", "ctrl+q", "quit", "quit", (APP,), "Window", shown="^q"),
     Action("app.last", "minus", "last view", "last_view", (APP,), "Views", shown="-"),
-    Action("app.freeze", "P", "freeze", "freeze", (APP,), "Window", 85),
+    Action("app.still", "P", "hold the picture", "still", (APP,), "Window", 85),
     Action("app.resync", "ctrl+r", "resync", "resync", (APP,), "Window", shown="^r"),
     Action("app.redraw", "ctrl+l", "redraw", "redraw", (APP,), "Window", shown="^l"),
     _view(1, "overview"),
@@ -73,6 +83,12 @@ ACTIONS: tuple[Action, ...] = (
     _view(3, "agents"),
     _view(4, "schedules"),
     _view(5, "queues"),
+    Action("view.holds", "", "holds", "view('holds')", (APP,), "Views"),
+    Action("view.audit", "", "audit log", "view('audit')", (APP,), "Views"),
+    # The namespace, and acts under way.
+    Action("namespace.freeze", "", "freeze everything", "freeze", (APP,), "Act", dangerous=True),
+    Action("namespace.thaw", "", "thaw", "thaw", (APP,), "Act"),
+    Action("act.stop", "", "stop the act by filter", "stop_act", (APP,), "Act"),
     # Moving in a table.
     Action("table.down", "j,down", "down", "move(1)", (TABLE,), "Move", shown="j ↓"),
     Action("table.up", "k,up", "up", "move(-1)", (TABLE,), "Move", shown="k ↑"),
@@ -116,7 +132,7 @@ ACTIONS: tuple[Action, ...] = (
         "slash",
         "filter",
         "filter",
-        (TASKS, AGENTS, SCHEDULES, QUEUES),
+        LISTS,
         "Find",
         30,
         shown="/",
@@ -126,39 +142,37 @@ ACTIONS: tuple[Action, ...] = (
         "exclamation_mark",
         "problems",
         "problems",
-        (TASKS, AGENTS, SCHEDULES, QUEUES),
+        LISTS,
         "Find",
         60,
         shown="!",
     ),
-    Action("list.sort", "o", "sort", "sort_menu", (TASKS, AGENTS, SCHEDULES, QUEUES), "Table", 50),
-    Action("list.reverse", "O", "reverse", "reverse", (TASKS, AGENTS, SCHEDULES, QUEUES), "Table"),
+    Action("list.sort", "o", "sort", "sort_menu", SORTED, "Table", 50),
+    Action("list.reverse", "O", "reverse", "reverse", SORTED, "Table"),
     Action(
         "list.by_name",
         "N",
         "by name",
         "sort_by('name')",
-        (TASKS, AGENTS, SCHEDULES, QUEUES),
+        SORTED,
         "Table",
     ),
-    Action(
-        "list.by_age", "A", "by age", "sort_by('age')", (TASKS, AGENTS, SCHEDULES, QUEUES), "Table"
-    ),
+    Action("list.by_age", "A", "by age", "sort_by('age')", SORTED, "Table"),
     Action(
         "list.by_state",
         "S",
         "by state",
         "sort_by('state')",
-        (TASKS, AGENTS, SCHEDULES, QUEUES),
+        SORTED,
         "Table",
     ),
-    Action("list.wide", "w", "wide", "wide", (TASKS, AGENTS, SCHEDULES, QUEUES), "Table", 70),
+    Action("list.wide", "w", "wide", "wide", TABLES, "Table", 70),
     Action(
         "list.inspector",
         "i",
         "inspector",
         "inspector",
-        (TASKS, AGENTS, SCHEDULES, QUEUES),
+        TABLES,
         "Window",
         75,
     ),
@@ -168,7 +182,7 @@ ACTIONS: tuple[Action, ...] = (
         "space",
         "mark",
         "mark",
-        (TASKS, AGENTS, SCHEDULES, QUEUES),
+        SORTED,
         "Mark",
         40,
         shown="space",
@@ -178,7 +192,7 @@ ACTIONS: tuple[Action, ...] = (
         "V,ctrl+@,ctrl+space",
         "mark range",
         "mark_range",
-        (TASKS, AGENTS, SCHEDULES, QUEUES),
+        SORTED,
         "Mark",
         shown="V",
     ),
@@ -187,7 +201,7 @@ ACTIONS: tuple[Action, ...] = (
         "asterisk",
         "mark all matching",
         "mark_all",
-        (TASKS, AGENTS, SCHEDULES, QUEUES),
+        SORTED,
         "Mark",
         shown="*",
     ),
@@ -196,7 +210,7 @@ ACTIONS: tuple[Action, ...] = (
         "U,ctrl+backslash",
         "clear marks",
         "mark_none",
-        (TASKS, AGENTS, SCHEDULES, QUEUES),
+        SORTED,
         "Mark",
         shown="U",
     ),
@@ -205,12 +219,24 @@ ACTIONS: tuple[Action, ...] = (
     Action("task.cancel", "X", "cancel", "cancel", (TASKS, DETAIL), "Act", 11, dangerous=True),
     Action("task.new", "n", "new task", "new_task", (OVERVIEW, TASKS, QUEUES), "Act", 35),
     Action("task.logs", "l", "logs", "logs", (TASKS,), "Act", 9),
-    Action("task.parent", "J", "to parent", "parent", (TASKS, DETAIL), "Act"),
-    Action(
-        "row.copy", "c", "copy id", "copy", (TASKS, DETAIL, AGENTS, SCHEDULES, QUEUES), "Act", 45
-    ),
+    Action("task.parent", "J", "to parent or origin", "parent", (TASKS, DETAIL), "Act"),
+    Action("row.copy", "c", "copy id", "copy", (*TABLES, DETAIL), "Act", 45),
     Action("schedule.trigger", "t", "trigger now", "trigger", (SCHEDULES,), "Act", 10),
-    Action("row.suspend", "s", "pause/resume", "suspend", (SCHEDULES, QUEUES), "Act", 11),
+    Action(
+        "row.suspend", "s", "pause/resume", "suspend", (TASKS, FACTS, SCHEDULES, QUEUES), "Act", 12
+    ),
+    Action("row.edit", "e", "edit", "edit", (TASKS, DETAIL, QUEUES), "Act", 13),
+    Action(
+        "row.hold",
+        "H",
+        "hold/release",
+        "hold",
+        (TASKS, DETAIL, AGENTS, HOLDS),
+        "Act",
+        48,
+        dangerous=True,
+    ),
+    Action("mark.bulk", "b", "bulk acts", "bulk_menu", (TASKS,), "Mark", 42),
     Action("agent.drain", "D", "drain", "drain", (AGENTS,), "Act", 11, dangerous=True),
     Action(
         "detail.next",
@@ -241,7 +267,8 @@ GROUPS = ("Move", "Views", "Act", "Mark", "Find", "Table", "Logs", "Window")
 
 def bindings(*scopes: str) -> list[BindingType]:
     """Textual's bindings of everything that can be done in these scopes."""
-    return [_binding(action) for action in ACTIONS if set(scopes) & set(action.scopes)]
+    wanted = set(scopes)
+    return [_binding(action) for action in ACTIONS if action.keys and wanted & set(action.scopes)]
 
 
 def _binding(action: Action) -> Binding:

@@ -19,17 +19,22 @@ from quarterdeck_console.model.fleet import Fleet
 from quarterdeck_console.model.text import sanitize
 from quarterdeck_console.palette import ActionProvider
 from quarterdeck_console.screens.agents import AgentsScreen
+from quarterdeck_console.screens.audit import AuditScreen
 from quarterdeck_console.screens.base import FleetScreen
+from quarterdeck_console.screens.dialogs import Confirm
 from quarterdeck_console.screens.help import HelpScreen
+from quarterdeck_console.screens.holds import HoldsScreen
 from quarterdeck_console.screens.overview import OverviewScreen
 from quarterdeck_console.screens.queues import QueuesScreen
 from quarterdeck_console.screens.schedules import SchedulesScreen
 from quarterdeck_console.screens.table_screen import TableScreen
 from quarterdeck_console.screens.task_detail import TaskScreen
 from quarterdeck_console.screens.tasks import TasksScreen
-from quarterdeck_console.stream.acts import Acts, Outcome
+from quarterdeck_console.stream.acts import Acts
+from quarterdeck_console.stream.bulk import BulkRun
 from quarterdeck_console.stream.channel import Link
 from quarterdeck_console.stream.fleet_feed import FleetFeed
+from quarterdeck_console.stream.outcome import Outcome
 from quarterdeck_console.stream.watcher import follow
 from quarterdeck_console.theme import NAME, QUARTERDECK
 
@@ -51,7 +56,8 @@ class ConsoleApp(App[None]):
         fleet: Everything but tasks, as last heard of.
         link: The channel; made when the loop runs.
         acts: What can be done to the fleet.
-        frozen: True while nothing is drawn.
+        still: True while nothing is drawn.
+        bulk: The act by filter that is under way, or None.
         second: The instant that all ages on the screen are counted to; it moves once a second.
     """
 
@@ -65,6 +71,8 @@ class ConsoleApp(App[None]):
         "agents": AgentsScreen,
         "schedules": SchedulesScreen,
         "queues": QueuesScreen,
+        "holds": HoldsScreen,
+        "audit": AuditScreen,
     }
     DEFAULT_MODE = "overview"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012 - Textual's own shape
@@ -82,7 +90,8 @@ class ConsoleApp(App[None]):
         place = address if namespace == "default" else f"{address}/{namespace}"
         self.address_label = sanitize(place, 48)
         self.fleet = Fleet()
-        self.frozen = False
+        self.still = False
+        self.bulk: BulkRun | None = None
         self.second = 0.0
         self.link: Link
         self.acts: Acts
@@ -143,7 +152,7 @@ class ConsoleApp(App[None]):
             if before is not None:
                 await before.rest()
             second = True
-        if self.frozen:
+        if self.still:
             front.draw_bars()
             return
         self.fleet.refresh_totals()
@@ -154,7 +163,7 @@ class ConsoleApp(App[None]):
     # Going places.
 
     def action_view(self, view: str) -> None:
-        """Shows one of the five views."""
+        """Shows one of the views."""
         if view != self.current_mode:
             self._views = [self.current_mode, view]
             self.switch_mode(view)
@@ -219,9 +228,9 @@ class ConsoleApp(App[None]):
         else:
             self.exit()
 
-    def action_freeze(self) -> None:
+    def action_still(self) -> None:
         """Holds the picture still while everything goes on."""
-        self.frozen = not self.frozen
+        self.still = not self.still
 
     def action_resync(self) -> None:
         """Asks the server for everything anew."""
@@ -235,6 +244,51 @@ class ConsoleApp(App[None]):
         """Draws every line again."""
         self.refresh(layout=True)
         self.screen.refresh(repaint=True, layout=True)
+
+    # The namespace, and acts by filter.
+
+    async def action_freeze(self) -> None:
+        """Asks for a reason, then stops all claiming in the namespace."""
+
+        def confirmed(reason: str | None) -> None:
+            if reason is not None:
+                self.run_worker(self._freeze(reason))
+
+        question = f"Freeze the namespace {sanitize(self.namespace)}?"
+        facts = ["No agent is given anything until it is thawed.", "What runs goes on."]
+        await self.push_screen(Confirm(question, facts, "Freeze", ask_reason=True), confirmed)
+
+    async def _freeze(self, reason: str) -> None:
+        self.tell(await self.acts.freeze(reason))
+
+    async def action_thaw(self) -> None:
+        """Ends the freeze."""
+        if self.fleet.freeze is None:
+            self.say("the namespace is not frozen")
+            return
+        self.tell(await self.acts.thaw(""))
+
+    def start_bulk(self, run: BulkRun) -> bool:
+        """Runs an act by filter, whatever is on the screen. False when one is under way."""
+        if self.bulk is not None:
+            self.say("one act by filter at a time; :stop ends the one under way", bad=True)
+            return False
+        self.bulk = run
+        self.run_worker(self._run_bulk(run))
+        return True
+
+    async def _run_bulk(self, run: BulkRun) -> None:
+        try:
+            self.tell(await run.run(self.link))
+        finally:
+            self.bulk = None
+
+    def action_stop_act(self) -> None:
+        """Ends the act by filter after the page that is being done."""
+        if self.bulk is None:
+            self.say("no act by filter is under way")
+        else:
+            self.bulk.stop()
 
     # Saying things.
 
@@ -282,6 +336,8 @@ class ConsoleApp(App[None]):
                     self.theme = name
                 else:
                     self.say(f"no theme {name}; tab completes", bad=True)
+            case commands.Do(action) if not action.keys:
+                await self.run_action(action.method)
             case commands.Do(action):
                 await self.run_bound(action.id)
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from quarterdeck_console.actions import ACTIONS, Action, in_reach
 
 VIEWS = ("overview", "tasks", "agents", "schedules", "queues")
+"""The views that have a tab and a number."""
+
+MORE_VIEWS = ("holds", "audit")
 ALIASES = {"pulse": "overview", "sched": "schedules", "q": "quit", "q!": "quit"}
 
 
@@ -76,6 +79,8 @@ def parse(line: str, screen: str) -> Command:
     word, rest = ALIASES.get(word, word), rest.strip()
     if word in VIEWS:
         return GoTo(word, rest or None)
+    if word in MORE_VIEWS:
+        return GoTo(word, None)
     if word in ("task", "logs") and rest:
         return OpenTask(rest if rest.startswith("task_") else f"task_{rest}", word == "logs")
     if word == "theme" and rest:
@@ -88,6 +93,6 @@ def parse(line: str, screen: str) -> Command:
 
 def complete(line: str, screen: str, themes: Sequence[str]) -> list[str]:
     """Whole lines that begin with what was typed, the nearest first."""
-    known = [*VIEWS, "task ", "logs ", *sorted(_doable(screen))]
+    known = [*VIEWS, *MORE_VIEWS, "task ", "logs ", *sorted(_doable(screen))]
     known += [f"theme {name}" for name in themes]
     return [candidate for candidate in known if candidate.startswith(line) and candidate != line]

@@ -9,6 +9,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
 from quarterdeck_console.actions import BY_ID, Action
+from quarterdeck_console.commands import word_of
 
 
 class ActionProvider(Provider):
@@ -22,6 +23,9 @@ class ActionProvider(Provider):
                 seen.add(action.id)
                 key = active.binding.key_display or self.app.get_key_display(active.binding)
                 yield action, key
+        for action in BY_ID.values():
+            if not action.keys:
+                yield action, f":{word_of(action)}"
 
     async def discover(self) -> Hits:
         """All of them."""
@@ -44,6 +48,9 @@ class ActionProvider(Provider):
                 )
 
     async def _run(self, action: Action) -> None:
+        if not action.keys:
+            await self.app.run_action(action.method)
+            return
         node = self.focused or self.screen
         for active in self.screen.active_bindings.values():
             if active.binding.id == action.id:

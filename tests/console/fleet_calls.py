@@ -35,7 +35,7 @@ class FleetCalls(Calls):
         item = queue_pb2.Queue()
         item.CopyFrom(self._fleet.items["queue"][request.queue])
         if request.HasField("paused"):
-            item.paused, item.pause_note = request.paused, request.note
+            item.paused, item.pause_note = request.paused, request.reason
         if request.HasField("limits"):
             item.limits.CopyFrom(request.limits)
         if request.paused_arrivals:

@@ -11,9 +11,22 @@ from textual.binding import Binding
 from textual.widget import Widget
 
 from quarterdeck_console import commands, keymap
-from quarterdeck_console.actions import ACTIONS, APP, BY_ID, GROUPS, REACH, TEXT, Action, bindings
+from quarterdeck_console.actions import (
+    ACTIONS,
+    APP,
+    BY_ID,
+    FACTS,
+    GROUPS,
+    LOGS,
+    REACH,
+    TEXT,
+    Action,
+    bindings,
+)
 from quarterdeck_console.app import ConsoleApp
 from quarterdeck_console.screens.agents import AgentsScreen
+from quarterdeck_console.screens.audit import AuditScreen
+from quarterdeck_console.screens.holds import HoldsScreen
 from quarterdeck_console.screens.overview import OverviewScreen
 from quarterdeck_console.screens.queues import QueuesScreen
 from quarterdeck_console.screens.schedules import SchedulesScreen
@@ -34,6 +47,9 @@ OWNERS: dict[str, tuple[type, ...]] = {
     "agents": (AgentsScreen,),
     "schedules": (SchedulesScreen,),
     "queues": (QueuesScreen,),
+    "facts": (TaskScreen,),
+    "holds": (HoldsScreen,),
+    "audit": (AuditScreen,),
 }
 UNUSABLE = {"ctrl+i", "ctrl+m", "ctrl+h", "ctrl+[", "ctrl+left_square_bracket"}
 
@@ -60,20 +76,22 @@ def test_no_key_has_two_meanings_within_reach(screen: str) -> None:
         seen: dict[str, str] = {}
         for action in ACTIONS:
             if set(action.scopes) & set(scopes):
-                for key in action.keys.split(","):
+                for key in filter(None, action.keys.split(",")):
                     assert key not in seen, f"{key}: {seen[key]} and {action.id} on {screen}"
                     seen[key] = action.id
 
 
 def _focused(scopes: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """What is in reach depends on what has the focus: a text, or a log which is a text too."""
-    return [tuple(s for s in scopes if s != "logs"), scopes] if TEXT in scopes else [scopes]
+    """What is in reach depends on what has the focus: a text, or a log, which has some keys to itself."""
+    if TEXT not in scopes:
+        return [scopes]
+    return [tuple(s for s in scopes if s != without) for without in (LOGS, FACTS)]
 
 
 def test_what_destroys_is_on_a_capital_and_says_that_it_asks() -> None:
     for action in ACTIONS:
         if action.dangerous:
-            assert action.keys.isupper() and len(action.keys) == 1
+            assert not action.keys or (action.keys.isupper() and len(action.keys) == 1)
 
 
 def test_bindings_carry_the_ids_that_a_keymap_needs() -> None:
@@ -122,6 +140,16 @@ def test_command_lines_are_read() -> None:
     assert commands.parse("logs task_0abc", "tasks") == commands.OpenTask("task_0abc", True)
     assert commands.parse("cancel", "tasks") == commands.Do(BY_ID["task.cancel"])
     assert commands.parse("q", "tasks") == commands.Do(BY_ID["app.quit"])
+
+
+def test_actions_without_a_key_are_commands_everywhere() -> None:
+    for action in ACTIONS:
+        if not action.keys:
+            assert action.scopes == (APP,)
+    assert commands.parse("freeze", "tasks") == commands.Do(BY_ID["namespace.freeze"])
+    assert commands.parse("thaw", "overview") == commands.Do(BY_ID["namespace.thaw"])
+    assert commands.parse("holds", "tasks") == commands.GoTo("holds", None)
+    assert commands.parse("audit", "tasks") == commands.GoTo("audit", None)
 
 
 @pytest.mark.parametrize("line", ["cancel", "nonsense", "task", ""])

@@ -9,25 +9,32 @@ from quarterdeck.v1 import queue_pb2, schedule_pb2, status_pb2, task_pb2
 from quarterdeck.v1.payload_pb2 import Payload
 from quarterdeck.v1.task_service_pb2 import GetTaskResponse, ReadLogsResponse
 from quarterdeck_console.model import words
+from quarterdeck_console.model.audit import AUDIT_COLUMNS
 from quarterdeck_console.model.columns import GAP, Context, place
 from quarterdeck_console.model.describe import cancel_lines, timeline
 from quarterdeck_console.model.detail import LogBuffer, PayloadText, TaskDetail
 from quarterdeck_console.model.filters import term
 from quarterdeck_console.model.fleet import Fleet
 from quarterdeck_console.model.format import age, bar, duration, short_count, size, spark
-from quarterdeck_console.model.newtask import FieldError, span, task_spec
-from quarterdeck_console.model.rows import CancelRow, QueueRow, ScheduleRow, TaskRow
+from quarterdeck_console.model.forms import FieldError, span, task_spec
+from quarterdeck_console.model.hold_table import HOLD_COLUMNS
+from quarterdeck_console.model.parts import CancelRow
+from quarterdeck_console.model.queue_table import QUEUE_COLUMNS
+from quarterdeck_console.model.rows import QueueRow, ScheduleRow, TaskRow
 from quarterdeck_console.model.store import Store
 from quarterdeck_console.model.tables import (
     AGENT_COLUMNS,
-    QUEUE_COLUMNS,
     SCHEDULE_COLUMNS,
     TASK_COLUMNS,
     note,
     time_in_state,
 )
-from quarterdeck_console.stream.acts import Outcome
 from quarterdeck_console.stream.errors import refusal_of
+from quarterdeck_console.stream.outcome import Outcome
+
+ALL_COLUMNS = (
+    TASK_COLUMNS, AGENT_COLUMNS, QUEUE_COLUMNS, SCHEDULE_COLUMNS, HOLD_COLUMNS, AUDIT_COLUMNS,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -66,7 +73,7 @@ def test_charts_take_exactly_their_cells() -> None:
     assert (size(812), size(1_229), size(3 << 20)) == ("812 B", "1.2 KiB", "3.0 MiB")
 
 
-@pytest.mark.parametrize("columns", [TASK_COLUMNS, AGENT_COLUMNS, QUEUE_COLUMNS, SCHEDULE_COLUMNS])
+@pytest.mark.parametrize("columns", ALL_COLUMNS)
 @pytest.mark.parametrize("cells", [60, 80, 100, 160, 240])
 def test_chosen_columns_fill_the_room_or_less(columns: object, cells: int) -> None:
     placed = place(columns, cells)  # type: ignore[arg-type, var-annotated]
@@ -81,7 +88,7 @@ def test_wide_keeps_every_column() -> None:
 
 
 def test_column_keys_are_unique() -> None:
-    for columns in (TASK_COLUMNS, AGENT_COLUMNS, QUEUE_COLUMNS, SCHEDULE_COLUMNS):
+    for columns in ALL_COLUMNS:
         keys = [column.key for column in columns]
         assert len(keys) == len(set(keys))
 

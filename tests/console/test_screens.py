@@ -49,6 +49,8 @@ async def test_a_task_opens_with_its_course_its_error_and_its_log(
         await driver.type(f":task {failed}")
         await driver.shows("fetch-papers", "✗ failed", "attempt 3", "TimeoutError")
         await driver.press("greater_than_sign")
+        await driver.shows("Nothing keeps it.")
+        await driver.press("greater_than_sign")
         await driver.shows("WARN  retry budget 1/5 left")
         await driver.press("greater_than_sign")
         await driver.shows('"source": "arxiv"')
@@ -206,7 +208,7 @@ async def test_frozen_nothing_moves_and_thawed_it_catches_up(console: Open, flee
         await driver.press("2")
         await driver.shows("134 tasks", "0000003r")
         await driver.press("P")
-        await driver.shows("‖ frozen")
+        await driver.shows("‖ held still")
         seen = driver.tasks.feed.window.version
         key = fleet.task("newcomer")
         await driver.until(lambda: driver.tasks.feed.window.version > seen)

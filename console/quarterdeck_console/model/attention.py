@@ -9,6 +9,7 @@ from quarterdeck_console.model import words
 from quarterdeck_console.model.columns import Cell, Column, Context
 from quarterdeck_console.model.fleet import Fleet
 from quarterdeck_console.model.format import age, count
+from quarterdeck_console.model.holds import NAMESPACE, HoldRow
 from quarterdeck_console.model.rows import TaskRow
 from quarterdeck_console.model.tables import note, short_id
 from quarterdeck_console.model.words import Tone
@@ -38,7 +39,7 @@ class AttentionRow:
 
 def matters(fleet: Fleet, failed: Iterable[TaskRow]) -> list[AttentionRow]:
     """Everything that needs a person, the gravest first."""
-    rows: list[AttentionRow] = []
+    rows = [_held(hold) for hold in sorted(fleet.holds, key=lambda hold: hold.id)]
     for agent in fleet.agents:
         if agent.state == words.LOST:
             held = f"{agent.running} leases at risk" if agent.running else "held no lease"
@@ -78,6 +79,12 @@ def _row(
     kind: str, target: str, revision: int, what: str, text: str, tone: Tone, since: float
 ) -> AttentionRow:
     return AttentionRow(f"{kind}:{target}", revision, kind, target, what, text, tone, since)
+
+
+def _held(hold: HoldRow) -> AttentionRow:
+    why = f"{hold.how} by {hold.actor or '?'}: {hold.reason or 'no reason'}"
+    tone = Tone.BAD if hold.kind == NAMESPACE else Tone.WARN
+    return _row("hold", hold.id, hold.revision, hold.what, why, tone, hold.created)
 
 
 def _failed(task: TaskRow) -> AttentionRow:

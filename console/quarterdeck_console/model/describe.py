@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from quarterdeck_console.model import words
 from quarterdeck_console.model.columns import Cell, Context
 from quarterdeck_console.model.detail import AttemptRow, LogBuffer, LogRow, PayloadText, TaskDetail
+from quarterdeck_console.model.flowfacts import flow_facts, limit_lines, pause_lines
 from quarterdeck_console.model.format import (
     age,
     bar,
@@ -29,7 +30,8 @@ from quarterdeck_console.model.lines import (
     paragraph,
     wrapped_fact,
 )
-from quarterdeck_console.model.rows import AgentRow, CancelRow, QueueRow, ScheduleRow, TaskRow
+from quarterdeck_console.model.parts import CancelRow
+from quarterdeck_console.model.rows import AgentRow, QueueRow, ScheduleRow, TaskRow
 from quarterdeck_console.model.tables import short_id, time_in_state
 from quarterdeck_console.model.words import Tone
 
@@ -69,6 +71,7 @@ def task_facts(task: TaskRow, context: Context, cells: int) -> list[Line]:
         lines.append(fact("schedule", Cell(task.schedule_id)))
     if task.late_reports:
         lines.append(fact("late", Cell(f"{task.late_reports} reports refused", Tone.WARN)))
+    lines += flow_facts(task, context, cells)
     return lines + labels(task.labels, cells) + progress_lines(task, cells)
 
 
@@ -112,6 +115,8 @@ def attempt_lines(attempts: Sequence[AttemptRow], context: Context, cells: int) 
         took = (attempt.ended or context.now) - attempt.started
         why = attempt.failure.type if attempt.failure is not None else ""
         late = f"  {attempt.late_reports} late reports" if attempt.late_reports else ""
+        if attempt.late_heartbeats:
+            late += f"  {attempt.late_heartbeats} late heartbeats"
         lines.append(
             (
                 Cell(f"#{attempt.number:<3}", Tone.DIM),
@@ -185,7 +190,11 @@ def describe_task(
     cells: int,
 ) -> list[Line]:
     """What the inspector says of a task."""
-    groups = [task_facts(task, context, cells), cancel_lines(task.cancel, context.now, cells)]
+    groups = [
+        task_facts(task, context, cells),
+        cancel_lines(task.cancel, context.now, cells),
+        pause_lines(task.pause, context.now, cells),
+    ]
     if detail is None:
         if task.failure is not None:
             text = f"{task.failure.type}: {task.failure.message}"
@@ -206,6 +215,7 @@ def describe_agent(
 ) -> list[Line]:
     """What the inspector says of an agent."""
     glyph, word, tone = agent.state_words()
+    hold = context.fleet.hold_of(agent)
     facts = [
         fact("name", Cell(agent.name or agent.id, Tone.STRONG)),
         *wrapped_fact("id", agent.id, cells, Tone.DIM),
@@ -224,6 +234,9 @@ def describe_agent(
         fact("host", Cell(f"{agent.hostname}   pid {agent.pid}")),
         fact("version", Cell(agent.version or "-")),
     ]
+    if hold is not None:
+        said = f"{hold.how} by {hold.actor}: {hold.reason or 'no reason'}   H releases"
+        facts += wrapped_fact("hold", said, cells, Tone.WARN)
     if agent.pool:
         facts.append(fact("pool", Cell(agent.pool), Cell(f"   {agent.instance_id}", Tone.DIM)))
     running = [heading("running", cells)] if tasks else []
@@ -276,11 +289,14 @@ def describe_queue(queue: QueueRow, context: Context, cells: int) -> list[Line]:
                 Cell(agent.label),
             )
         )
-    return join([facts, states if len(states) > 1 else [], names, takers])
+    limits = limit_lines(queue, context.now, cells)
+    return join([facts, limits, states if len(states) > 1 else [], names, takers])
 
 
 def _open(queue: QueueRow) -> Cell:
-    return Cell("‖ paused", Tone.WARN) if queue.paused else Cell("● open", Tone.OK)
+    if not queue.paused:
+        return Cell("● open", Tone.OK)
+    return Cell("‖ paused, what arrives is dropped" if queue.drops else "‖ paused", Tone.WARN)
 
 
 def describe_schedule(

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from quarterdeck.v1 import payload_pb2, task_pb2, task_service_pb2
 from quarterdeck_console.model.format import size
-from quarterdeck_console.model.rows import FailureRow, TaskRow, seconds
+from quarterdeck_console.model.parts import FailureRow, seconds
+from quarterdeck_console.model.rows import TaskRow
 from quarterdeck_console.model.text import MAX_LINE, MAX_TEXT, sanitize
 
 LOG_LINES = 20_000
@@ -27,6 +28,7 @@ class AttemptRow:
     outcome: int
     failure: FailureRow | None
     late_reports: int
+    late_heartbeats: int
 
     @classmethod
     def of(cls, attempt: task_pb2.Attempt) -> AttemptRow:
@@ -39,6 +41,7 @@ class AttemptRow:
             int(attempt.outcome),
             FailureRow.of(attempt.failure) if attempt.HasField("failure") else None,
             attempt.late_reports,
+            attempt.late_heartbeats,
         )
 
 

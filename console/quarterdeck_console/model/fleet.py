@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from quarterdeck_console.model import words
+from quarterdeck_console.model.holds import AGENT, AGENT_VERSION, HoldRow, freeze_of, hold_id
 from quarterdeck_console.model.rows import AgentRow, InstanceRow, PoolRow, QueueRow, ScheduleRow
 from quarterdeck_console.model.store import Store
 
@@ -100,7 +101,7 @@ class Series:
 
 
 class Fleet:
-    """Agents, queues, schedules, pools and instances, as last heard of.
+    """Agents, queues, schedules, pools, instances and holds, as last heard of.
 
     ``sample`` is called once a second; it makes rates out of the queues' counters.
     """
@@ -111,6 +112,7 @@ class Fleet:
         self.schedules: Store[ScheduleRow] = Store()
         self.instances: Store[InstanceRow] = Store()
         self.pools: Store[PoolRow] = Store()
+        self.holds: Store[HoldRow] = Store()
         self.connection = Connection()
         self.totals = Totals()
         self.done = Series()
@@ -126,10 +128,16 @@ class Fleet:
     def stores(
         self,
     ) -> Iterator[
-        Store[AgentRow] | Store[QueueRow] | Store[ScheduleRow] | Store[InstanceRow] | Store[PoolRow]
+        Store[AgentRow]
+        | Store[QueueRow]
+        | Store[ScheduleRow]
+        | Store[InstanceRow]
+        | Store[PoolRow]
+        | Store[HoldRow]
     ]:
         """Every store, for what concerns all."""
         yield from (self.agents, self.queues, self.schedules, self.instances, self.pools)
+        yield self.holds
 
     @property
     def version(self) -> int:
@@ -180,6 +188,18 @@ class Fleet:
         self.running.values.append(totals.of(words.RUNNING))
         self.events.values.append(self.connection.changes - self._last_changes)
         self._last_changes = self.connection.changes
+
+    @property
+    def freeze(self) -> HoldRow | None:
+        """The freeze of the namespace, or None."""
+        return freeze_of(self.holds) if len(self.holds) else None
+
+    def hold_of(self, agent: AgentRow) -> HoldRow | None:
+        """What holds an agent: itself, or its version."""
+        if not len(self.holds):
+            return None
+        version = hold_id(AGENT_VERSION, f"{agent.name}@{agent.version}")
+        return self.holds.get(hold_id(AGENT, agent.id)) or self.holds.get(version)
 
     def agent_label(self, agent_id: str) -> str:
         """How an agent is called in a list of tasks."""

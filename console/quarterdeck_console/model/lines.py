@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from quarterdeck_console.model.columns import Cell
-from quarterdeck_console.model.rows import Labels
+from quarterdeck_console.model.parts import Labels
 from quarterdeck_console.model.text import fit, width, wrap
 from quarterdeck_console.model.words import Tone
 

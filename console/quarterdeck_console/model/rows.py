@@ -6,71 +6,21 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
-
-from quarterdeck.v1 import agent_pb2, payload_pb2, pool_pb2, queue_pb2, schedule_pb2, task_pb2
+from quarterdeck.v1 import agent_pb2, pool_pb2, queue_pb2, schedule_pb2, task_pb2
 from quarterdeck_console.model import words
 from quarterdeck_console.model.format import duration, instant
-from quarterdeck_console.model.text import MAX_TEXT, sanitize
-
-Labels = tuple[tuple[str, str], ...]
-
-
-def seconds(stamp: Timestamp | Duration) -> float:
-    """An instant or a span in seconds; 0.0 when unset."""
-    return stamp.seconds + stamp.nanos / 1e9
-
-
-def labels_of(given: Mapping[str, str]) -> Labels:
-    """Labels in the order of their keys, sanitised."""
-    return tuple((sanitize(key), sanitize(given[key])) for key in sorted(given))
-
-
-@dataclass(frozen=True, slots=True)
-class FailureRow:
-    """Why an attempt failed."""
-
-    type: str
-    message: str
-    trace: str
-    final: bool
-
-    @classmethod
-    def of(cls, failure: payload_pb2.Failure) -> FailureRow:
-        """From the wire."""
-        return cls(
-            sanitize(failure.type),
-            sanitize(failure.message, 4_096, lines=True),
-            sanitize(failure.stack_trace, MAX_TEXT, lines=True),
-            failure.non_retryable,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class CancelRow:
-    """A cancel and its proof; an instant is 0.0 until its step has happened."""
-
-    requested: float
-    actor: str
-    reason: str
-    delivered: float
-    acknowledged: float
-    stopped: float
-    escalated: float
-
-    @classmethod
-    def of(cls, cancel: task_pb2.Cancellation) -> CancelRow:
-        """From the wire."""
-        return cls(
-            seconds(cancel.request_time),
-            sanitize(cancel.actor),
-            sanitize(cancel.reason, 1_024),
-            seconds(cancel.deliver_time),
-            seconds(cancel.acknowledge_time),
-            seconds(cancel.stop_time),
-            seconds(cancel.escalate_time),
-        )
+from quarterdeck_console.model.parts import (
+    NO_LIMITS,
+    CancelRow,
+    FailureRow,
+    Labels,
+    LimitsRow,
+    PauseRow,
+    attributes_of,
+    labels_of,
+    seconds,
+)
+from quarterdeck_console.model.text import sanitize
 
 
 def _share(done: float, total: float) -> float:
@@ -109,6 +59,12 @@ class TaskRow:
     failure: FailureRow | None
     cancel: CancelRow | None
     late_reports: int
+    group: str
+    attributes: Labels
+    required: Labels
+    preferred: str
+    pause: PauseRow | None
+    rerun_of: str
 
     @classmethod
     def of(cls, task: task_pb2.Task) -> TaskRow:
@@ -140,6 +96,12 @@ class TaskRow:
             failure=FailureRow.of(task.failure) if task.HasField("failure") else None,
             cancel=CancelRow.of(task.cancellation) if task.HasField("cancellation") else None,
             late_reports=task.late_reports,
+            group=sanitize(task.group_key),
+            attributes=attributes_of(task.attributes) if task.attributes else (),
+            required=labels_of(task.required_labels) if task.required_labels else (),
+            preferred=sanitize(task.preferred_agent_id),
+            pause=PauseRow.of(task.pause) if task.HasField("pause") else None,
+            rerun_of=sanitize(task.rerun_of),
         )
 
     @property
@@ -148,9 +110,12 @@ class TaskRow:
         return self.state in words.TERMINAL
 
     def state_words(self) -> tuple[str, str, words.Tone]:
-        """Glyph, word and tone; a retry and a cancel under way have words of their own."""
+        """Glyph, word and tone; a retry, a pause and a cancel under way have words of their own."""
         if self.state == words.RUNNING and self.cancel is not None:
             return ("◐", "cancelling", words.Tone.WARN)
+        if self.state == words.RUNNING and self.pause is not None:
+            still = "paused" if self.pause.acknowledged else "pausing"
+            return ("‖", still, words.Tone.WARN)
         if self.state == words.SCHEDULED and self.attempt > 0:
             return ("↻", "retrying", words.Tone.WARN)
         return words.TASK_STATES.get(self.state) or words.unknown(self.state)
@@ -229,6 +194,9 @@ class QueueRow:
     succeeded_total: int
     failed_total: int
     created: float
+    limits: LimitsRow
+    drops: bool
+    rests_until: float
 
     @classmethod
     def of(cls, queue: queue_pb2.Queue) -> QueueRow:
@@ -243,6 +211,9 @@ class QueueRow:
             succeeded_total=queue.succeeded_total,
             failed_total=queue.failed_total,
             created=seconds(queue.create_time),
+            limits=LimitsRow.of(queue.limits) if queue.HasField("limits") else NO_LIMITS,
+            drops=queue.paused_arrivals == queue_pb2.ARRIVAL_POLICY_DROP,
+            rests_until=seconds(queue.back_off_until),
         )
 
     def in_state(self, *states: int) -> int:

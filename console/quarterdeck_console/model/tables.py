@@ -6,10 +6,9 @@ from dataclasses import replace
 
 from quarterdeck_console.model import words
 from quarterdeck_console.model.columns import Cell, Column, Context
-from quarterdeck_console.model.format import age, bar, duration, rate, short_count, soon, spark
+from quarterdeck_console.model.format import age, bar, duration, short_count, soon
 from quarterdeck_console.model.rows import (
     AgentRow,
-    QueueRow,
     ScheduleRow,
     TaskRow,
 )
@@ -96,6 +95,15 @@ TASK_COLUMNS: tuple[Column[TaskRow], ...] = (
     Column(
         "queue", "QUEUE", 8, lambda task, _: Cell(task.queue, Tone.DIM), rank=6, flex=1, most=16
     ),
+    Column(
+        "group",
+        "GROUP",
+        8,
+        lambda task, _: Cell(task.group or "-", Tone.DIM),
+        rank=9,
+        flex=1,
+        most=16,
+    ),
     Column("state", "STATE", 12, _state, order="state"),
     Column("attempt", "ATT", 4, _attempt, rank=4, align="right"),
     Column("agent", "AGENT", 10, _agent, rank=3, flex=2, most=22),
@@ -113,7 +121,9 @@ BRIEF_TASK_COLUMNS: tuple[Column[TaskRow], ...] = tuple(
 )
 
 
-def _agent_state(agent: AgentRow, _: Context) -> Cell:
+def _agent_state(agent: AgentRow, context: Context) -> Cell:
+    if context.fleet.hold_of(agent) is not None:
+        return Cell("‖ held", Tone.WARN)
     glyph, word, tone = agent.state_words()
     return Cell(f"{glyph} {word}", tone)
 
@@ -197,112 +207,9 @@ AGENT_COLUMNS: tuple[Column[AgentRow], ...] = (
 )
 
 
-def _number(value: int, tone: Tone = Tone.PLAIN) -> Cell:
+def number_cell(value: int, tone: Tone = Tone.PLAIN) -> Cell:
+    """A count in a narrow column."""
     return Cell(short_count(value), tone) if value else NOTHING
-
-
-def _queue_state(queue: QueueRow, _: Context) -> Cell:
-    return Cell("‖ paused", Tone.WARN) if queue.paused else Cell("● open", Tone.OK)
-
-
-def _slots_of(queue: QueueRow, context: Context) -> Cell:
-    slots = sum(
-        agent.slots
-        for agent in context.fleet.agents
-        if agent.state == words.ACTIVE and queue.id in agent.queues
-    )
-    running = queue.in_state(words.RUNNING)
-    if not running and not slots:
-        return NOTHING
-    return Cell(f"{short_count(running)}/{short_count(slots)}", Tone.RUN if running else Tone.DIM)
-
-
-def _rate(queue: QueueRow, context: Context) -> Cell:
-    per_second = context.fleet.queue_rate(queue.id)
-    return Cell(rate(per_second), Tone.PLAIN if per_second else Tone.DIM)
-
-
-def _done_spark(queue: QueueRow, context: Context) -> Cell:
-    series = context.fleet.queue_done.get(queue.id)
-    return Cell(spark(series.steps(30, 2), 30) if series is not None else "", Tone.OK)
-
-
-QUEUE_COLUMNS: tuple[Column[QueueRow], ...] = (
-    Column(
-        "name",
-        "NAME",
-        12,
-        lambda queue, _: Cell(queue.id),
-        flex=3,
-        most=40,
-        sort=lambda queue: queue.id,
-    ),
-    Column(
-        "state", "STATE", 8, _queue_state, rank=1, sort=lambda queue: (not queue.paused, queue.id)
-    ),
-    Column(
-        "ready",
-        "READY",
-        6,
-        lambda queue, _: _number(queue.in_state(words.READY)),
-        align="right",
-        sort=lambda queue: -queue.in_state(words.READY),
-    ),
-    Column(
-        "running",
-        "RUN/SLOTS",
-        9,
-        _slots_of,
-        align="right",
-        sort=lambda queue: -queue.in_state(words.RUNNING),
-    ),
-    Column(
-        "waiting",
-        "LATER",
-        6,
-        lambda queue, _: _number(
-            queue.in_state(words.SCHEDULED, words.BLOCKED, words.WAITING), Tone.DIM
-        ),
-        rank=3,
-        align="right",
-    ),
-    Column(
-        "failed",
-        "FAILED",
-        6,
-        lambda queue, _: _number(queue.in_state(words.FAILED), Tone.BAD),
-        align="right",
-        sort=lambda queue: -queue.in_state(words.FAILED),
-    ),
-    Column(
-        "done",
-        "DONE",
-        6,
-        lambda queue, _: _number(queue.succeeded_total, Tone.OK),
-        rank=2,
-        align="right",
-        sort=lambda queue: -queue.succeeded_total,
-    ),
-    Column("rate", "RATE", 7, _rate, rank=4, align="right", live=True),
-    Column("spark", "DONE, LAST MINUTE", 30, _done_spark, rank=7, live=True),
-    Column(
-        "age",
-        "AGE",
-        4,
-        lambda queue, context: Cell(age(context.now - queue.created), Tone.DIM),
-        rank=6,
-        align="right",
-        live=True,
-        sort=lambda queue: -queue.created,
-    ),
-    Column("note", "NOTE", 14, lambda queue, _: Cell(queue.pause_note, Tone.WARN), rank=8, flex=2),
-)
-
-BRIEF_QUEUE_COLUMNS: tuple[Column[QueueRow], ...] = tuple(
-    column
-    for column in QUEUE_COLUMNS
-    if column.key in {"name", "ready", "running", "failed", "rate"}
-)
 
 
 def _schedule_on(schedule: ScheduleRow, _: Context) -> Cell:
@@ -354,7 +261,7 @@ SCHEDULE_COLUMNS: tuple[Column[ScheduleRow], ...] = (
         "fired",
         "FIRED",
         6,
-        lambda row, _: _number(row.fired),
+        lambda row, _: number_cell(row.fired),
         rank=2,
         align="right",
         sort=lambda row: -row.fired,

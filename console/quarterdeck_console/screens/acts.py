@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from quarterdeck.v1 import task_pb2
+from quarterdeck.v1.hold_pb2 import HoldKind
 from quarterdeck_console.model.format import count
+from quarterdeck_console.model.forms import task_spec
+from quarterdeck_console.model.holds import KINDS, TASK_NAME, hold_id
 from quarterdeck_console.model.rows import TaskRow
 from quarterdeck_console.screens.base import FleetScreen
-from quarterdeck_console.screens.dialogs import Confirm, NewTask
-from quarterdeck_console.stream.acts import Outcome
+from quarterdeck_console.screens.bulk import BulkActs
+from quarterdeck_console.screens.dialogs import Choose, Confirm
+from quarterdeck_console.screens.edits import EditActs
+from quarterdeck_console.screens.form import Field, Form
+from quarterdeck_console.stream import bulk
+from quarterdeck_console.stream.bulk import BulkAct, Everything
+from quarterdeck_console.stream.outcome import Outcome
+
+_NEW = (
+    Field("name", "name", "what is to be done, such as `summarise`"),
+    Field("queue", "queue", "the line it waits in", "default"),
+    Field("input", "input", "JSON", "{}"),
+    Field("priority", "priority", "0 to 9, 9 first", "5"),
+    Field("delay", "delay", "none, or such as 30s, 10m, 2h"),
+)
 
 
 class NewTaskAct(FleetScreen):
@@ -26,65 +42,201 @@ class NewTaskAct(FleetScreen):
             if spec is not None:
                 self.run_worker(self._submit(spec))
 
-        await self.app.push_screen(NewTask(self.queue_for_new()), given)
+        def made(values: Mapping[str, str]) -> task_pb2.TaskSpec:
+            return task_spec(**values)
+
+        fields = [
+            field._replace(value=self.queue_for_new()) if field.key == "queue" else field
+            for field in _NEW
+        ]
+        await self.app.push_screen(Form("new task", fields, "Submit", made), given)
 
     async def _submit(self, spec: task_pb2.TaskSpec) -> None:
         self.console_app.tell(await self.console_app.acts.submit(spec))
 
 
-class TaskActs(NewTaskAct):
-    """Cancels and retries."""
-
-    def chosen_tasks(self) -> list[str]:
-        """The tasks that an act is about."""
-        return []
-
-    def current_task(self) -> TaskRow | None:
-        """The task that is looked at."""
-        return None
-
-    def names_of(self, ids: Sequence[str], most: int = 4) -> list[str]:
-        """A few lines that name them."""
-        return list(ids[:most])
+class HoldActs(FleetScreen):
+    """Holds names, agents and versions, and releases them."""
 
     def acted(self, outcome: Outcome) -> None:
         """Says what became of it."""
         self.console_app.tell(outcome)
 
-    async def action_cancel(self) -> None:
-        """Asks for a reason, then requests the cancel."""
-        ids = self.chosen_tasks()
-        if not ids:
+    async def hold_or_release(self, kind: HoldKind.ValueType, subjects: Sequence[str]) -> None:
+        """Holds what is not held, or releases when the first is; must run in a worker."""
+        holds = self.console_app.fleet.holds
+        held = hold_id(kind, subjects[0]) in holds
+        named = ", ".join(subjects[:3]) + (" …" if len(subjects) > 3 else "")
+        word, act = KINDS[kind], "Release" if held else "Hold"
+        facts = [
+            "Its tasks are handed out again."
+            if held
+            else "Nothing of it is handed out until it is released. What runs goes on."
+        ]
+        question = Confirm(f"{act} the {word} {named}?", facts, act, ask_reason=True)
+        reason = await self.app.push_screen_wait(question)
+        if reason is None:
             return
-        what = "this task" if len(ids) == 1 else f"{count(len(ids))} tasks"
+        acts = self.console_app.acts
+        if held:
+            self.acted(await acts.release([(kind, subject) for subject in subjects], reason))
+        else:
+            self.acted(await acts.hold(kind, subjects, reason))
 
-        def confirmed(reason: str | None) -> None:
-            if reason is not None:
-                self.run_worker(self._cancel(ids, reason))
 
-        await self.app.push_screen(
-            Confirm(
-                f"Cancel {what}? Running agents are told to stop.",
-                self.names_of(ids),
-                "Cancel them" if len(ids) > 1 else "Cancel it",
-                ask_reason=True,
-            ),
-            confirmed,
-        )
+class TaskActs(NewTaskAct, HoldActs, BulkActs, EditActs):
+    """Cancels, retries, pauses, edits, reruns and holds."""
 
-    async def _cancel(self, ids: Sequence[str], reason: str) -> None:
-        self.acted(await self.console_app.acts.cancel(ids, reason))
+    def chosen_tasks(self) -> list[str]:
+        """The tasks that an act is about."""
+        return []
 
-    async def action_retry(self) -> None:
-        """Puts ended tasks back in their queue."""
+    def everything(self) -> Everything | None:
+        """All that a filter matched, when that is what an act is about."""
+        return None
+
+    def current_task(self) -> TaskRow | None:
+        """The task that is looked at."""
+        return None
+
+    def task_row(self, task_id: str) -> TaskRow | None:
+        """A chosen task, if it is held."""
+        return self.current_task()
+
+    def names_of(self, ids: Sequence[str], most: int = 4) -> list[str]:
+        """A few lines that name them."""
+        return list(ids[:most])
+
+    def _first(self) -> TaskRow | None:
+        ids = self.chosen_tasks()
+        return self.task_row(ids[0]) if ids else None
+
+    def _start(self, act: BulkAct, call: Callable[[list[str]], Awaitable[Outcome]]) -> None:
+        """Does it to the chosen tasks by their ids, or by filter to everything."""
+        what = self.everything()
+        if what is not None:
+            self.run_worker(self.bulk(act, what))
+            return
         ids = self.chosen_tasks()
         if ids:
-            self.acted(await self.console_app.acts.retry(ids))
+            self.run_worker(self._do(call, ids))
+
+    async def _do(self, call: Callable[[list[str]], Awaitable[Outcome]], ids: list[str]) -> None:
+        self.acted(await call(ids))
+
+    def action_cancel(self) -> None:
+        """Asks for a reason, then requests the cancel."""
+        what = self.everything()
+        if what is not None:
+            self.run_worker(self.bulk(bulk.CANCEL, what))
+        elif ids := self.chosen_tasks():
+            self.run_worker(self._cancel(ids))
+
+    async def _cancel(self, ids: Sequence[str]) -> None:
+        what = "this task" if len(ids) == 1 else f"{count(len(ids))} tasks"
+        question = Confirm(
+            f"Cancel {what}? Running agents are told to stop.",
+            self.names_of(ids),
+            "Cancel them" if len(ids) > 1 else "Cancel it",
+            ask_reason=True,
+        )
+        reason = await self.app.push_screen_wait(question)
+        if reason is not None:
+            self.acted(await self.console_app.acts.cancel(ids, reason))
+
+    def action_retry(self) -> None:
+        """Puts ended tasks back in their queue."""
+        self._start(bulk.RETRY, self.console_app.acts.retry)
+
+    def action_suspend(self) -> None:
+        """Lets running tasks stand still, or go on when the first one does."""
+        row = self._first()
+        if row is not None and row.pause is not None:
+            self._start(bulk.RESUME, self.console_app.acts.resume)
+        else:
+            self._start(bulk.PAUSE, self.console_app.acts.pause)
+
+    def action_edit(self) -> None:
+        """Changes what waits, or runs again what has ended."""
+        self.run_worker(self._edit())
+
+    async def _edit(self) -> None:
+        row, ids, what = self._first(), self.chosen_tasks(), self.everything()
+        if what is not None:
+            change = await self.ask_change("edit everything that matches", None)
+            if change is not None:
+                await self.bulk(BulkAct("Change", "changed", update=change.update), what)
+        elif ids:
+            ended = row is not None and row.terminal
+            outcome = await (self.rerun(ids) if ended else self.change(ids, row))
+            if outcome is not None:
+                self.acted(outcome)
+
+    def action_bulk_menu(self) -> None:
+        """Asks what to do to the marks, or to everything."""
+        self.run_worker(self._bulk_menu())
+
+    async def _bulk_menu(self) -> None:
+        what, ids = self.everything(), self.chosen_tasks()
+        about = "everything that matches" if what else f"{count(len(ids))} tasks"
+        options = [
+            ("cancel", "cancel, with what they submitted"),
+            *([("alone", "cancel, but keep what they submitted")] if what else []),
+            ("retry", "retry: back into their queue"),
+            ("pause", "pause what runs"),
+            ("resume", "resume what is paused"),
+            ("change", "change priority, start, queue or labels"),
+            *([] if what else [("rerun", "run again as new tasks")]),
+            *([] if what else [("dependents", "run again, with all that depended on them")]),
+        ]
+        chosen = await self.app.push_screen_wait(Choose(f"do to {about}", options))
+        if chosen is None or not (what or ids):
+            return
+        acts = self.console_app.acts
+        if chosen == "cancel":
+            self.action_cancel()
+        elif chosen == "alone" and what is not None:
+            await self.bulk(bulk.CANCEL_ALONE, what)
+        elif chosen == "change" and what is not None:
+            await self._edit()
+        elif chosen in ("change", "rerun", "dependents"):
+            outcome = await (
+                self.change(ids, None)
+                if chosen == "change"
+                else self.rerun(ids, dependents=chosen == "dependents")
+            )
+            if outcome is not None:
+                self.acted(outcome)
+        else:
+            act, call = {
+                "retry": (bulk.RETRY, acts.retry),
+                "pause": (bulk.PAUSE, acts.pause),
+                "resume": (bulk.RESUME, acts.resume),
+            }[chosen]
+            self._start(act, call)
+
+    def action_hold(self) -> None:
+        """Holds the name of the task, or releases it."""
+        row = self.current_task()
+        if row is not None:
+            self.run_worker(self.hold_or_release(TASK_NAME, [row.name]))
 
     def action_parent(self) -> None:
-        """To the task that submitted this one."""
+        """To the task that submitted this one, or to the one that it is a rerun of."""
+        self.run_worker(self._to_parent())
+
+    async def _to_parent(self) -> None:
         task = self.current_task()
-        if task is None or not task.parent_id:
-            self.console_app.say("this task has no parent")
+        parent, origin = (task.parent_id, task.rerun_of) if task is not None else ("", "")
+        if parent and origin:
+            options = [
+                (parent, "the task that submitted it"),
+                (origin, "the task it is a rerun of"),
+            ]
+            target = await self.app.push_screen_wait(Choose("go to", options))
         else:
-            self.console_app.open_task(task.parent_id)
+            target = parent or origin
+        if target:
+            self.console_app.open_task(target)
+        elif not (parent or origin):
+            self.console_app.say("this task has no parent, and is no rerun")

@@ -14,11 +14,13 @@ from quarterdeck_console.actions import AGENTS, bindings
 from quarterdeck_console.model import words
 from quarterdeck_console.model.describe import describe_agent
 from quarterdeck_console.model.filters import term
+from quarterdeck_console.model.holds import AGENT, AGENT_VERSION
 from quarterdeck_console.model.lines import Line
 from quarterdeck_console.model.rows import AgentRow, TaskRow
 from quarterdeck_console.model.store import Store
 from quarterdeck_console.model.tables import AGENT_COLUMNS
-from quarterdeck_console.screens.dialogs import Confirm
+from quarterdeck_console.screens.acts import HoldActs
+from quarterdeck_console.screens.dialogs import Choose, Confirm
 from quarterdeck_console.screens.store_screen import StoreScreen
 from quarterdeck_console.stream.channel import CALL_TIMEOUT
 from quarterdeck_console.widgets.livetable import LiveTable
@@ -27,7 +29,7 @@ RUNNING = 10
 """Running tasks named in the inspector."""
 
 
-class AgentsScreen(StoreScreen[AgentRow]):
+class AgentsScreen(StoreScreen[AgentRow], HoldActs):
     """Agents."""
 
     view = AGENTS
@@ -100,25 +102,42 @@ class AgentsScreen(StoreScreen[AgentRow]):
         """Its tasks."""
         self.console_app.show_tasks(term("agent", event.row_id))
 
-    async def action_drain(self) -> None:
+    def action_drain(self) -> None:
         """Asks, then tells agents to claim no more."""
+        self.run_worker(self._drain())
+
+    async def _drain(self) -> None:
         ids = self.table.chosen()
         if not ids:
             return
         what = "this agent" if len(ids) == 1 else f"{len(ids)} agents"
-
-        def confirmed(answer: str | None) -> None:
-            if answer is not None:
-                self.run_worker(self._drain(ids))
-
-        await self.app.push_screen(
-            Confirm(
-                f"Drain {what}? Running tasks finish, no new ones start.",
-                self.names_of(ids),
-                "Drain",
-            ),
-            confirmed,
+        question = Confirm(
+            f"Drain {what}? Running tasks finish, no new ones start.",
+            self.names_of(ids),
+            "Drain",
+            ask_reason=True,
         )
+        reason = await self.app.push_screen_wait(question)
+        if reason is not None:
+            self.acted(await self.console_app.acts.drain(ids, reason))
 
-    async def _drain(self, ids: list[str]) -> None:
-        self.acted(await self.console_app.acts.drain(ids))
+    def action_hold(self) -> None:
+        """Holds agents or their version, or releases them."""
+        self.run_worker(self._hold())
+
+    async def _hold(self) -> None:
+        ids = self.table.chosen()
+        row = self.table.row(ids[0]) if ids else None
+        if row is None:
+            return
+        version = f"{row.name}@{row.version}"
+        if not row.version or len(ids) > 1:
+            await self.hold_or_release(AGENT, ids)
+            return
+        options = [("agent", f"this agent, {row.label}"), ("version", f"all agents of {version}")]
+        hold = self.console_app.fleet.hold_of(row)
+        first = "version" if hold is not None and hold.kind == AGENT_VERSION else "agent"
+        chosen = await self.app.push_screen_wait(Choose("hold or release", options, first))
+        if chosen is not None:
+            kind = AGENT if chosen == "agent" else AGENT_VERSION
+            await self.hold_or_release(kind, [row.id if kind == AGENT else version])

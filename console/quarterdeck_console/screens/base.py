@@ -14,7 +14,7 @@ from quarterdeck_console.actions import BY_ID
 from quarterdeck_console.commands import VIEWS
 from quarterdeck_console.model import words
 from quarterdeck_console.model.columns import Cell, Context
-from quarterdeck_console.model.format import age, clock, count, rate, short_count, spark
+from quarterdeck_console.model.format import age, bar, clock, count, rate, short_count, spark
 from quarterdeck_console.model.lines import Line, length
 from quarterdeck_console.model.words import Tone
 from quarterdeck_console.widgets.bar import Bar, Hint, KeyBar
@@ -49,6 +49,7 @@ class FleetScreen(Screen[None]):
         """Bars around a body."""
         yield Bar(id="status")
         yield Bar(id="counters")
+        yield Bar(id="freeze")
         yield Bar(id="tabs")
         with Container(id="body"):
             yield from self.compose_body()
@@ -101,11 +102,35 @@ class FleetScreen(Screen[None]):
             self.query_one("#status", Bar).show(self._status(), self._totals())
             if self.size.height >= TALL:
                 self.query_one("#counters", Bar).show(*self._counters())
+            self._draw_freeze()
             self.query_one("#tabs", Bar).show(self._tabs(), self.corner())
-            self.query_one("#message", Bar).show(self.message(), self.message_right())
+            self.query_one("#message", Bar).show(
+                self._under_way() or self.message(), self.message_right()
+            )
             self.query_one("#keys", KeyBar).offer(self.hints())
         except NoMatches:  # not composed yet
             return
+
+    def _draw_freeze(self) -> None:
+        banner, hold = self.query_one("#freeze", Bar), self.console_app.fleet.freeze
+        banner.display = hold is not None
+        if hold is not None:
+            since = age(self.console_app.second - hold.created)
+            said = f" by {hold.actor or '?'}, {since}: {hold.reason or 'no reason'}"
+            banner.show((Cell(" FROZEN", Tone.STRONG), Cell(said)), (Cell("  :thaw ends it "),))
+
+    def _under_way(self) -> Line:
+        """How far the act by filter has come."""
+        run = self.console_app.bulk
+        if run is None:
+            return ()
+        now = run.progress
+        came = now.done + now.refused
+        return (
+            Cell(f" {now.act.verb} {count(now.done)} of {count(now.matched)} ", Tone.ACCENT),
+            Cell(bar(came, now.matched, 20), Tone.RUN),
+            Cell("  :stop ends it", Tone.DIM),
+        )
 
     def corner(self) -> Line:
         """Right of the tabs: how much there is."""
@@ -124,8 +149,8 @@ class FleetScreen(Screen[None]):
         app = self.console_app
         connection = app.fleet.connection
         now = app.now()
-        if app.frozen:
-            return Cell("‖ frozen", Tone.WARN)
+        if app.still:
+            return Cell("‖ held still", Tone.WARN)
         if connection.live:
             return Cell("● live", Tone.OK)
         if not connection.since:
@@ -194,6 +219,8 @@ class FleetScreen(Screen[None]):
             here = name == self.tab
             pieces.append(Cell(f" {number}", Tone.ACCENT if here else Tone.DIM))
             pieces.append(Cell(f" {name} ", Tone.STRONG if here else Tone.DIM))
+        if self.tab not in VIEWS:
+            pieces += [Cell(" :", Tone.ACCENT), Cell(f"{self.tab} ", Tone.STRONG)]
         return tuple(pieces)
 
     def hints(self) -> list[Hint]:

@@ -1,4 +1,4 @@
-"""Questions that stand before the screen: sure?, sort by what?, which task?"""
+"""Questions that stand before the screen: sure?, which of these?"""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, OptionList
 from textual.widgets.option_list import Option
 
-from quarterdeck.v1 import task_pb2
-from quarterdeck_console.model.newtask import FieldError, task_spec
-
-_KEYS: list[BindingType] = [
+KEYS: list[BindingType] = [
     Binding("escape", "dismiss(None)", "cancel", show=False),
     Binding("right", "app.focus_next", "next", show=False),
     Binding("left", "app.focus_previous", "previous", show=False),
 ]
+"""What works in every dialog."""
 
 
 class Confirm(ModalScreen[str | None]):
@@ -34,7 +32,7 @@ class Confirm(ModalScreen[str | None]):
         ask_reason: Whether there is a line for a reason.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = _KEYS
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
 
     def __init__(
         self, question: str, facts: Sequence[str], act: str, *, ask_reason: bool = False
@@ -84,7 +82,7 @@ class Confirm(ModalScreen[str | None]):
 class Choose(ModalScreen[str | None]):
     """A short list to choose from; the answer is the key of the chosen one, or None."""
 
-    BINDINGS: ClassVar[list[BindingType]] = _KEYS
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
 
     def __init__(self, title: str, options: Sequence[tuple[str, str]], chosen: str = "") -> None:
         super().__init__()
@@ -118,55 +116,3 @@ class Choose(ModalScreen[str | None]):
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(event.option.id)
-
-
-class NewTask(ModalScreen[task_pb2.TaskSpec | None]):
-    """A form for one task; the answer is its spec, or None."""
-
-    BINDINGS: ClassVar[list[BindingType]] = _KEYS
-
-    _FIELDS = (
-        ("name", "name", "what is to be done, such as `summarise`", ""),
-        ("queue", "queue", "the line it waits in", "default"),
-        ("input", "input", "JSON", "{}"),
-        ("priority", "priority", "0 to 9, 9 first", "5"),
-        ("delay", "delay", "none, or such as 30s, 10m, 2h", ""),
-    )
-
-    def __init__(self, queue: str = "default") -> None:
-        super().__init__()
-        self._queue = queue
-
-    def compose(self) -> ComposeResult:
-        """One line a field."""
-        with Vertical(classes="dialog") as box:
-            box.border_title = "new task"
-            for key, title, hint, value in self._FIELDS:
-                with Horizontal(classes="form-line"):
-                    yield Label(title, classes="form-label")
-                    given = self._queue if key == "queue" else value
-                    yield Input(given, placeholder=hint, compact=True, id=key)
-            yield Label("", id="form-error")
-            with Horizontal(classes="dialog-buttons"):
-                yield Button("Cancel", id="no", compact=True)
-                yield Button("Submit", id="yes", variant="primary", compact=True)
-
-    def on_mount(self) -> None:
-        """Starts with the name."""
-        self.query_one("#name").focus()
-
-    @on(Button.Pressed, "#no")
-    def _no(self) -> None:
-        self.dismiss(None)
-
-    @on(Button.Pressed, "#yes")
-    @on(Input.Submitted)
-    def _submit(self) -> None:
-        values = {key: self.query_one(f"#{key}", Input).value for key, *_ in self._FIELDS}
-        try:
-            spec = task_spec(**values)
-        except FieldError as error:
-            self.query_one("#form-error", Label).update(Content(str(error)))
-            self.query_one(f"#{error.field}", Input).focus()
-            return
-        self.dismiss(spec)

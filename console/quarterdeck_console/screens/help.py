@@ -10,6 +10,7 @@ from textual.binding import ActiveBinding, Binding, BindingType
 from textual.screen import ModalScreen
 
 from quarterdeck_console.actions import BY_ID, GROUPS
+from quarterdeck_console.commands import word_of
 from quarterdeck_console.model.columns import Cell
 from quarterdeck_console.model.lines import BLANK, Line, line
 from quarterdeck_console.model.text import fit
@@ -75,6 +76,9 @@ class HelpScreen(ModalScreen[None]):
                 known = keys.setdefault(active.binding.id or "", [])
                 if shown not in known:
                     known.append(shown)
+        for action in BY_ID.values():
+            if not action.keys:
+                keys[action.id] = [f":{word_of(action)}"]
         entries: dict[str, list[tuple[str, str]]] = {}
         for action in BY_ID.values():
             if action.id in keys:

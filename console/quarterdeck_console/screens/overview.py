@@ -14,8 +14,9 @@ from quarterdeck_console.model.attention import ATTENTION_COLUMNS, AttentionRow,
 from quarterdeck_console.model.columns import Cell
 from quarterdeck_console.model.filters import term
 from quarterdeck_console.model.lines import Line
+from quarterdeck_console.model.queue_table import BRIEF_QUEUE_COLUMNS, QUEUE_COLUMNS
 from quarterdeck_console.model.rows import QueueRow, TaskRow
-from quarterdeck_console.model.tables import BRIEF_QUEUE_COLUMNS, BRIEF_TASK_COLUMNS, QUEUE_COLUMNS
+from quarterdeck_console.model.tables import BRIEF_TASK_COLUMNS
 from quarterdeck_console.model.window import Order
 from quarterdeck_console.model.words import Tone
 from quarterdeck_console.screens.acts import NewTaskAct
@@ -201,5 +202,7 @@ class OverviewScreen(NewTaskAct):
             self.console_app.open_task(row.target)
         elif row.kind == "agent":
             self.console_app.show_row("agents", row.target)
+        elif row.kind == "hold":
+            self.console_app.show_row("holds", row.target)
         else:
             self.console_app.show_row("queues", row.target)

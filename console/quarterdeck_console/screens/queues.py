@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from textual.binding import BindingType
 
 from quarterdeck.v1 import fleet_service_pb2
 from quarterdeck.v1 import watch_service_pb2 as watch_pb
+from quarterdeck.v1.queue_pb2 import QueueLimits
 from quarterdeck_console.actions import QUEUES, bindings
 from quarterdeck_console.model import words
 from quarterdeck_console.model.describe import describe_queue
 from quarterdeck_console.model.filters import term
+from quarterdeck_console.model.forms import queue_limits
 from quarterdeck_console.model.lines import Line
+from quarterdeck_console.model.parts import LimitsRow
+from quarterdeck_console.model.queue_table import QUEUE_COLUMNS
 from quarterdeck_console.model.rows import QueueRow
 from quarterdeck_console.model.store import Store
-from quarterdeck_console.model.tables import QUEUE_COLUMNS
 from quarterdeck_console.screens.acts import NewTaskAct
+from quarterdeck_console.screens.dialogs import Choose, Confirm
+from quarterdeck_console.screens.form import REASON, Field, Form
 from quarterdeck_console.screens.store_screen import StoreScreen
 from quarterdeck_console.stream.channel import CALL_TIMEOUT
 from quarterdeck_console.widgets.livetable import LiveTable
@@ -63,9 +69,69 @@ class QueuesScreen(StoreScreen[QueueRow], NewTaskAct):
         """Its tasks."""
         self.console_app.show_tasks(term("queue", event.row_id))
 
-    async def action_suspend(self) -> None:
+    def action_suspend(self) -> None:
         """Pauses them, or resumes them when the first is paused."""
+        self.run_worker(self._suspend())
+
+    async def _suspend(self) -> None:
         ids = self.table.chosen()
         row = self.table.row(ids[0]) if ids else None
-        if row is not None:
-            self.acted(await self.console_app.acts.pause_queues(ids, not row.paused))
+        if row is None:
+            return
+        acts = self.console_app.acts
+        if row.paused:
+            self.acted(await acts.resume_queues(ids))
+            return
+        what = row.id if len(ids) == 1 else f"{len(ids)} queues"
+        arrivals = await self.app.push_screen_wait(
+            Choose(f"pause {what}: what arrives meanwhile", _ARRIVALS)
+        )
+        if arrivals == "wait":
+            note = await self.app.push_screen_wait(
+                Form(f"pause {what}", [_NOTE], "Pause", lambda values: values["note"].strip())
+            )
+        elif arrivals == "drop":
+            facts = ["What arrives is cancelled at once, with reason DROPPED."]
+            question = Confirm(f"Pause {what} and drop arrivals?", facts, "Drop", ask_reason=True)
+            note = await self.app.push_screen_wait(question)
+        else:
+            return
+        if note is not None:
+            self.acted(await acts.pause_queues(ids, note, drop=arrivals == "drop"))
+
+    def action_edit(self) -> None:
+        """Asks for limits."""
+        self.run_worker(self._edit())
+
+    async def _edit(self) -> None:
+        ids = self.table.chosen()
+        row = self.table.row(ids[0]) if ids else None
+        if row is None:
+            return
+
+        def made(values: Mapping[str, str]) -> tuple[QueueLimits, str]:
+            given = {key: values[key] for key in values if key != "reason"}
+            return queue_limits(**given), values["reason"].strip()
+
+        what = row.id if len(ids) == 1 else f"{len(ids)} queues"
+        form = Form(f"limits of {what}", [*_limit_fields(row.limits), REASON], "Set", made, _HINTS)
+        answer = await self.app.push_screen_wait(form)
+        if answer is not None:
+            self.acted(await self.console_app.acts.limit_queues(ids, *answer))
+
+
+_ARRIVALS = (("wait", "waits until it is resumed"), ("drop", "is cancelled at once (asks)"))
+_NOTE = Field("note", "note", "why, shown with the queue")
+_HINTS = ("N[:wait|reject|cancel-oldest|cancel-newest]  N/PERIOD[,burst=N]", "empty is no limit")
+
+
+def _limit_fields(limits: LimitsRow) -> list[Field]:
+    shares = " ".join(f"{key}={share}" for key, share in limits.weights)
+    return [
+        Field("concurrency", "at once", "such as 50", limits.concurrency),
+        Field("per_key", "per key", "such as 5:reject", limits.per_key),
+        Field("rate", "rate", "such as 100/1m,burst=200", limits.rate),
+        Field("key_rate", "key rate", "such as 10/1s", limits.key_rate),
+        Field("ageing", "ageing", "a span for one priority, such as 5m", limits.ageing),
+        Field("weights", "weights", "key=N key=N", shares),
+    ]

@@ -15,8 +15,8 @@ from quarterdeck_console.model.store import Row
 from quarterdeck_console.model.words import Tone
 from quarterdeck_console.screens.base import WIDE, FleetScreen
 from quarterdeck_console.screens.dialogs import Choose
-from quarterdeck_console.stream.acts import Outcome
 from quarterdeck_console.stream.errors import Refusal
+from quarterdeck_console.stream.outcome import Outcome
 from quarterdeck_console.widgets.livetable import LiveTable
 from quarterdeck_console.widgets.pane import Pane
 from quarterdeck_console.widgets.prompt import Prompt

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Horizontal
 
-from quarterdeck_console.actions import DETAIL, TASKS, bindings
+from quarterdeck_console.actions import DETAIL, FACTS, TASKS, bindings
 from quarterdeck_console.model.columns import Cell
 from quarterdeck_console.model.describe import (
     attempt_lines,
@@ -20,10 +20,12 @@ from quarterdeck_console.model.describe import (
     timeline,
 )
 from quarterdeck_console.model.detail import TaskDetail
+from quarterdeck_console.model.flowfacts import pause_lines
 from quarterdeck_console.model.format import count
 from quarterdeck_console.model.lines import Line, join, line, wrapped_fact
 from quarterdeck_console.model.rows import TaskRow
 from quarterdeck_console.model.tables import short_id, time_in_state
+from quarterdeck_console.model.why import brief_lines, why_lines
 from quarterdeck_console.model.words import Tone
 from quarterdeck_console.screens.acts import TaskActs
 from quarterdeck_console.screens.base import WIDE
@@ -35,19 +37,19 @@ from quarterdeck_console.widgets.pane import Pane
 LONG = 5_000
 """Lines shown of one payload."""
 
-SECTIONS = ("timeline", "logs", "input/result", "error", "facts")
+SECTIONS = ("timeline", "why", "logs", "input/result", "error", "facts")
 
 
 class TaskScreen(TaskActs):
     """The view of one task. On a narrow screen one section at a time, on a wide one all."""
 
     view = DETAIL
-    BINDINGS: ClassVar[list[BindingType]] = bindings(DETAIL)
+    BINDINGS: ClassVar[list[BindingType]] = bindings(DETAIL, FACTS)
 
     def __init__(self, task_id: str, *, logs: bool = False) -> None:
         super().__init__()
         self.task_id = task_id
-        self._section = 1 if logs else 0
+        self._section = SECTIONS.index("logs") if logs else 0
         self._feed: DetailFeed | None = None
         self._drawn_of: tuple[int, ...] = ()
         self._made_of: tuple[TaskDetail, int] | None = None
@@ -189,6 +191,7 @@ class TaskScreen(TaskActs):
             [
                 course,
                 cancel_lines(detail.task.cancel, context.now, cells),
+                pause_lines(detail.task.pause, context.now, cells),
                 failure_lines(detail, cells, trace=False),
                 task_facts(detail.task, context, cells),
             ]
@@ -206,16 +209,21 @@ class TaskScreen(TaskActs):
             if detail.depends_on
             else [],
             cancel_lines(detail.task.cancel, context.now, cells),
+            pause_lines(detail.task.pause, context.now, cells),
             attempt_lines(detail.attempts, context, cells),
         ]
-        if section == "input/result":
+        why = self.feed.why
+        if section == "why":
+            groups = [why_lines(why, context, cells) if why else [line("asking …", Tone.DIM)]]
+        elif section == "input/result":
             groups = payloads
         elif section == "error":
             groups = [error or [line("no failure", Tone.DIM)]]
         elif section == "facts" or not self.wide:
             groups = facts
         else:
-            groups = [*facts[:3], error, facts[3], *payloads]
+            brief = brief_lines(why, context, cells) if why else []
+            groups = [facts[0], brief, *facts[1:4], error, facts[4], *payloads]
         return join(groups)
 
     def _texts(self, detail: TaskDetail, cells: int) -> tuple[list[list[Line]], list[Line]]:

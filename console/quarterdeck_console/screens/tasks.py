@@ -10,15 +10,18 @@ from textual.binding import BindingType
 
 from quarterdeck.v1 import task_service_pb2
 from quarterdeck_console.actions import TASKS, bindings
-from quarterdeck_console.model.columns import Column
+from quarterdeck_console.model.columns import Cell, Column
 from quarterdeck_console.model.describe import describe_task
 from quarterdeck_console.model.detail import LogBuffer, TaskDetail
+from quarterdeck_console.model.format import clock
 from quarterdeck_console.model.lines import Line
 from quarterdeck_console.model.rows import TaskRow
 from quarterdeck_console.model.tables import TASK_COLUMNS, short_id
 from quarterdeck_console.model.window import Order
+from quarterdeck_console.model.words import Tone
 from quarterdeck_console.screens.acts import TaskActs
 from quarterdeck_console.screens.table_screen import TableScreen
+from quarterdeck_console.stream.bulk import Everything
 from quarterdeck_console.stream.channel import CALL_TIMEOUT
 from quarterdeck_console.stream.detail_feed import get_task, read_logs
 from quarterdeck_console.stream.errors import Refusal, refusal
@@ -26,7 +29,6 @@ from quarterdeck_console.stream.task_feed import TaskFeed
 from quarterdeck_console.widgets.livetable import LiveTable
 
 PROBLEMS = "state:failed,expired"
-MARK_LIMIT = 5_000
 REST = 0.15
 """Seconds that the cursor rests on a row before the inspector asks for more about it."""
 
@@ -44,7 +46,8 @@ class TasksScreen(TableScreen[TaskRow], TaskActs):
     empty = "No tasks yet: submit one with n, or with `quarterdeck task submit`"
     filter_fields = (
         "state:", "queue:", "name:", "age>", "attempt>", "priority>", "agent:", "error:",
-        "label.", "parent:", "schedule:", "id:", "state:failed", "state:running", "state:ready",
+        "label.", "group:", "attr.", "paused:yes", "parent:",
+        "schedule:", "rerun_of:", "id:", "state:failed", "state:running", "state:ready",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -55,6 +58,7 @@ class TasksScreen(TableScreen[TaskRow], TaskActs):
         self._logs = LogBuffer(8)
         self._version = 0
         self._peek: asyncio.Task[None] | None = None
+        self._everything: Everything | None = None
 
     @property
     def feed(self) -> TaskFeed:
@@ -87,6 +91,7 @@ class TasksScreen(TableScreen[TaskRow], TaskActs):
         self._restart()
 
     def _restart(self) -> None:
+        self.table.everything = None
         old, self._feed = self._feed, None
         if old is not None:
             self.run_worker(old.stop())
@@ -142,16 +147,36 @@ class TasksScreen(TableScreen[TaskRow], TaskActs):
         """What the server can sort by."""
         return [column for column in self.columns if column.order]
 
-    async def ids_matching(self) -> list[str]:
-        """At most as many as one batched call takes."""
-        try:
-            ids = await self.feed.matching_ids(MARK_LIMIT)
-        except grpc.aio.AioRpcError as error:
-            self.console_app.say(refusal(error).message, bad=True)
-            return []
-        if len(ids) == MARK_LIMIT:
-            self.console_app.say(f"marked the first {MARK_LIMIT:,}, as many as one act takes")
-        return ids
+    # Everything that matches.
+
+    async def action_mark_all(self) -> None:
+        """Marks all that the filter matches, on the server, as the list is now."""
+        feed, app = self.feed, self.console_app
+        if not feed.loaded:
+            return
+        self.table.clear_marks()
+        # `id:*` says all: an act by filter wants one.
+        self._everything = Everything(self.full_filter or "id:*", feed.watch_token, app.now())
+        feed.note_joiners(True)
+        self.table.everything = lambda row_id: row_id not in feed.joined
+        self.table.draw_changes()
+
+    def everything(self) -> Everything | None:
+        """All that matched, until the marks are cleared."""
+        return self._everything if self.table.everything is not None else None
+
+    def bulk_started(self) -> None:
+        """The marks have served."""
+        self.table.clear_marks()
+        self.feed.note_joiners(False)
+
+    def message(self) -> Line:
+        """Also that everything is marked."""
+        what = self.everything()
+        if what is None or self._problem is not None:
+            return super().message()
+        marked = Cell(f" all that matched at {clock(what.at)} marked ", Tone.ACCENT)
+        return (marked, Cell("  b acts  U clears ", Tone.DIM), *super().message())
 
     # The inspector.
 
@@ -189,6 +214,10 @@ class TasksScreen(TableScreen[TaskRow], TaskActs):
     def chosen_tasks(self) -> list[str]:
         """Marks, or the row under the cursor."""
         return self.table.chosen()
+
+    def task_row(self, task_id: str) -> TaskRow | None:
+        """A row that is held."""
+        return self.table.row(task_id)
 
     def current_task(self) -> TaskRow | None:
         """The row under the cursor."""

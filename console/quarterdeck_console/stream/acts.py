@@ -2,139 +2,157 @@
 
 from __future__ import annotations
 
-import getpass
 import uuid
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from collections.abc import Sequence
 
 import grpc
 
-from quarterdeck.v1 import (
-    fleet_service_pb2,
-    schedule_service_pb2,
-    task_pb2,
-    task_service_pb2,
-)
-from quarterdeck_console.model.rows import seconds
+from quarterdeck.v1 import fleet_service_pb2 as fleet_pb
+from quarterdeck.v1 import schedule_service_pb2
+from quarterdeck.v1.hold_pb2 import HoldKind
+from quarterdeck.v1.queue_pb2 import ArrivalPolicy, QueueLimits
+from quarterdeck_console.model.parts import seconds
 from quarterdeck_console.model.text import sanitize
 from quarterdeck_console.stream.channel import CALL_TIMEOUT, Link
-from quarterdeck_console.stream.errors import Refusal, refusal, refusal_of
-
-BATCH = 5_000
-"""Tasks in one batched call; the server's limit."""
+from quarterdeck_console.stream.outcome import Outcome, actor, each
+from quarterdeck_console.stream.task_acts import TaskCalls
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What became of an act on some resources.
-
-    Attributes:
-        verb: What was done, in the past: `cancelled`.
-        done: How many it was done to.
-        refused: How many were refused, by reason.
-        sentence: The server's words for the first refusal.
-        made: Ids of what was created.
-    """
-
-    verb: str
-    done: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    sentence: str = ""
-    made: list[str] = field(default_factory=list)
-
-    def refuse(self, why: Refusal, items: int = 1) -> None:
-        """Counts a refusal."""
-        self.refused[why.reason] += items
-        self.sentence = self.sentence or why.message
-
-    @property
-    def text(self) -> str:
-        """Such as `12 cancelled, 1 refused: WRONG_STATE`."""
-        parts = [f"{self.done:,} {self.verb}"] if self.done or not self.refused else []
-        if self.refused:
-            reasons = ", ".join(
-                reason if len(self.refused) == 1 else f"{reason} {number}"
-                for reason, number in self.refused.most_common()
-            )
-            parts.append(f"{self.refused.total():,} refused: {reasons}")
-        return ", ".join(parts)
-
-
-_Result: TypeAlias = (
-    task_service_pb2.SubmitResult | task_service_pb2.CancelResult | task_service_pb2.RetryResult
-)
-
-
-def actor() -> str:
-    """Who sits here, for the audit."""
-    try:
-        return f"{sanitize(getpass.getuser(), 64)} (console)"
-    except (OSError, KeyError):
-        return "console"
-
-
-class Acts:
+class Acts(TaskCalls):
     """Acts through one link: what became of each item is the answer, a refusal is never raised."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    async def cancel(self, task_ids: Sequence[str], reason: str) -> Outcome:
-        """Requests that tasks be cancelled."""
+    # Queues.
 
-        async def call(ids: Sequence[str]) -> Iterable[_Result]:
-            request = task_service_pb2.CancelTasksRequest(
-                namespace=self._link.namespace,
-                task_ids=ids,
-                reason=reason,
-                actor=actor(),
-                request_id=uuid.uuid4().hex,
-            )
-            return (await self._link.tasks.CancelTasks(request, timeout=CALL_TIMEOUT)).results
-
-        return await _batched("cancelled", task_ids, call)
-
-    async def retry(self, task_ids: Sequence[str]) -> Outcome:
-        """Puts ended tasks back in their queue."""
-
-        async def call(ids: Sequence[str]) -> Iterable[_Result]:
-            request = task_service_pb2.RetryTasksRequest(
-                namespace=self._link.namespace, task_ids=ids, request_id=uuid.uuid4().hex
-            )
-            return (await self._link.tasks.RetryTasks(request, timeout=CALL_TIMEOUT)).results
-
-        return await _batched("retried", task_ids, call)
-
-    async def submit(self, spec: task_pb2.TaskSpec) -> Outcome:
-        """Submits one task."""
-        outcome = Outcome("submitted")
-        request = task_service_pb2.SubmitRequest(
-            namespace=self._link.namespace, tasks=[spec], request_id=uuid.uuid4().hex
-        )
-        try:
-            answer = await self._link.tasks.Submit(request, timeout=CALL_TIMEOUT)
-        except grpc.aio.AioRpcError as error:
-            outcome.refuse(refusal(error))
-            return outcome
-        for result in answer.results:
-            _count(outcome, result)
-            outcome.made.append(sanitize(result.task_id))
-        return outcome
-
-    async def pause_queues(self, queues: Sequence[str], paused: bool) -> Outcome:
-        """Stops queues from handing out tasks, or lets them again."""
+    async def pause_queues(self, queues: Sequence[str], note: str, *, drop: bool) -> Outcome:
+        """Stops queues from handing out tasks; what arrives waits, or is dropped."""
+        arrivals = ArrivalPolicy.ARRIVAL_POLICY_DROP if drop else ArrivalPolicy.ARRIVAL_POLICY_QUEUE
 
         async def call(queue: str) -> None:
-            await self._link.fleet.UpdateQueue(
-                fleet_service_pb2.UpdateQueueRequest(
-                    namespace=self._link.namespace, queue=queue, paused=paused, note=actor()
-                ),
-                timeout=CALL_TIMEOUT,
-            )
+            await self._update_queue(queue, note, paused=True, paused_arrivals=arrivals)
 
-        return await _each("paused" if paused else "resumed", queues, call)
+        return await each("paused", queues, call)
+
+    async def resume_queues(self, queues: Sequence[str]) -> Outcome:
+        """Lets queues hand out tasks again."""
+
+        async def call(queue: str) -> None:
+            await self._update_queue(queue, "", paused=False)
+
+        return await each("resumed", queues, call)
+
+    async def limit_queues(self, queues: Sequence[str], limits: QueueLimits, note: str) -> Outcome:
+        """Replaces what may start from queues."""
+
+        async def call(queue: str) -> None:
+            await self._update_queue(queue, note, limits=limits)
+
+        return await each("limited", queues, call)
+
+    async def _update_queue(
+        self,
+        queue: str,
+        note: str,
+        *,
+        paused: bool | None = None,
+        paused_arrivals: ArrivalPolicy.ValueType = ArrivalPolicy.ARRIVAL_POLICY_UNSPECIFIED,
+        limits: QueueLimits | None = None,
+    ) -> None:
+        request = fleet_pb.UpdateQueueRequest(
+            namespace=self._link.namespace,
+            queue=queue,
+            paused=paused,
+            reason=note,
+            limits=limits,
+            paused_arrivals=paused_arrivals,
+            actor=actor(),
+        )
+        await self._link.fleet.UpdateQueue(request, timeout=CALL_TIMEOUT)
+
+    # Agents and holds.
+
+    async def drain(self, agents: Sequence[str], reason: str) -> Outcome:
+        """Tells agents to finish what they have and to claim no more."""
+
+        async def call(agent: str) -> None:
+            request = fleet_pb.DrainAgentRequest(
+                namespace=self._link.namespace, agent_id=agent, reason=reason, actor=actor()
+            )
+            await self._link.fleet.DrainAgent(request, timeout=CALL_TIMEOUT)
+
+        return await each("draining", agents, call)
+
+    async def freeze(self, reason: str) -> Outcome:
+        """Stops all claiming in the namespace."""
+
+        async def call(_: str) -> None:
+            request = fleet_pb.FreezeRequest(
+                namespace=self._link.namespace, reason=reason, actor=actor()
+            )
+            await self._link.fleet.Freeze(request, timeout=CALL_TIMEOUT)
+
+        return await each("namespace frozen", [self._link.namespace], call)
+
+    async def thaw(self, reason: str) -> Outcome:
+        """Ends the freeze."""
+
+        async def call(_: str) -> None:
+            request = fleet_pb.ThawRequest(
+                namespace=self._link.namespace, reason=reason, actor=actor()
+            )
+            await self._link.fleet.Thaw(request, timeout=CALL_TIMEOUT)
+
+        return await each("namespace thawed", [self._link.namespace], call)
+
+    async def hold(
+        self, kind: HoldKind.ValueType, subjects: Sequence[str], reason: str, *, drop: bool = False
+    ) -> Outcome:
+        """Holds task names, agents or versions of agents."""
+        arrivals = (
+            ArrivalPolicy.ARRIVAL_POLICY_DROP if drop else ArrivalPolicy.ARRIVAL_POLICY_UNSPECIFIED
+        )
+
+        async def call(subject: str) -> None:
+            request = fleet_pb.PutHoldRequest(
+                namespace=self._link.namespace,
+                kind=kind,
+                subject=subject,
+                reason=reason,
+                actor=actor(),
+                arrivals=arrivals,
+            )
+            await self._link.fleet.PutHold(request, timeout=CALL_TIMEOUT)
+
+        return await each("held", subjects, call)
+
+    async def release(
+        self, holds: Sequence[tuple[HoldKind.ValueType, str]], reason: str
+    ) -> Outcome:
+        """Ends holds, each given as its kind and subject."""
+        by_id = {f"{kind}:{subject}": (kind, subject) for kind, subject in holds}
+
+        async def call(hold: str) -> None:
+            kind, subject = by_id[hold]
+            if kind == HoldKind.HOLD_KIND_NAMESPACE:
+                thaw = fleet_pb.ThawRequest(
+                    namespace=self._link.namespace, reason=reason, actor=actor()
+                )
+                await self._link.fleet.Thaw(thaw, timeout=CALL_TIMEOUT)
+                return
+            request = fleet_pb.ReleaseHoldRequest(
+                namespace=self._link.namespace,
+                kind=kind,
+                subject=subject,
+                reason=reason,
+                actor=actor(),
+            )
+            await self._link.fleet.ReleaseHold(request, timeout=CALL_TIMEOUT)
+
+        return await each("released", list(by_id), call)
+
+    # Schedules.
 
     async def pause_schedules(self, schedules: Sequence[str], paused: bool) -> Outcome:
         """Stops schedules from creating tasks, or lets them again."""
@@ -143,7 +161,7 @@ class Acts:
             if paused:
                 await self._link.schedules.PauseSchedule(
                     schedule_service_pb2.PauseScheduleRequest(
-                        namespace=self._link.namespace, schedule_id=schedule, note=actor()
+                        namespace=self._link.namespace, schedule_id=schedule, actor=actor()
                     ),
                     timeout=CALL_TIMEOUT,
                 )
@@ -155,7 +173,7 @@ class Acts:
                     timeout=CALL_TIMEOUT,
                 )
 
-        return await _each("paused" if paused else "resumed", schedules, call)
+        return await each("paused" if paused else "resumed", schedules, call)
 
     async def trigger(self, schedules: Sequence[str]) -> Outcome:
         """Creates one task of each schedule now."""
@@ -168,20 +186,9 @@ class Acts:
             answer = await self._link.schedules.TriggerSchedule(request, timeout=CALL_TIMEOUT)
             made.append(sanitize(answer.task_id))
 
-        outcome = await _each("triggered", schedules, call)
+        outcome = await each("triggered", schedules, call)
         outcome.made = made
         return outcome
-
-    async def drain(self, agents: Sequence[str]) -> Outcome:
-        """Tells agents to finish what they have and to claim no more."""
-
-        async def call(agent: str) -> None:
-            await self._link.fleet.DrainAgent(
-                fleet_service_pb2.DrainAgentRequest(namespace=self._link.namespace, agent_id=agent),
-                timeout=CALL_TIMEOUT,
-            )
-
-        return await _each("draining", agents, call)
 
     async def preview(self, schedule: str, count: int) -> list[float]:
         """The next instants of a schedule; empty when the server cannot say."""
@@ -193,37 +200,3 @@ class Acts:
         except grpc.aio.AioRpcError:
             return []
         return [seconds(instant) for instant in answer.times]
-
-
-def _count(outcome: Outcome, result: _Result) -> None:
-    if result.HasField("error"):
-        outcome.refuse(refusal_of(result.error))
-    else:
-        outcome.done += 1
-
-
-async def _batched(
-    verb: str,
-    items: Sequence[str],
-    call: Callable[[Sequence[str]], Awaitable[Iterable[_Result]]],
-) -> Outcome:
-    outcome = Outcome(verb)
-    for at in range(0, len(items), BATCH):
-        batch = items[at : at + BATCH]
-        try:
-            for result in await call(batch):
-                _count(outcome, result)
-        except grpc.aio.AioRpcError as error:
-            outcome.refuse(refusal(error), len(batch))
-    return outcome
-
-
-async def _each(verb: str, items: Sequence[str], call: Callable[[str], Awaitable[None]]) -> Outcome:
-    outcome = Outcome(verb)
-    for item in items:
-        try:
-            await call(item)
-            outcome.done += 1
-        except grpc.aio.AioRpcError as error:
-            outcome.refuse(refusal(error))
-    return outcome

@@ -16,7 +16,7 @@ from quarterdeck.v1.system_service_pb2_grpc import SystemServiceStub
 from quarterdeck.v1.task_service_pb2_grpc import TaskServiceStub
 from quarterdeck.v1.watch_service_pb2_grpc import WatchServiceStub
 from quarterdeck_console.model.fleet import Connection
-from quarterdeck_console.model.rows import seconds
+from quarterdeck_console.model.parts import seconds
 from quarterdeck_console.model.text import sanitize
 
 if TYPE_CHECKING:

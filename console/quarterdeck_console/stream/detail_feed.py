@@ -10,6 +10,7 @@ import grpc
 from quarterdeck.v1 import task_service_pb2
 from quarterdeck.v1 import watch_service_pb2 as watch_pb
 from quarterdeck_console.model.detail import LogBuffer, TaskDetail
+from quarterdeck_console.model.why import Why
 from quarterdeck_console.stream.channel import CALL_TIMEOUT, Link, backoff
 from quarterdeck_console.stream.errors import Refusal, refusal
 from quarterdeck_console.stream.watcher import follow
@@ -18,6 +19,9 @@ LOG_WAIT = 20
 """Seconds that the server may hold back an answer without log lines."""
 
 LOG_PAGE = 2_000
+EXPLAIN = 1.0
+"""Seconds between two explanations of a task that changes fast."""
+
 SETTLE = 0.2
 """Seconds between two GetTask of a task that changes fast."""
 
@@ -55,6 +59,7 @@ class DetailFeed:
 
     Attributes:
         detail: The task in full; None until it came.
+        why: The server's explanation of where it stands; None until it came.
         logs: Its log.
         problem: Why it is not live; None while it is.
         version: Rises with every new detail.
@@ -66,11 +71,13 @@ class DetailFeed:
         self.task_id = task_id
         self.filter = f"id:{task_id}"
         self.detail: TaskDetail | None = None
+        self.why: Why | None = None
         self.logs = LogBuffer()
         self.problem: Refusal | None = None
         self.version = 0
         self._link = link
         self._changed = asyncio.Event()
+        self._unexplained = asyncio.Event()
         self._running = asyncio.Event()
         self._runners: list[asyncio.Task[None]] = []
 
@@ -78,8 +85,10 @@ class DetailFeed:
         """Runs until stopped."""
         if not self._runners:
             self._changed.set()
+            self._unexplained.set()
             self._runners = [
                 asyncio.create_task(follow(self._link, self)),
+                asyncio.create_task(self._explain()),
                 asyncio.create_task(self._refresh()),
                 asyncio.create_task(self._tail()),
             ]
@@ -100,6 +109,7 @@ class DetailFeed:
         self.problem = None
         if answer.changes:
             self._changed.set()
+            self._unexplained.set()
 
     def came(self) -> None:
         """The server is there."""
@@ -132,6 +142,26 @@ class DetailFeed:
                     continue
                 self._changed.set()
                 await asyncio.sleep(next(waits))
+
+    async def _explain(self) -> None:
+        """Asks why after each change, but not more than once a second."""
+        waits = backoff()
+        while True:
+            await self._unexplained.wait()
+            self._unexplained.clear()
+            request = task_service_pb2.ExplainTaskRequest(
+                namespace=self._link.namespace, task_id=self.task_id
+            )
+            try:
+                self.why = Why.of(await self._link.tasks.ExplainTask(request, timeout=CALL_TIMEOUT))
+                self.version += 1
+                waits = backoff()
+                await asyncio.sleep(EXPLAIN)
+            except grpc.aio.AioRpcError as error:
+                # What is wrong with the task is said by GetTask; an older server explains nothing.
+                if refusal(error).transient:
+                    self._unexplained.set()
+                    await asyncio.sleep(next(waits))
 
     async def _tail(self) -> None:
         """Reads the log to its end and waits there for more; a retried task goes on."""

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from quarterdeck.v1 import watch_service_pb2 as watch_pb
 from quarterdeck_console.model.fleet import Fleet
+from quarterdeck_console.model.holds import HoldRow
 from quarterdeck_console.model.rows import AgentRow, InstanceRow, PoolRow, QueueRow, ScheduleRow
 from quarterdeck_console.model.store import Row, Store
 from quarterdeck_console.stream.channel import Link
@@ -21,6 +22,7 @@ _ROWS: dict[str, Callable[[Any], Any]] = {
     "schedule": ScheduleRow.of,
     "instance": InstanceRow.of,
     "pool": PoolRow.of,
+    "hold": HoldRow.of,
 }
 
 
@@ -33,6 +35,7 @@ class FleetFeed:
         watch_pb.RESOURCE_KIND_SCHEDULE,
         watch_pb.RESOURCE_KIND_INSTANCE,
         watch_pb.RESOURCE_KIND_POOL,
+        watch_pb.RESOURCE_KIND_HOLD,
     )
     filter = ""
 
@@ -46,6 +49,7 @@ class FleetFeed:
             "schedule": fleet.schedules,
             "instance": fleet.instances,
             "pool": fleet.pools,
+            "hold": fleet.holds,
         }
 
     async def begin(self, link: Link, token: str) -> str:

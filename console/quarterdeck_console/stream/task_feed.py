@@ -9,7 +9,8 @@ import grpc
 
 from quarterdeck.v1 import task_pb2, task_service_pb2
 from quarterdeck.v1 import watch_service_pb2 as watch_pb
-from quarterdeck_console.model.rows import TaskRow, seconds
+from quarterdeck_console.model.parts import seconds
+from quarterdeck_console.model.rows import TaskRow
 from quarterdeck_console.model.window import CAPACITY, Order, Window
 from quarterdeck_console.stream.channel import CALL_TIMEOUT, Link
 from quarterdeck_console.stream.errors import Refusal, refusal
@@ -29,6 +30,7 @@ class TaskFeed:
         window: The rows around the cursor.
         total: How many tasks match; None until counted.
         loaded: True once the first page came.
+        joined: Ids of rows that came into the list since ``note_joiners``.
         problem: Why the list is not live; None while it is.
     """
 
@@ -40,6 +42,7 @@ class TaskFeed:
         self.window = Window(self.order)
         self.total: int | None = None
         self.loaded = False
+        self.joined: set[str] = set()
         self.problem: Refusal | None = None
         self._link = link
         self._runner: asyncio.Task[None] | None = None
@@ -49,6 +52,7 @@ class TaskFeed:
         self._relist = True
         self._token = ""
         self._fresh = asyncio.Event()
+        self._noting = False
 
     def start(self) -> None:
         """Runs until stopped; started again it goes on from where it was."""
@@ -91,6 +95,8 @@ class TaskFeed:
                 self.window.drop(task.id)
             elif self._concerns(task):
                 self.window.change(TaskRow.of(task))
+                if self._noting and change.type == watch_pb.CHANGE_TYPE_CREATED:
+                    self.joined.add(task.id)
 
     def _concerns(self, task: task_pb2.Task) -> bool:
         if not self._by_creation:
@@ -122,17 +128,15 @@ class TaskFeed:
         elif first < PAGE // 2 and not window.at_start:
             self._paging = asyncio.create_task(self._quietly(self._fetch_before))
 
-    async def matching_ids(self, most: int) -> list[str]:
-        """Ids of everything that matches, in order, at most so many."""
-        ids: list[str] = []
-        token = ""
-        while len(ids) < most:
-            answer = await self._page(token, min(1_000, most - len(ids)))
-            ids.extend(task.id for task in answer.tasks)
-            token = answer.next_page_token
-            if not token:
-                break
-        return ids
+    @property
+    def watch_token(self) -> str:
+        """The state of the list as it is shown."""
+        return self._token
+
+    def note_joiners(self, noting: bool) -> None:
+        """Notes from now on which rows come into the list, or no more."""
+        self._noting = noting
+        self.joined = set()
 
     async def _fetch_after(self) -> None:
         token = self.window.next_token

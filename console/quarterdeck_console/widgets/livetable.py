@@ -45,6 +45,8 @@ class LiveTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
 
     Attributes:
         marks: Ids that are marked; a mark outlives its row's leaving the window.
+        everything: Says of an id whether it is marked although it is not in ``marks``; None when
+            only marks count.
         stale: True draws the rows grey: the server is away.
     """
 
@@ -96,6 +98,7 @@ class LiveTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
     ) -> None:
         super().__init__(id=id)
         self.marks: set[str] = set()
+        self.everything: Callable[[str], bool] | None = None
         self.stale = False
         self.empty = empty
         self.sorted_by = ""
@@ -231,7 +234,7 @@ class LiveTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         if row is None:
             return Strip.blank(self.size.width, self.rich_style)
         layer = self._layer(at)
-        marked = row_id in self.marks
+        marked = row_id in self.marks or (self.everything is not None and self.everything(row_id))
         second = int(context.now)
         known = self._drawn.get(row_id)
         if known is not None and known.layer == layer and known.marked == marked:
@@ -377,8 +380,9 @@ class LiveTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
 
     def clear_marks(self) -> bool:
         """Unmarks everything. True when anything was marked."""
-        had = bool(self.marks)
+        had = bool(self.marks) or self.everything is not None
         self.marks.clear()
+        self.everything = None
         self.draw_changes()
         return had
 
