@@ -1,0 +1,132 @@
+"""What operators and the server ask of all that is no task: agents, queues, schedules, holds, namespaces, pools."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from quarterdeck_server.engine.commands.common import Audit, RequestKey
+from quarterdeck_server.engine.limits import QueueLimits
+from quarterdeck_server.engine.model import Agent
+from quarterdeck_server.engine.namespaces import QuarantineRules, Retention
+from quarterdeck_server.engine.pools import Instance, PoolStatus
+from quarterdeck_server.engine.schedules import Schedule
+
+
+@dataclass(slots=True, frozen=True)
+class PutAgents:
+    """Create or update agents as they are now. Answered with None."""
+
+    agents: Sequence[Agent]
+
+
+@dataclass(slots=True, frozen=True)
+class SetAgentState:
+    """Move agents to a state. Answered with a list of `Agent | Refusal`."""
+
+    namespace: str
+    agent_ids: Sequence[str]
+    state: int
+    audit: Audit | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class UpdateQueue:
+    """Change a queue, creating it if need be. What is None stays as it is. Answered with the Queue."""
+
+    namespace: str
+    queue: str
+    paused: bool | None
+    note: str
+    audit: Audit | None = None
+    limits: QueueLimits | None = None
+    """All of them but `drop_while_paused`, which stands below."""
+    drop_while_paused: bool | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class PutSchedule:
+    """Create or replace a schedule. Answered with (Schedule, created)."""
+
+    schedule: Schedule
+    request: RequestKey | None = None
+    audit: Audit | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class PauseSchedule:
+    """Pause or resume a schedule. Answered with `Schedule | Refusal`."""
+
+    namespace: str
+    schedule_id: str
+    paused: bool
+    note: str = ""
+    audit: Audit | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class TriggerSchedule:
+    """Create one task of a schedule now. Answered with `Submitted`."""
+
+    namespace: str
+    schedule_id: str
+    request: RequestKey | None = None
+    audit: Audit | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class DeleteSchedule:
+    """Remove a schedule. Answered with `None | Refusal`."""
+
+    namespace: str
+    schedule_id: str
+    audit: Audit | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class PutHold:
+    """Hold something. Answered with `Hold | Refusal`."""
+
+    namespace: str
+    kind: int
+    subject: str
+    actor: str
+    reason: str
+    drops: bool = False
+    audit: Audit | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class ReleaseHold:
+    """End a hold. Answered with `Hold | Refusal`."""
+
+    namespace: str
+    kind: int
+    subject: str
+    audit: Audit | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class UpdateNamespace:
+    """Change the settings of a namespace; None leaves a part as it is. Answered with NamespaceSettings."""
+
+    namespace: str
+    retention: Retention | None = None
+    quarantine: QuarantineRules | None = None
+    audit: Audit | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class PutInstance:
+    """Record what became of an instance of a pool. Answered with None."""
+
+    instance: Instance
+
+
+@dataclass(slots=True, frozen=True)
+class PutPools:
+    """Record the pools of the settings and what they do. Answered with None."""
+
+    pools: Sequence[PoolStatus]
+    replace: bool = False
+    """Remove the pools that are not named."""

@@ -1,0 +1,42 @@
+"""What the server asks by itself: what time, lost leases and large trees bring."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(slots=True, frozen=True)
+class CancelTrees:
+    """Go on with the cancels of large trees for a bounded step. Answered with whether there is more to do."""
+
+    limit: int = 1000
+
+
+@dataclass(slots=True, frozen=True)
+class Expire:
+    """End the leases named by (task id, token): nobody renewed them. Answered with None."""
+
+    leases: Sequence[tuple[int, int]]
+
+
+@dataclass(slots=True, frozen=True)
+class Sweep:
+    """Do what time alone brings: promotions, timeouts, schedules. Answered with the next instant, or None."""
+
+    limit: int = 1000
+
+
+@dataclass(slots=True, frozen=True)
+class Prune:
+    """Remove a bounded number of each kind of what is older than its retention.
+
+    Answered with how many were removed of the kind of which most were: `limit` means that there may be more.
+    """
+
+    ended_before: int
+    failed_before: int
+    changes_before: int
+    keep_changes: int
+    limit: int = 500
+    audit_before: int = 0
