@@ -42,15 +42,15 @@ profiles = st.builds(
 )
 limits = st.builds(
     lambda whole, each, rate, ageing, weights: QueueLimits(
-        Concurrency(whole), Concurrency(each), *rate, ageing=ageing, weights=weights
+        Concurrency(whole), Concurrency(each), rate[0], rate[1], ageing, weights
     ),
     whole=st.sampled_from((0, 0, 1, 3)),
     each=st.sampled_from((0, 0, 1, 2)),
     rate=st.sampled_from(
         (
-            (),
-            (),
-            (Rate(2, SECOND),),
+            (Rate(), Rate()),
+            (Rate(), Rate()),
+            (Rate(2, SECOND), Rate()),
             (Rate(), Rate(1, SECOND, 2)),
             (Rate(5, SECOND), Rate(1, SECOND)),
         )

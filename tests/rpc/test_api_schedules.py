@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from quarterdeck.v1 import schedule_pb2
@@ -12,6 +13,7 @@ from quarterdeck.v1 import schedule_service_pb2 as pb
 from .api import Api, new_request_id, payload, refused, spec
 
 FAR = Timestamp(seconds=4_102_444_800)  # 2100-01-01
+HOUR = Duration(seconds=3600)
 
 
 def rule(**fields: Any) -> schedule_pb2.ScheduleSpec:
@@ -163,7 +165,7 @@ async def test_a_deleted_schedule_is_gone(api: Api) -> None:
 
 async def test_tasks_of_a_schedule_have_its_attributes_and_group_key(api: Api) -> None:
     task = spec(attributes={"cost": {"number": 2.5}}, group_key="tenant", labels={"a": "b"})
-    hourly = schedule_pb2.ScheduleSpec(interval={"seconds": 3600}, task=task)
+    hourly = schedule_pb2.ScheduleSpec(interval=HOUR, task=task)
     made = await api.schedules.Schedule(pb.ScheduleRequest(schedule_id="s", spec=hourly))
     assert made.schedule.spec.task.attributes["cost"].number == 2.5
     fired = await api.schedules.TriggerSchedule(pb.TriggerScheduleRequest(schedule_id="s"))
@@ -175,7 +177,7 @@ async def test_a_schedule_refuses_the_keys_of_producers_by_name(api: Api) -> Non
     task = spec(
         unique={"key": "k"}, idempotency_key="i", idempotency_ttl={"seconds": 1}, throttle={}
     )
-    hourly = schedule_pb2.ScheduleSpec(interval={"seconds": 3600}, task=task)
+    hourly = schedule_pb2.ScheduleSpec(interval=HOUR, task=task)
     request = pb.ScheduleRequest(schedule_id="s", spec=hourly)
     fields = set((await refused(api.schedules.Schedule(request))).fields)
     names = ("unique", "idempotency_key", "idempotency_ttl", "throttle")

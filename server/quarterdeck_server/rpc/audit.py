@@ -44,7 +44,7 @@ class Who(NamedTuple):
 
 def read_who(request: Any, out: Violations) -> Who:
     """Check who asks, and why; the reason of two older requests may stand in `note`."""
-    field = "note" if not request.reason and getattr(request, "note", "") else "reason"
+    field = "note" if hasattr(request, "note") and not request.reason else "reason"
     return Who(
         validate.text(request.actor, "actor", MAX_ACTOR, out),
         validate.text(getattr(request, field), field, MAX_REASON, out),
