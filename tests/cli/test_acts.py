@@ -243,3 +243,16 @@ def test_an_explanation_names_what_has_to_end_first(server: ScriptedServer, run:
     assert "Most of it in line." in output
     assert "\x1b" not in output
     assert server.asked(ExplainTaskRequest)[0].task_id == "task_1"
+
+
+def test_the_only_obstacle_is_said_once(server: ScriptedServer, run: Run) -> None:
+    full = "queue deep may run 1 at once and 1 runs"
+    obstacle = Obstacle(message=full, task_ids=["task_7"], agent_ids=["a1", "a2"])
+    response = ExplainTaskResponse(
+        task=Task(id="task_1", state=READY), summary=full, obstacles=[obstacle]
+    )
+    server.on("TaskService/ExplainTask", lambda _: response)
+    lines = run("task", "explain", "task_1").stdout.splitlines()
+    assert [full in line for line in lines].count(True) == 1
+    assert "tasks   task_7" in lines
+    assert "agents  a1 a2" in lines

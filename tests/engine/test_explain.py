@@ -210,6 +210,16 @@ def test_more_than_was_counted_is_said_to_be_at_least() -> None:
     assert "at least 10,000 tasks" in answer.summary
 
 
+def test_one_reads_as_well_as_many() -> None:
+    assert only(facts(task(), ahead=Ahead(1), pace=1.0)).message.startswith(
+        "1 task of queue red comes"
+    )
+    assert only(facts(task(), ahead=Ahead(2), pace=1.0)).message.startswith(
+        "2 tasks of queue red come "
+    )
+    assert "1 agent takes from" in only(facts(task(), handler(queues=("blue",)))).message
+
+
 def test_what_must_end_first_stands_first() -> None:
     row = task(state=SCHEDULED, run_at=NOW + 60 * SECOND)
     found = facts(row, handler(queues=("blue",)), holds=[hold(HoldKind.NAMESPACE, "")])

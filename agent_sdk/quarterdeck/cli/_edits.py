@@ -77,15 +77,18 @@ def _print_reruns(task_ids: Sequence[str], response: RerunTasksResponse) -> None
 def _print_explanation(response: ExplainTaskResponse) -> None:
     task = response.task
     click.echo(sanitize(response.summary))
-    for obstacle in response.obstacles:
-        # The only one is the summary; what it is about is not.
-        if obstacle.message != response.summary or obstacle.HasField("until") or _about(obstacle):
+    only = response.obstacles[0] if _is_summary(response) else Obstacle()
+    if response.obstacles and not only.message:
+        for obstacle in response.obstacles:
             _print_obstacle(obstacle)
     ahead = f"{response.ahead:,}{' or more' if response.ahead_is_minimum else ''}"
     print_fields(
         [
             ("task", task.id),
             ("state", _format.task_state(task.state, task.reason)),
+            ("until", _format.instant(only.until)),
+            ("tasks", " ".join(only.task_ids)),
+            ("agents", " ".join(only.agent_ids)),
             ("ahead", ahead if response.ahead else ""),
             ("starts about", _format.instant(response.estimated_start_time)),
             ("time", response.time_summary),
@@ -94,6 +97,12 @@ def _print_explanation(response: ExplainTaskResponse) -> None:
     if response.spans:
         click.echo()
         print_table(_SPAN_COLUMNS, [_span(span) for span in response.spans])
+
+
+def _is_summary(response: ExplainTaskResponse) -> bool:
+    """Whether the only obstacle was said already; when it ends, and what it is about, was not."""
+    found = response.obstacles
+    return len(found) == 1 and found[0].message == response.summary
 
 
 def _print_obstacle(obstacle: Obstacle) -> None:

@@ -165,7 +165,8 @@ def _limits(facts: Facts) -> Iterator[Obstacle]:
 
 def _full(kind: Kind, limit: int, runners: Runners, whose: str) -> Iterator[Obstacle]:
     if limit and runners.number >= limit:
-        message = f"{whose} may run {limit:,} at once and {runners.number:,} run"
+        runs = "runs" if runners.number == 1 else "run"
+        message = f"{whose} may run {limit:,} at once and {runners.number:,} {runs}"
         yield Obstacle(kind, message, task_ids=runners.task_ids[:SAMPLES])
 
 
@@ -175,8 +176,8 @@ def _spent(
     open_at = available_at(meter._replace(back_off_until=0), rate, units, now)
     if open_at > now:
         message = (
-            f"{whose} may start {many(rate.units, 'unit')} in {span(rate.period)} and they are used up "
-            f"for {span(open_at - now)}"
+            f"{whose} may start {many(rate.units, 'unit')} in {span(rate.period)}; "
+            f"there is enough for this task in {span(open_at - now)}"
         )
         yield Obstacle(kind, message, open_at)
 
@@ -188,7 +189,8 @@ def _agents(facts: Facts) -> Iterator[Obstacle]:
     in_queue = [h for h in live if task.queue in h.queues]
     if not in_queue:
         message = f"no agent in contact takes from queue {task.queue}"
-        message += f"; {many(len(live), 'agent')} take from others" if live else "; start one"
+        takes = "takes" if len(live) == 1 else "take"
+        message += f"; {many(len(live), 'agent')} {takes} from others" if live else "; start one"
         yield Obstacle(Kind.NO_AGENT_FOR_QUEUE, message, agent_ids=_some(live))
         return
     named = [h for h in in_queue if h.names is None or task.name in h.names]
@@ -257,7 +259,9 @@ def _position(facts: Facts) -> Iterator[Obstacle]:
     task, ahead = facts.stored.task, facts.stored.ahead
     if task.state == READY and ahead.number:
         at_least = "at least " if ahead.minimum else ""
-        message = f"{at_least}{many(ahead.number, 'task')} of queue {task.queue} come before it"
+        comes = "comes" if ahead.number == 1 else "come"
+        tasks = many(ahead.number, "task")
+        message = f"{at_least}{tasks} of queue {task.queue} {comes} before it, or in turn with it"
         yield Obstacle(Kind.POSITION, message, estimated_start(facts))
 
 
