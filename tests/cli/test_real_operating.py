@@ -112,7 +112,7 @@ def test_an_act_does_nothing_when_more_match_or_when_it_is_dry(run: Run) -> None
 def test_limits_are_set_changed_and_removed(run: Run) -> None:
     run("queue", "limits", "deep", "--concurrency", "1:reject", "--rate", "100/1m,burst=200")
     shown = run("queue", "limits", "deep", "--weight", "acme=3", "--ageing", "5m").stdout
-    for part in ("1, over it reject", "100 in 1m00s, burst 200", "acme=3", "5m00s"):
+    for part in ("1, over it reject", "100 in 1m, burst 200", "acme=3", "5m"):
         assert part in shown
     submit(run, "a", "--queue", "deep")
     over = run("task", "submit", "a", "--queue", "deep", code=ExitCode.REFUSED)
@@ -151,7 +151,7 @@ def test_settings_of_a_namespace_are_kept(run: Run) -> None:
     run("namespace", "set", "--keep-failed", "30d", "--quarantine-agent", "5")
     run("namespace", "set", "--keep-succeeded", "1d", "--quarantine-name", "20")
     shown = run("namespace", "get").stdout
-    for part in ("30d00h", "1d00h", "after 5 failures in a row", "after 20 failures in a row"):
+    for part in ("30d", "1d", "after 5 failures in a row", "after 20 failures in a row"):
         assert part in shown
 
 

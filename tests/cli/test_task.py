@@ -195,7 +195,24 @@ def test_waiting_for_a_success_prints_the_result(server: ScriptedServer, run: Ru
     result = run("task", "submit", "research", "--wait")
     assert result.exit_code == 0
     assert json.loads(result.stdout) == {"answer": 42}
-    assert "task_1 succeeded" in result.stderr
+    assert result.stderr == "task_1 succeeded\n"
+
+
+def test_a_success_says_nothing_of_progress_that_came_before(
+    server: ScriptedServer, run: Run
+) -> None:
+    response = ended(SUCCEEDED)
+    response.task.progress.done, response.task.progress.total = 10, 12
+    server.on("TaskService/WaitTask", lambda _: response)
+    assert run("task", "wait", "task_1").stderr == "task_1 succeeded\n"
+
+
+def test_a_submit_that_found_its_task_says_so(server: ScriptedServer, run: Run) -> None:
+    found = SubmitResponse(results=[SubmitResult(task_id="task_1", existed=True)])
+    server.on("TaskService/Submit", lambda _: found)
+    result = run("task", "submit", "research", "--key", "k")
+    assert (result.stdout, result.stderr) == ("task_1\n", "an earlier submit made this task\n")
+    assert not run("task", "submit", "research", "--key", "k", "-o", "json").stderr
 
 
 def test_waiting_for_a_failure_exits_with_one(server: ScriptedServer, run: Run) -> None:
@@ -218,6 +235,7 @@ def test_a_wait_that_is_over_has_its_own_exit_code(server: ScriptedServer, run: 
     result = run("task", "wait", "task_1", "--timeout", "0s")
     assert result.exit_code == ExitCode.TIMEOUT
     assert "still running" in result.stderr
+    assert "quarterdeck task explain task_1" in result.stderr
 
 
 def test_get_of_an_unknown_task_is_not_found(server: ScriptedServer, run: Run) -> None:
@@ -225,6 +243,18 @@ def test_get_of_an_unknown_task_is_not_found(server: ScriptedServer, run: Run) -
     result = run("task", "get", "task_9")
     assert result.exit_code == ExitCode.NOT_FOUND
     assert result.stderr == "Error: there is no task task_9 (TASK_NOT_FOUND)\n"
+
+
+def test_get_shows_where_the_last_failed_attempt_failed(server: ScriptedServer, run: Run) -> None:
+    response = GetTaskResponse(task=Task(id="task_1", state=FAILED))
+    for attempt in (1, 2):
+        trace = f'File "work.py", line {attempt}\n\x1b[31mValueError: bad\n'
+        failure = Failure(type="ValueError", message="bad", stack_trace=trace)
+        response.attempts.add(attempt=attempt, failure=failure)
+    server.on("TaskService/GetTask", lambda _: response)
+    shown = run("task", "get", "task_1").stdout
+    assert '\nfailure of attempt 2\nFile "work.py", line 2\nValueError: bad\n' in shown
+    assert "line 1" not in shown
 
 
 def test_json_is_protobufs_mapping_with_the_names_of_the_proto(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Iterable, Mapping
 
 from google.protobuf.descriptor import EnumDescriptor
@@ -49,9 +50,11 @@ def age(timestamp: Timestamp, now: dt.datetime | None = None) -> str:
 
 
 def length(seconds: float) -> str:
-    """A length of time in at most two units."""
-    if seconds < 10:
-        return f"{max(seconds, 0):.1f}s"
+    """A length of time in at most two units: `8ms`, `2.5s`, `1m05s`."""
+    if seconds < 0.9995:
+        return f"{max(seconds, 0) * 1000:.0f}ms"
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole}s"
@@ -63,8 +66,11 @@ def length(seconds: float) -> str:
 
 
 def duration(value: Duration) -> str:
-    """A duration, or nothing for an unset one."""
-    return length(value.seconds + value.nanos / 1e9) if value.ByteSize() else ""
+    """A duration that somebody set: `1s`, `5m`, `1h30m`; nothing for an unset one."""
+    if not value.ByteSize():
+        return ""
+    text = length(value.seconds + value.nanos / 1e9)
+    return re.sub(r"\.0(?=s$)|(?<=[a-z])00[hms]$", "", text)
 
 
 def between(start: Timestamp, end: Timestamp) -> str:

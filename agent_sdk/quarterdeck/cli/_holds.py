@@ -35,8 +35,10 @@ def freeze(settings: Settings, why: Why) -> None:
     connection = Connection(settings)
     request = FreezeRequest(namespace=settings.namespace, reason=why.reason, actor=why.actor)
     response = connection.call(connection.fleet.Freeze, request, patience=PATIENCE)
-    by = f" by {response.hold.actor}" if response.hold.actor else ""
-    line = f"{settings.namespace} frozen{by}, {_format.age(response.hold.create_time)} ago"
+    hold = response.hold
+    by = f" by {hold.actor}" if hold.actor else ""
+    said = f": {hold.reason}" if hold.reason else ""
+    line = f"{settings.namespace} frozen{by}, {_format.age(hold.create_time)} ago{said}"
     emit(settings.output, response, lambda: click.echo(sanitize(line)))
 
 

@@ -18,7 +18,7 @@ from quarterdeck._text import sanitize
 from quarterdeck.cli import _tasks
 from quarterdeck.cli._call import PATIENCE, CallError, Connection, item_error, request_id
 from quarterdeck.cli._exit import CommandError, ExitCode
-from quarterdeck.cli._options import Settings
+from quarterdeck.cli._options import Format, Settings
 from quarterdeck.cli._output import emit
 from quarterdeck.cli._progress import progress_bar
 from quarterdeck.cli._spec import task_spec
@@ -44,6 +44,8 @@ def submit_one(
     result = response.results[0]
     if result.HasField("error"):
         raise item_error(result.error)
+    if result.existed and settings.output is Format.TABLE:
+        click.echo("an earlier submit made this task", err=True)
     if wait:
         return _tasks.finish(settings, connection, result.task_id, timeout)
     emit(settings.output, response, lambda: click.echo(result.task_id))

@@ -28,6 +28,7 @@ from quarterdeck.v1.task_service_pb2 import (
 )
 
 _POLL = 20.0
+_SHOWN_STACK = 16_384
 
 _COLUMNS = (
     Column("id"),
@@ -107,7 +108,8 @@ def await_end(
             return response
         if give_up is not None and connection.clock() >= give_up:
             state = _format.task_state(response.task.state).text
-            raise CommandError(f"{task_id} is still {state}", ExitCode.TIMEOUT)
+            hint = f"`quarterdeck task explain {task_id}` says why"
+            raise CommandError(f"{task_id} is still {state}", ExitCode.TIMEOUT, hint)
 
 
 def detail(task: Task) -> str:
@@ -115,7 +117,8 @@ def detail(task: Task) -> str:
     if task.HasField("failure") and task.state != TaskState.TASK_STATE_SUCCEEDED:
         return _format.failure(task.failure)
     if task.HasField("cancellation") and task.cancellation.reason:
-        return f"cancelled: {task.cancellation.reason}"
+        cancelled = task.state == TaskState.TASK_STATE_CANCELLED
+        return f"{'cancelled' if cancelled else 'cancel asked'}: {task.cancellation.reason}"
     if task.HasField("pause"):
         return f"paused: {task.pause.reason}".removesuffix(": ")
     return _format.progress(task.progress) if task.HasField("progress") else ""
@@ -175,6 +178,7 @@ def _print_task(response: GetTaskResponse) -> None:
         ]
     )
     _print_attempts(response.attempts)
+    _print_stack(response.attempts)
     for title, value in (("input", response.input), ("result", response.result)):
         if shown := _format.payload(value):
             click.echo(f"\n{title}\n{shown}")
@@ -221,6 +225,14 @@ def _print_attempts(attempts: Iterable[Attempt]) -> None:
         print_table(_ATTEMPT_COLUMNS, rows)
 
 
+def _print_stack(attempts: Iterable[Attempt]) -> None:
+    """Where the latest attempt that has a stack trace failed."""
+    failed = [attempt for attempt in attempts if attempt.failure.stack_trace]
+    if failed:
+        trace = sanitize(failed[-1].failure.stack_trace, limit=_SHOWN_STACK, multiline=True)
+        click.echo(f"\nfailure of attempt {failed[-1].attempt}\n{trace.rstrip()}")
+
+
 def _outcome(attempt: Attempt) -> str:
     if not attempt.outcome:
         return "running"
@@ -231,7 +243,8 @@ def _print_end(response: WaitTaskResponse) -> None:
     task = response.task
     state = _format.task_state(task.state, task.reason)
     line = f"{task.id} {state.text}"
-    if said := detail(task):
+    # How far it had come says nothing about one that has its result.
+    if task.state != TaskState.TASK_STATE_SUCCEEDED and (said := detail(task)):
         line += f": {said}"
     click.echo(sanitize(line), err=True)
     if shown := _format.payload(response.result):

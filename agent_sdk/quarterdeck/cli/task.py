@@ -150,7 +150,8 @@ def cancel(keep_children: bool) -> Any:
 def retry() -> Any:
     """Put ended tasks back in their queue, with a fresh budget of attempts.
 
-    By filter it redrives the dead-letter list: `--filter state:failed`.
+    By filter it redrives the dead-letter list: `--filter state:failed`. It keeps
+    the input; `task rerun --input` runs a task again with another one.
     """
     from quarterdeck.cli import _acts
 
