@@ -100,7 +100,8 @@ class Claims:
                 await self._pause(error_from_rpc(error), failures)
                 continue
             if failures:
-                logger.info("in contact with %s again", self._link.address)
+                # As loud as what it ends.
+                logger.warning("in contact with %s again", self._link.address)
                 failures = 0
             del self._open[place]
             plenty = len(response.tasks) == request.max_tasks
