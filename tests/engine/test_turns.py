@@ -88,7 +88,7 @@ class TestTurns:
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         _fill(bench, a=3)
-        monkeypatch.setattr("quarterdeck_server.engine.desks.claimed", _fails)
+        monkeypatch.setattr("quarterdeck_server.engine.claim.claimed", _fails)
         with contextlib.suppress(OSError):
             bench.claim()
         monkeypatch.undo()

@@ -176,12 +176,16 @@ def hand_off(
             return
         if world.holds and claim_held(world.holds, claim):
             continue
-        taken = supply.take(lanes, claim.max_tasks)
-        if taken:
-            # Before the tasks: a group that fails takes back what its claims were given.
-            world.claims.append(claim)
-        for ready in taken:
-            world.tasks[ready.id] = ready
-            task = world.put(claimed(ready, claim.agent_id, world.new_token(), world.now))
-            world.claimed.append(task.id)
-            claim.taken.append(task)
+        lease(world, claim, supply.take(lanes, claim.max_tasks))
+
+
+def lease(world: World, claim: Claim, tasks: Sequence[Task]) -> None:
+    """Give ready tasks to a waiting claim; one that is given none goes on waiting."""
+    if tasks:
+        # Before the tasks: a group that fails takes back what its claims were given.
+        world.claims.append(claim)
+    for ready in tasks:
+        world.tasks[ready.id] = ready
+        task = world.put(claimed(ready, claim.agent_id, world.new_token(), world.now))
+        world.claimed.append(task.id)
+        claim.taken.append(task)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from heapq import heapify, heappop, heapreplace
 
-from quarterdeck_server.engine.claim import Waiting
+from quarterdeck_server.engine.claim import Waiting, lease
 from quarterdeck_server.engine.commands import Claim, Profile
 from quarterdeck_server.engine.desk import Desk
 from quarterdeck_server.engine.holds import claim_held
@@ -14,7 +14,6 @@ from quarterdeck_server.engine.meters import one_key
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.states import READY
 from quarterdeck_server.engine.supply import Lane, Read
-from quarterdeck_server.engine.transitions import claimed
 from quarterdeck_server.engine.world import QueueKey, World
 
 MANY_COUNTS = 100
@@ -63,15 +62,8 @@ def serve(
     desks = {key: Desk(world, key, book.of(key), read, fresh) for key in queues}
     book.touched = True
     for claim in _in_line(world, waiting, desks):
-        taken = _take(claim, [desks[key] for key in _keys(claim.profile) if key in desks])
-        if taken:
-            # Before the tasks: a group that fails takes back what its claims were given.
-            world.claims.append(claim)
-        for ready in taken:
-            world.tasks[ready.id] = ready
-            task = world.put(claimed(ready, claim.agent_id, world.new_token(), world.now))
-            world.claimed.append(task.id)
-            claim.taken.append(task)
+        known = [desks[key] for key in _keys(claim.profile) if key in desks]
+        lease(world, claim, _take(claim, known))
     return [(at, key) for key, desk in desks.items() if (at := desk.reopen_at()) is not None]
 
 
