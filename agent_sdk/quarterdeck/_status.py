@@ -86,7 +86,7 @@ def error_from_rpc(error: aio.AioRpcError) -> ApiError:
     code = error.code().name
     text = error.details() or code
     if code == "UNAVAILABLE":
-        text = f"the server cannot be reached (does it run, and there?): {text}"
+        text = f"the server cannot be reached (is one running there?): {text}"
     return _CLASSES.get(code, ApiError)(text, code=code)
 
 
