@@ -50,7 +50,11 @@ def pause(
 ) -> Call[list[str | ApiError]]:
     """Let running tasks stand still; a state or a refusal per task."""
     request = tasks.PauseTasksRequest(
-        namespace=namespace, task_ids=task_ids, reason=reason, actor=actor
+        namespace=namespace,
+        task_ids=task_ids,
+        reason=reason,
+        actor=actor,
+        request_id=_new_id(),
     )
     return Call("tasks", "PauseTasks", request, _states)
 
@@ -60,7 +64,11 @@ def resume(
 ) -> Call[list[str | ApiError]]:
     """Let paused tasks go on; a state or a refusal per task."""
     request = tasks.ResumeTasksRequest(
-        namespace=namespace, task_ids=task_ids, reason=reason, actor=actor
+        namespace=namespace,
+        task_ids=task_ids,
+        reason=reason,
+        actor=actor,
+        request_id=_new_id(),
     )
     return Call("tasks", "ResumeTasks", request, _states)
 

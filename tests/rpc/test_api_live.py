@@ -25,9 +25,9 @@ async def pause(api: Api, *task_ids: str, **fields: Any) -> list[Any]:
     return list((await api.tasks.PauseTasks(request)).results)
 
 
-async def resume(api: Api, *task_ids: str) -> list[Any]:
+async def resume(api: Api, *task_ids: str, **fields: Any) -> list[Any]:
     """End pauses; the results."""
-    request = tasks.ResumeTasksRequest(task_ids=task_ids, actor="ops")
+    request = tasks.ResumeTasksRequest(task_ids=task_ids, actor="ops", **fields)
     return list((await api.tasks.ResumeTasks(request)).results)
 
 
@@ -40,6 +40,17 @@ async def running(api: Api, **fields: Any) -> Any:
     """A claimed task."""
     await api.submit(spec(**fields))
     return await api.claim_one()
+
+
+async def test_pause_and_resume_that_are_repeated_get_their_first_answers(api: Api) -> None:
+    task = await running(api)
+    for call in (pause, resume):
+        request_id = new_request_id()
+        for _ in range(2):
+            (result,) = await call(api, task.task_id, request_id=request_id)
+            assert (result.state, result.HasField("error")) == (RUNNING, False)
+    (result,) = await resume(api, task.task_id)
+    assert Error(result.error).reason == "WRONG_STATE"
 
 
 async def test_what_a_heartbeat_saved_is_given_to_the_next_attempt(api: Api) -> None:

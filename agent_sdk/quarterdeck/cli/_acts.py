@@ -152,7 +152,11 @@ class Pause:
     ) -> Sequence[PauseResult]:
         """Sends one batch."""
         request = PauseTasksRequest(
-            namespace=connection.namespace, task_ids=task_ids, reason=why.reason, actor=why.actor
+            namespace=connection.namespace,
+            task_ids=task_ids,
+            reason=why.reason,
+            actor=why.actor,
+            request_id=request_id(),
         )
         return connection.call(connection.tasks.PauseTasks, request, patience=PATIENCE).results
 
@@ -174,7 +178,11 @@ class Resume:
     ) -> Sequence[ResumeResult]:
         """Sends one batch."""
         request = ResumeTasksRequest(
-            namespace=connection.namespace, task_ids=task_ids, reason=why.reason, actor=why.actor
+            namespace=connection.namespace,
+            task_ids=task_ids,
+            reason=why.reason,
+            actor=why.actor,
+            request_id=request_id(),
         )
         return connection.call(connection.tasks.ResumeTasks, request, patience=PATIENCE).results
 

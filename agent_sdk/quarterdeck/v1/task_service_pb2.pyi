@@ -1073,12 +1073,15 @@ class PauseTasksRequest(_message.Message):
     TASK_IDS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
     """Tenant. Empty means `default`."""
     reason: _builtins.str
     """Why, for the agent and the audit. At most 1,024 characters."""
     actor: _builtins.str
     """Who asks, until the server knows its callers. At most 256 characters."""
+    request_id: _builtins.str
+    """Repeating a request with its id within 24 h returns the first answer. At most 64 characters."""
     @_builtins.property
     def task_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The tasks, at most 5,000."""
@@ -1090,10 +1093,11 @@ class PauseTasksRequest(_message.Message):
         task_ids: _abc.Iterable[_builtins.str] | None = ...,
         reason: _builtins.str = ...,
         actor: _builtins.str = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "namespace", b"namespace", "reason", b"reason", "task_ids", b"task_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "namespace", b"namespace", "reason", b"reason", "request_id", b"request_id", "task_ids", b"task_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1161,12 +1165,15 @@ class ResumeTasksRequest(_message.Message):
     TASK_IDS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
     """Tenant. Empty means `default`."""
     reason: _builtins.str
     """Why, for the audit. At most 1,024 characters."""
     actor: _builtins.str
     """Who asks, until the server knows its callers. At most 256 characters."""
+    request_id: _builtins.str
+    """Repeating a request with its id within 24 h returns the first answer. At most 64 characters."""
     @_builtins.property
     def task_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The tasks, at most 5,000."""
@@ -1178,10 +1185,11 @@ class ResumeTasksRequest(_message.Message):
         task_ids: _abc.Iterable[_builtins.str] | None = ...,
         reason: _builtins.str = ...,
         actor: _builtins.str = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "namespace", b"namespace", "reason", b"reason", "task_ids", b"task_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "namespace", b"namespace", "reason", b"reason", "request_id", b"request_id", "task_ids", b"task_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -20,7 +20,7 @@ def decode_reply(command: c.Command, data: bytes) -> Any:
     raw = msgpack.unpackb(data)
     if isinstance(command, c.Submit):
         return [_submitted(item) for item in raw]
-    if isinstance(command, c.Cancel | c.Retry | c.UpdateTasks):
+    if isinstance(command, c.Cancel | c.Retry | c.UpdateTasks | c.PauseTasks | c.ResumeTasks):
         return [c.ItemResult(state, _refusal(refusal)) for state, refusal in raw]
     if isinstance(command, c.Rerun):
         return [

@@ -150,7 +150,8 @@ class World:
         self.forgotten_streaks: set[str] = set()
         """Namespaces whose failures in a row are counted anew."""
         self.reopened: set[QueueKey] = set()
-        """Queues with ready tasks whose waiting claims must be looked at, as a hold of their namespace ended or a lane is another."""
+        """Queues whose waiting claims must be looked at: a hold of their namespace ended, or a ready task's lane is
+        another."""
         self.pruned: list[int] = []
         self.deleted_agents: set[tuple[str, str]] = set()
         self.deleted_instances: set[str] = set()

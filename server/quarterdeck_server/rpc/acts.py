@@ -114,10 +114,10 @@ def _maker(
         return Retry(namespace, ids, audit=audit)
 
     def pause(ids: Sequence[int], audit: Audit) -> Command:
-        return PauseTasks(namespace, ids, who.reason, who.actor, audit)
+        return PauseTasks(namespace, ids, who.reason, who.actor, audit=audit)
 
     def resume(ids: Sequence[int], audit: Audit) -> Command:
-        return ResumeTasks(namespace, ids, audit)
+        return ResumeTasks(namespace, ids, audit=audit)
 
     def update(ids: Sequence[int], audit: Audit) -> Command:
         return UpdateTasks(namespace, ids, change, audit=audit)

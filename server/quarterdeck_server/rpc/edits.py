@@ -9,11 +9,10 @@ from quarterdeck_server.engine.commands import Rerun, Rerunning, TaskChange, Upd
 from quarterdeck_server.engine.ids import encode_task_id
 from quarterdeck_server.engine.policy import DEFAULT_POLICY
 from quarterdeck_server.rpc import validate
-from quarterdeck_server.rpc.audit import read_who
 from quarterdeck_server.rpc.backend import Core
 from quarterdeck_server.rpc.errors import Violation, refusal_status
-from quarterdeck_server.rpc.items import item_results, merged, split_ids
-from quarterdeck_server.rpc.requests import execute, request_key
+from quarterdeck_server.rpc.items import item_results, merged, read_named
+from quarterdeck_server.rpc.requests import execute
 from quarterdeck_server.rpc.specs import read_retry, read_timeouts
 from quarterdeck_server.rpc.validate import Violations
 
@@ -23,26 +22,14 @@ MAX_RERUNS: Final = 1000
 async def update_tasks(core: Core, request: pb.UpdateTasksRequest) -> pb.UpdateTasksResponse:
     """Change tasks that have not ended."""
     out: Violations = []
-    namespace = validate.namespace_of(request.namespace)
-    who = read_who(request, out)
     if request.HasField("update"):
         change = read_change(request.update, out)
     else:
         change = TaskChange()
         out.append(Violation("update", "required: say what to change"))
-    validate.refuse(out)
-    validate.batch(len(request.task_ids), "task_ids")
-    key = request_key(namespace, "UpdateTasks", request)
-    ids, missing = split_ids(request.task_ids)
-    audit = who.audit("UpdateTasks", request.task_ids)
-    command = UpdateTasks(namespace, ids, change, key, audit)
-    results = await item_results(core, command, bool(ids), missing)
-    return pb.UpdateTasksResponse(
-        results=[
-            pb.UpdateResult(state=state, error=error)  # type: ignore[arg-type]
-            for state, error in results
-        ]
-    )
+    named = read_named(request, "UpdateTasks", out)
+    command = UpdateTasks(named.namespace, named.ids, change, named.key, named.audit)
+    return pb.UpdateTasksResponse(results=await item_results(core, command, named, pb.UpdateResult))
 
 
 def read_change(update: pb.TaskUpdate, out: Violations, field: str = "update") -> TaskChange:
@@ -78,22 +65,20 @@ def read_change(update: pb.TaskUpdate, out: Violations, field: str = "update") -
 async def rerun_tasks(core: Core, request: pb.RerunTasksRequest) -> pb.RerunTasksResponse:
     """Run ended tasks again as new ones."""
     out: Violations = []
-    namespace = validate.namespace_of(request.namespace)
-    who = read_who(request, out)
     edited = None
     if request.HasField("input"):
         limit = core.settings.max_payload_bytes
         edited = validate.payload(request.input, "input", limit, out)
         if len(request.task_ids) != 1:
             out.append(Violation("input", "expected only together with exactly one task"))
-    validate.refuse(out)
-    validate.batch(len(request.task_ids), "task_ids", MAX_RERUNS)
-    key = request_key(namespace, "RerunTasks", request)
-    ids, missing = split_ids(request.task_ids)
-    audit = who.audit("RerunTasks", request.task_ids)
-    command = Rerun(namespace, ids, edited, request.with_dependents, key, audit)
-    replies: list[Rerunning] = await execute(core, command) if ids else []
-    results = merged(replies, missing, _rerun_result, lambda error: pb.RerunResult(error=error))
+    named = read_named(request, "RerunTasks", out, MAX_RERUNS)
+    command = Rerun(
+        named.namespace, named.ids, edited, request.with_dependents, named.key, named.audit
+    )
+    replies: list[Rerunning] = await execute(core, command) if named.ids else []
+    results = merged(
+        replies, named.missing, _rerun_result, lambda error: pb.RerunResult(error=error)
+    )
     return pb.RerunTasksResponse(results=results)
 
 

@@ -21,7 +21,6 @@ from quarterdeck_server.engine.report import task_not_found
 from quarterdeck_server.engine.states import ENDED, SUCCEEDED
 from quarterdeck_server.rpc import convert, validate
 from quarterdeck_server.rpc.acts import act_on_tasks
-from quarterdeck_server.rpc.audit import read_who
 from quarterdeck_server.rpc.backend import Core
 from quarterdeck_server.rpc.edits import rerun_tasks, update_tasks
 from quarterdeck_server.rpc.errors import (
@@ -33,7 +32,7 @@ from quarterdeck_server.rpc.errors import (
 )
 from quarterdeck_server.rpc.explain import explain_task
 from quarterdeck_server.rpc.filters import task_filter
-from quarterdeck_server.rpc.items import item_results, split_ids
+from quarterdeck_server.rpc.items import item_results, read_named
 from quarterdeck_server.rpc.logs import find_task, read_logs
 from quarterdeck_server.rpc.methods import Context
 from quarterdeck_server.rpc.pages import Call, read_page
@@ -184,80 +183,43 @@ class TaskService:
         self, request: pb.CancelTasksRequest, context: Context
     ) -> pb.CancelTasksResponse:
         """Request cancels."""
-        out: Violations = []
-        namespace = validate.namespace_of(request.namespace)
-        who = read_who(request, out)
-        validate.refuse(out)
-        validate.batch(len(request.task_ids), "task_ids")
-        key = request_key(namespace, "CancelTasks", request)
-        ids, missing = split_ids(request.task_ids)
-        audit = who.audit("CancelTasks", request.task_ids)
-        command = Cancel(namespace, ids, who.reason, who.actor, request.keep_children, key, audit)
-        results = await item_results(self._core, command, bool(ids), missing)
+        named = read_named(request, "CancelTasks")
+        namespace, ids, who = named.namespace, named.ids, named.who
+        keep = request.keep_children
+        command = Cancel(namespace, ids, who.reason, who.actor, keep, named.key, named.audit)
         return pb.CancelTasksResponse(
-            results=[
-                pb.CancelResult(state=state, error=error)  # type: ignore[arg-type]
-                for state, error in results
-            ]
+            results=await item_results(self._core, command, named, pb.CancelResult)
         )
 
     async def retry_tasks(
         self, request: pb.RetryTasksRequest, context: Context
     ) -> pb.RetryTasksResponse:
         """Put ended tasks back."""
-        out: Violations = []
-        namespace = validate.namespace_of(request.namespace)
-        who = read_who(request, out)
-        validate.refuse(out)
-        validate.batch(len(request.task_ids), "task_ids")
-        key = request_key(namespace, "RetryTasks", request)
-        ids, missing = split_ids(request.task_ids)
-        command = Retry(namespace, ids, key, who.audit("RetryTasks", request.task_ids))
-        results = await item_results(self._core, command, bool(ids), missing)
+        named = read_named(request, "RetryTasks")
+        command = Retry(named.namespace, named.ids, named.key, named.audit)
         return pb.RetryTasksResponse(
-            results=[
-                pb.RetryResult(state=state, error=error)  # type: ignore[arg-type]
-                for state, error in results
-            ]
+            results=await item_results(self._core, command, named, pb.RetryResult)
         )
 
     async def pause_tasks(
         self, request: pb.PauseTasksRequest, context: Context
     ) -> pb.PauseTasksResponse:
         """Ask that running tasks stand still."""
-        out: Violations = []
-        namespace = validate.namespace_of(request.namespace)
-        who = read_who(request, out)
-        validate.refuse(out)
-        validate.batch(len(request.task_ids), "task_ids")
-        ids, missing = split_ids(request.task_ids)
-        audit = who.audit("PauseTasks", request.task_ids)
-        command = PauseTasks(namespace, ids, who.reason, who.actor, audit)
-        results = await item_results(self._core, command, bool(ids), missing)
+        named = read_named(request, "PauseTasks")
+        namespace, ids, who = named.namespace, named.ids, named.who
+        command = PauseTasks(namespace, ids, who.reason, who.actor, named.key, named.audit)
         return pb.PauseTasksResponse(
-            results=[
-                pb.PauseResult(state=state, error=error)  # type: ignore[arg-type]
-                for state, error in results
-            ]
+            results=await item_results(self._core, command, named, pb.PauseResult)
         )
 
     async def resume_tasks(
         self, request: pb.ResumeTasksRequest, context: Context
     ) -> pb.ResumeTasksResponse:
         """Let paused tasks go on."""
-        out: Violations = []
-        namespace = validate.namespace_of(request.namespace)
-        who = read_who(request, out)
-        validate.refuse(out)
-        validate.batch(len(request.task_ids), "task_ids")
-        ids, missing = split_ids(request.task_ids)
-        command = ResumeTasks(namespace, ids, who.audit("ResumeTasks", request.task_ids))
-        results = await item_results(self._core, command, bool(ids), missing)
+        named = read_named(request, "ResumeTasks")
+        command = ResumeTasks(named.namespace, named.ids, named.key, named.audit)
         return pb.ResumeTasksResponse(
-            results=[
-                pb.ResumeResult(state=state, error=error)  # type: ignore[arg-type]
-                for state, error in results
-            ]
+            results=await item_results(self._core, command, named, pb.ResumeResult)
         )
 
     async def update_tasks(

@@ -156,6 +156,7 @@ class PauseTasks:
     task_ids: Sequence[int]
     reason: str
     actor: str
+    request: RequestKey | None = None
     audit: Audit | None = None
 
 
@@ -165,6 +166,7 @@ class ResumeTasks:
 
     namespace: str
     task_ids: Sequence[int]
+    request: RequestKey | None = None
     audit: Audit | None = None
 
 
