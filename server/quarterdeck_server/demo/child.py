@@ -108,7 +108,8 @@ class LocalServer:
                 "min = 0",
                 f"max = {self._agents}",
                 f"slots = {SLOTS}",
-                "idle_timeout = 10",
+                # Longer than the schedule's interval, so that not every run starts an agent.
+                "idle_timeout = 30",
                 'launcher = "process"',
                 f"argv = [{', '.join(map(_toml, argv))}]",
                 f"env = {{ {MARK} = {_toml(self.mark)} }}",
