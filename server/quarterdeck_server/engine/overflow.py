@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from quarterdeck_server.engine import transitions
+from quarterdeck_server.engine.audit import SERVER
 from quarterdeck_server.engine.commands import Refusal, Spec
 from quarterdeck_server.engine.holds import name_held
 from quarterdeck_server.engine.ids import encode_task_id
@@ -25,9 +26,6 @@ from quarterdeck_server.engine.limits import (
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.states import CANCELLED, READY, Reason
 from quarterdeck_server.engine.world import World
-
-SERVER = "server"
-"""The actor of a cancel by this rule."""
 
 
 def _caps(limits: QueueLimits, group_key: str) -> Iterator[tuple[str | None, Concurrency]]:
