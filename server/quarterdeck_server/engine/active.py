@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import Counter
 from collections.abc import Iterable
-from itertools import islice
 
 from quarterdeck_server.engine.lane import lane_of
 from quarterdeck_server.engine.limits import WAIT, QueueLimits
@@ -32,9 +30,9 @@ class ActiveTasks:
     def __init__(self, tasks: Iterable[tuple[int, str | None, bool]] = ()) -> None:
         """Begin with (id, lane, whether its cancel was requested) of each."""
         self._keys: dict[int, str] = {}
-        self._leaving: set[int] = set()
-        self._leaving_of: Counter[str | None] = Counter()
-        self._ids: dict[str | None, list[int]] = {None: []}
+        self._ids: _Lines = {None: []}
+        self._staying: _Lines = {None: []}
+        """Those that are not asked to stop: thousands that are may stand before the first of them."""
         for task_id, lane, leaving in sorted(tasks):
             self._add(task_id, lane_of(lane).group_key)
             self._mark(task_id, leaving)
@@ -50,26 +48,20 @@ class ActiveTasks:
 
     def _add(self, task_id: int, key: str) -> None:
         self._keys[task_id] = key
-        for scope in (None, key):
-            insort(self._ids.setdefault(scope, []), task_id)
+        for lines in (self._ids, self._staying):
+            _enter(lines, key, task_id)
 
     def _mark(self, task_id: int, leaving: bool) -> None:
-        if leaving != (task_id in self._leaving):
-            for scope in (None, self._keys[task_id]):
-                self._leaving_of[scope] += 1 if leaving else -1
-            (self._leaving.add if leaving else self._leaving.discard)(task_id)
+        key = self._keys[task_id]
+        if leaving == _has(self._staying[None], task_id):
+            (_leave if leaving else _enter)(self._staying, key, task_id)
 
     def remove(self, task_id: int) -> None:
         """Forget a task that is not active, or not in the queue any more."""
         if task_id not in self._keys:
             return
-        self._mark(task_id, False)
-        key = self._keys.pop(task_id)
-        for scope in (None, key):
-            ids = self._ids[scope]
-            del ids[bisect_left(ids, task_id)]
-        if not self._ids[key]:
-            del self._ids[key], self._leaving_of[key]
+        self._mark(task_id, True)
+        _leave(self._ids, self._keys.pop(task_id), task_id)
 
     def count(self, scope: str | None) -> int:
         """Return how many are active."""
@@ -77,7 +69,7 @@ class ActiveTasks:
 
     def staying(self, scope: str | None) -> int:
         """Return how many are active and not asked to stop."""
-        return self.count(scope) - self._leaving_of[scope]
+        return len(self._staying.get(scope, ()))
 
     def oldest(self, scope: str | None) -> int:
         """Return the oldest; there must be one."""
@@ -85,5 +77,26 @@ class ActiveTasks:
 
     def oldest_staying(self, scope: str | None, limit: int) -> list[int]:
         """Return the oldest that are not asked to stop."""
-        ids = self._ids.get(scope, ())
-        return list(islice((i for i in ids if i not in self._leaving), limit))
+        return self._staying.get(scope, [])[:limit]
+
+
+_Lines = dict[str | None, list[int]]
+"""Rising ids by scope."""
+
+
+def _has(ids: list[int], task_id: int) -> bool:
+    place = bisect_left(ids, task_id)
+    return place < len(ids) and ids[place] == task_id
+
+
+def _enter(lines: _Lines, key: str, task_id: int) -> None:
+    for scope in (None, key):
+        insort(lines.setdefault(scope, []), task_id)
+
+
+def _leave(lines: _Lines, key: str, task_id: int) -> None:
+    for scope in (None, key):
+        ids = lines[scope]
+        del ids[bisect_left(ids, task_id)]
+    if not lines[key]:
+        del lines[key]

@@ -76,7 +76,12 @@ def admit(world: World, namespace: str, spec: Spec) -> Admitted | Submitted:
 
 
 def admitted(world: World, entry: Admitted, task: Task) -> None:
-    """Give the key to the task that was made, and end the one that it replaces."""
+    """Give the key to the task that was made, and end the one that it replaces.
+
+    A task that was turned away at once gets no unique key, and takes nobody's place.
+    """
+    if task.state in ENDED and entry.key.kind == UNIQUE:
+        return
     world.put_admission(entry.key, entry.row._replace(task_id=task.id))
     if entry.replaces is not None:
         world.put(edits.replaced(entry.replaces, world.now))
@@ -188,14 +193,17 @@ def before(world: World, link: Task) -> Task | None:
 
     What ended links waited for, and who has their keys, must be loaded.
     """
+    passed = [link.id]
     task: Task | None = link
-    while task is not None:
-        task = world.tasks.get(world.links.get(task.id, 0))
-        if task is None or task.state not in ENDED:
-            return task
-        if not _is_open_link(task):
-            return None
-    return None
+    while passed[-1] in world.links:
+        passed.append(world.links[passed[-1]])
+        task = world.tasks.get(passed[-1])
+        if task is None or task.state not in ENDED or not _is_open_link(task):
+            break
+    for task_id in passed[:-1]:
+        # The way is gone once: a chain may have thousands of ended links.
+        world.links[task_id] = passed[-1]
+    return task if task is not None and task.state not in ENDED else None
 
 
 def mend(world: World, links: Sequence[int]) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from heapq import heapify, heappop, heapreplace
+from heapq import heapify, heappop, heappush, heapreplace
 from typing import NamedTuple
 
 from quarterdeck_server.engine.commands import Batch, Claim, Profile
 from quarterdeck_server.engine.holds import handed_out
-from quarterdeck_server.engine.lanes import NEVER, QueueLanes, Quiet, joined
+from quarterdeck_server.engine.lanes import NEVER, Extent, QueueLanes, joined
 from quarterdeck_server.engine.limits import limits_of
 from quarterdeck_server.engine.meters import available_at, one_key, take, whole_queue
 from quarterdeck_server.engine.model import Task
@@ -64,6 +64,7 @@ class Desk:
         self._plain = {name: n - lanes.named.get(name, 0) for name, n in ready.items()}
         self._closed_until = 0 if queue is None else queue.back_off_until or 0
         self._ripe_at: int | None = None
+        self._ripe_keys_of: dict[tuple[Profile, tuple[Kind, ...]], list[tuple[int, str, str]]] = {}
         self._open_kinds: dict[Profile, tuple[Kind, ...]] = {}
         self._standing: dict[Profile, list[Kind]] = {}
         self._sources: dict[tuple[str, Kind], Source | Ageing] = {}
@@ -254,76 +255,117 @@ class Desk:
     def batch(self, claim: Claim, batch: Batch) -> list[Task]:
         """Give a claim tasks of one name and one key, when there are enough or the oldest has waited long enough."""
         kinds = self.kinds(claim)
-        while self.is_open:
-            found = self._ripe(kinds, batch)
-            if found is None:
-                break
-            key, name = found
+        ripe = self._ripe(kinds, batch) if self.is_open else []
+        while ripe and self.is_open:
+            tag, key, name = ripe[0]
+            if self.lanes.turns.own_tag(key) > tag:
+                heapreplace(ripe, (self.lanes.turns.own_tag(key), key, name))
+                continue
+            heappop(ripe)
             chosen = Kinds(
                 [kind for kind in kinds.open if kind.name == name],
                 [kind for kind in kinds.own if kind.name == name],
                 claim.profile._replace(names=frozenset((name,))),
             )
-            taken: list[Task] = []
-            while len(taken) < batch.size and self.is_open:
-                if not self._count(key, [*chosen.open, *chosen.own]):
-                    break
-                offer = self._first_of(key, chosen)
-                if offer is None:
-                    break
-                taken.append(self.give(offer))
+            taken = self._batch_of(key, chosen, batch)
             if taken:
+                heappush(ripe, (tag, key, name))
                 return taken
         return []
 
-    def _ripe(self, kinds: Kinds, batch: Batch) -> tuple[str, str] | None:
-        """Return the key and the name of which a batch is ready, the key whose turn is first."""
-        by_name: dict[str, list[Kind]] = {}
-        for kind in (*kinds.open, *kinds.own):
-            by_name.setdefault(kind.name, []).append(kind)
-        tag = self.lanes.turns.tag
-        places = [
-            (tag(key), key, name)
-            for name, mine in by_name.items()
-            for key in self._ripe_keys(mine, batch)
-        ]
-        return min(places)[1:] if places else None
+    def _batch_of(self, key: str, kinds: Kinds, batch: Batch) -> list[Task]:
+        """Give the tasks of a key, if they are still a batch: another claim may have been given some of them."""
+        taken: list[Task] = []
+        mine = [*kinds.open, *kinds.own]
+        ripe, until, _ = self._sift({key}, mine, batch)
+        self._note_ripe_at(until)
+        while ripe and len(taken) < batch.size and self.is_open and self._count(key, mine):
+            offer = self._first_of(key, kinds)
+            if offer is None:
+                break
+            taken.append(self.give(offer))
+        return taken
+
+    def _ripe(self, kinds: Kinds, batch: Batch) -> list[tuple[int, str, str]]:
+        """Return a heap of the keys, with tags and names, of which a batch is ready: once for all claims of a shape."""
+        shape = (kinds.profile, tuple(kinds.own))
+        places = self._ripe_keys_of.get(shape)
+        if places is None:
+            by_name: dict[str, list[Kind]] = {}
+            for kind in (*kinds.open, *kinds.own):
+                by_name.setdefault(kind.name, []).append(kind)
+            tag = self.lanes.turns.tag
+            places = [
+                (tag(key), key, name)
+                for name, mine in by_name.items()
+                for key in self._ripe_keys(mine, batch)
+            ]
+            heapify(places)
+            self._ripe_keys_of[shape] = places
+        return places
+
+    def _note_ripe_at(self, until: int) -> None:
+        if until < NEVER:
+            self._ripe_at = until if self._ripe_at is None else min(until, self._ripe_at)
 
     def _ripe_keys(self, mine: Sequence[Kind], batch: Batch) -> list[str]:
         """Return the keys of which a batch of one name is ready, and note when the next one will be."""
         lanes, first = self.lanes, mine[0]
-        alone = len(mine) == 1 and first.term is None
-        known = lanes.quiet.get((first, batch)) if alone else None
-        if known is not None and known.version == lanes.version and self._world.now < known.until:
-            until = known.until
-            ripe: list[str] = []
-        else:
-            ripe, until = self._sift(
-                {k for kind in mine for k in lanes.turns.keys(kind)}, mine, batch
-            )
-            if alone and not ripe:
-                lanes.quiet[first, batch] = Quiet(lanes.version, until)
+        ripe: list[str] = []
+        until = self._quiet_until(mine, batch)
+        if until <= self._world.now:
+            keys = {key for kind in mine for key in lanes.turns.keys(kind)}
+            ripe, until, extent = self._sift(keys, mine, batch)
+            if len(mine) == 1 and not ripe:
+                lanes.remember(first, extent)
         if self._plain.get(first.name, 0) > 0:
-            more, at = self._sift({""}, mine, batch)
+            more, at, _ = self._sift({""}, mine, batch)
             ripe, until = ripe + more, min(until, at)
-        if until < NEVER:
-            self._ripe_at = until if self._ripe_at is None else min(until, self._ripe_at)
+        self._note_ripe_at(until)
         return ripe
 
-    def _sift(self, keys: set[str], mine: Sequence[Kind], batch: Batch) -> tuple[list[str], int]:
-        """Return the keys that have a batch, and the first instant at which another one has."""
+    def _quiet_until(self, mine: Sequence[Kind], batch: Batch) -> int:
+        """Return an instant before which no key in line has a batch; a past one when each must be looked at.
+
+        So claims of many shapes, or of agents with many labels, do not each look at all keys.
+        """
+        if len(mine) > 1:
+            extents = [self._extent(kind) for kind in mine]
+        else:
+            known = self.lanes.extent(mine[0])
+            if known is None:
+                return 0
+            extents = [known]
+        if sum(extent.largest for extent in extents) >= batch.size:
+            return 0
+        return min(NEVER, min(extent.oldest for extent in extents) + batch.linger)
+
+    def _extent(self, kind: Kind) -> Extent:
+        known = self.lanes.extent(kind)
+        if known is None:
+            keys = set(self.lanes.turns.keys(kind))
+            _, _, known = self._sift(keys, (kind,), Batch(NEVER, NEVER))
+            self.lanes.remember(kind, known)
+        return known
+
+    def _sift(
+        self, keys: set[str], mine: Sequence[Kind], batch: Batch
+    ) -> tuple[list[str], int, Extent]:
+        """Return the keys that have a batch, the first instant at which another one has, and how far those go that have
+        none.
+        """
         ripe: list[str] = []
-        until = NEVER
+        largest, oldest = 0, NEVER
         for key in keys - self.lanes.parked.keys():
             count = self._count(key, mine)
-            at = self._world.now
-            if 0 < count < batch.size:
-                at = self._oldest(key, mine) + batch.linger
-            if count and at <= self._world.now:
+            if not count:
+                continue
+            since = self._oldest(key, mine) if count < batch.size else None
+            if since is None or since + batch.linger <= self._world.now:
                 ripe.append(key)
-            elif count:
-                until = min(until, at)
-        return ripe, until
+            else:
+                largest, oldest = max(largest, count), min(oldest, since)
+        return ripe, min(NEVER, oldest + batch.linger), Extent(largest, oldest)
 
     def _count(self, key: str, kinds: Iterable[Kind]) -> int:
         """Return how many tasks of a key and of some kinds of one name are ready."""

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from quarterdeck_server.engine.commands import Batch
 from quarterdeck_server.engine.lane import LaneKey, lane_of, lane_text
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.states import READY, RUNNING
@@ -19,8 +18,8 @@ from quarterdeck_server.engine.world import QueueKey, World
 Term = tuple[str, str]
 NEVER = 1 << 62
 """An instant that does not come."""
-MAX_SHAPES = 100
-"""Of batches, of which it is remembered that none is ready."""
+_MAX_EXTENTS = 1000
+"""Kinds of which that is remembered."""
 
 
 def split(text: str | None, name: str) -> tuple[str, Kind]:
@@ -34,11 +33,13 @@ def joined(kind: Kind, group_key: str) -> str | None:
     return lane_text(LaneKey(group_key, kind.labels, kind.agent_id))
 
 
-class Quiet(NamedTuple):
-    """No key has a batch of some shape while the lanes are as they were in a version, before an instant."""
+class Extent(NamedTuple):
+    """How far the tasks of one kind go, of all keys that stand in line for it."""
 
-    version: int
-    until: int
+    largest: int
+    """No key has more of them."""
+    oldest: int
+    """None has been ready for longer than since then."""
 
 
 class QueueLanes:
@@ -55,15 +56,17 @@ class QueueLanes:
         self.running_with_key = 0
         """Their sum."""
         self.terms: dict[Term, set[Kind]] = {}
-        """The kinds that not every agent may have, each under its term."""
+        """The kinds that not every agent may have, each under one thing that all agents that may have it have."""
         self._restricted: dict[Kind, int] = {}
+        self._term_of: dict[Kind, Term] = {}
         self.oldest: dict[tuple[str, Kind], int] = {}
         """The smallest `run_at`, where it is known."""
         self.parked: dict[str, int | None] = {}
         """Keys that can start nothing, and from when they can; None: when one of their tasks ends."""
         self.version = 0
-        """Rises with every change of what is ready."""
-        self.quiet: dict[tuple[Kind, Batch], Quiet] = {}
+        """Rises with every change of what stands in line."""
+        self._extents: dict[Kind, tuple[int, Extent]] = {}
+        """With the version for which each holds."""
         self.rules: str | None = None
         """The queue's limits when the keys were parked."""
         self._later: list[tuple[int, str]] = []
@@ -84,10 +87,8 @@ class QueueLanes:
             self.oldest.pop(cell, None)
         elif not known or cell in self.oldest:
             self.oldest[cell] = min(run_at, self.oldest.get(cell, run_at))
-        term = kind.term
-        if term is not None:
-            self.terms.setdefault(term, set()).add(kind)
-            self._restricted[kind] = self._restricted.get(kind, 0) + count
+        if kind.items:
+            self._enter_term(kind, count)
         if key not in self.parked:
             self.turns.enter(kind, key)
 
@@ -104,16 +105,26 @@ class QueueLanes:
             self.oldest.pop((key, kind), None)
             if not kinds:
                 del self.ready[key]
-        if kind.term is not None:
-            self._leave_term(kind, kind.term)
+        if kind.items:
+            self._leave_term(kind)
         self.named[name] -= 1
         if not self.named[name]:
             del self.named[name]
 
-    def _leave_term(self, kind: Kind, term: Term) -> None:
+    def _enter_term(self, kind: Kind, count: int) -> None:
+        known = self._restricted.get(kind, 0)
+        self._restricted[kind] = known + count
+        if not known:
+            # The one that fewest have: agents with what many kinds ask for need not look at all of those.
+            term = min(kind.items, key=lambda item: len(self.terms.get(item, ())))
+            self.terms.setdefault(term, set()).add(kind)
+            self._term_of[kind] = term
+
+    def _leave_term(self, kind: Kind) -> None:
         self._restricted[kind] -= 1
         if not self._restricted[kind]:
             del self._restricted[kind]
+            term = self._term_of.pop(kind)
             kinds = self.terms[term]
             kinds.discard(kind)
             if not kinds:
@@ -144,10 +155,20 @@ class QueueLanes:
     def park(self, key: str, until: int | None) -> None:
         """Take a key out of the lines until an instant, or until one of its tasks ends."""
         self.parked[key] = until
-        if len(self.quiet) > MAX_SHAPES:
-            self.quiet.clear()
+        self.version += 1
         if until is not None:
             heappush(self._later, (until, key))
+
+    def extent(self, kind: Kind) -> Extent | None:
+        """Return what was remembered of a kind, if nothing in line has changed since."""
+        version, extent = self._extents.get(kind, (-1, None))
+        return extent if version == self.version else None
+
+    def remember(self, kind: Kind, extent: Extent) -> None:
+        """Keep the extent of a kind for as long as nothing in line changes."""
+        if len(self._extents) >= _MAX_EXTENTS:
+            self._extents.clear()
+        self._extents[kind] = (self.version, extent)
 
     def unpark(self, key: str) -> None:
         """Let a key stand in line again."""

@@ -25,15 +25,8 @@ class Kind(NamedTuple):
     agent_id: str | None = None
 
     @property
-    def term(self) -> tuple[str, str] | None:
-        """One thing that all agents that may have it have in common; None when any may. The empty name is the id."""
-        if self.agent_id is not None:
-            return ("", self.agent_id)
-        return self.labels[0] if self.labels else None
-
-    @property
     def items(self) -> tuple[tuple[str, str], ...]:
-        """All such things."""
+        """What an agent must have to be given it, beside the name; the empty name is the id. Empty when any may."""
         return self.labels if self.agent_id is None else (("", self.agent_id),)
 
 
@@ -63,6 +56,10 @@ class Turns:
     def tag(self, key: str) -> int:
         """Return the tag with which a key would be served now."""
         return max(self._tags.get(key, 0), self.virtual)
+
+    def own_tag(self, key: str) -> int:
+        """Return the tag of a key as it was when it was served last or became ready."""
+        return self._tags.get(key, 0)
 
     def enter(self, kind: Kind, key: str) -> None:
         """Let a key stand in line for its tasks of a kind."""
