@@ -99,7 +99,7 @@ async def test_a_queue_is_paused_and_resumed_with_one_key(console: Open, fleet: 
         await driver.shows("why, shown with the queue")
         await driver.press(*"rest", "enter")
         await driver.shows("1 paused")
-        assert last(fleet, "UpdateQueueRequest").note == "rest"
+        assert last(fleet, "UpdateQueueRequest").reason == "rest"
         assert fleet.items["queue"]["default"].paused
         await driver.until(lambda: driver.app.fleet.queues.get("default").paused)  # type: ignore[union-attr]
         await driver.press("s")

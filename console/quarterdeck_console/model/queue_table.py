@@ -117,8 +117,8 @@ QUEUE_COLUMNS: tuple[Column[QueueRow], ...] = (
         sort=lambda queue: -queue.succeeded_total,
     ),
     Column("rate", "RATE", 7, _rate, rank=4, align="right", live=True),
-    Column("limit", "RUN/LIMIT", 9, _limit, rank=5, align="right"),
-    Column("may", "LIMIT RATE", 10, _may_start, rank=6, flex=1, most=24),
+    Column("limit", "LIMIT", 7, _limit, rank=5, align="right"),
+    Column("may", "MAX RATE", 8, _may_start, rank=6, flex=1, most=24),
     Column("spark", "DONE, LAST MINUTE", 30, _done_spark, rank=8, live=True),
     Column(
         "age",
