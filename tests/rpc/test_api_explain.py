@@ -50,6 +50,20 @@ async def test_a_busy_fleet_and_the_place_in_line(api: Api) -> None:
     assert (await explain(api, first)).ahead == 1
 
 
+async def test_only_tasks_that_the_same_agents_run_stand_before_it(api: Api) -> None:
+    await api.submit(spec("busy"))
+    await api.claim_one(agent=agent(slots=1), names=["busy", "inspect"])
+    await api.submit(spec("render"), spec("render"), spec("busy"))
+    (task_id,) = await api.submit(spec("inspect"))
+    assert (await explain(api, task_id)).ahead == 1
+    await api.claim(agent=agent("agent-2", slots=1), names=["render"], wait={})
+    assert (await explain(api, task_id)).ahead == 1
+    hold = fleet_pb.PutHoldRequest(kind="HOLD_KIND_TASK_NAME", subject="busy")
+    await api.fleet.PutHold(hold)
+    answer = await explain(api, task_id)
+    assert (answer.ahead, kinds(answer)) == (0, ["AGENTS_BUSY"])
+
+
 async def test_a_dependency_and_its_end(api: Api) -> None:
     (first,) = await api.submit(spec())
     (second,) = await api.submit(spec(depends_on=[first]))

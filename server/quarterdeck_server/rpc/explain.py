@@ -20,12 +20,13 @@ async def explain_task(core: Core, request: pb.ExplainTaskRequest) -> pb.Explain
     """
     namespace = validate.namespace_of(request.namespace)
     task_id = validate.task_id(request.task_id, "task_id")
-    stored = await core.store.explain_task(namespace, task_id)
+    handlers = core.agents.handlers(namespace)
+    stored = await core.store.explain_task(namespace, task_id, handlers)
     if stored is None:
         raise ApiError(task_not_found(task_id))
     now = core.clock.now()
     pace = core.hub.starts(namespace, stored.task.queue, now)
-    return _message(explain(Facts(now, stored, core.agents.handlers(namespace), pace)))
+    return _message(explain(Facts(now, stored, handlers, pace)))
 
 
 def _message(answer: Explanation) -> pb.ExplainTaskResponse:

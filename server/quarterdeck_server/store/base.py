@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.claim import Waiting
 from quarterdeck_server.engine.commands import Claim, Command
-from quarterdeck_server.engine.explain.facts import Stored
+from quarterdeck_server.engine.explain.facts import Handler, Stored
 from quarterdeck_server.engine.filters import Filter
 from quarterdeck_server.engine.model import (
     Agent,
@@ -112,8 +112,10 @@ class Store(Protocol):
 
     async def get_task(self, namespace: str, task_id: int) -> TaskDetail | None: ...
 
-    async def explain_task(self, namespace: str, task_id: int) -> Stored | None:
-        """What is known of a task and of what is in its way."""
+    async def explain_task(
+        self, namespace: str, task_id: int, handlers: Sequence[Handler]
+    ) -> Stored | None:
+        """What is known of a task and of what is in its way; the agents in contact say what competes with it."""
 
     async def get_tasks(self, task_ids: Sequence[int]) -> list[Task]: ...
 

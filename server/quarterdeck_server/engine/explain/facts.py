@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from quarterdeck_server.engine.meters import Meter
 from quarterdeck_server.engine.model import Agent, Attempt, Hold, Queue, Task
+from quarterdeck_server.engine.states import AgentState, HoldKind
 
 SAMPLES = 10
 """Tasks and agents that an answer names of each kind, at most."""
@@ -50,7 +51,8 @@ class Stored(NamedTuple):
     key_meter: Meter
     """Of its group key."""
     ahead: Ahead
-    """Of a ready task, in its queue. Group keys take turns, so of another key only as many count as of its own."""
+    """Of a ready task, in its queue, of names that compete with it. Group keys take turns, so of another key only as
+    many count as of its own."""
 
 
 class Handler(NamedTuple):
@@ -81,3 +83,24 @@ class Facts(NamedTuple):
     """Every agent in contact in the task's namespace."""
     starts_per_second: float | None
     """How fast the queue moves now; None when nothing can be said."""
+
+
+def competing(
+    task: Task, handlers: Sequence[Handler], holds: Sequence[Hold]
+) -> Callable[[str], bool]:
+    """Say of a name whether its tasks compete with this one: the same agents run them, and nobody holds it.
+
+    While no agent takes the task every name counts that is not held.
+    """
+    held = {hold.subject for hold in holds if hold.kind == HoldKind.TASK_NAME} - {task.name}
+    live = (AgentState.ACTIVE, AgentState.DRAINING)
+    mine = [
+        handler
+        for handler in handlers
+        if handler.agent.state in live
+        and task.queue in handler.queues
+        and (handler.names is None or task.name in handler.names)
+    ]
+    any_name = not mine or any(handler.names is None for handler in mine)
+    names = {name for handler in mine for name in handler.names or ()}
+    return lambda name: name not in held and (any_name or name in names)

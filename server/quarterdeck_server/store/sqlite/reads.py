@@ -18,7 +18,7 @@ from typing import Any
 
 import aiosqlite
 
-from quarterdeck_server.engine.explain.facts import Stored
+from quarterdeck_server.engine.explain.facts import Handler, Stored
 from quarterdeck_server.engine.filters import (
     TASK_FIELDS,
     Filter,
@@ -159,9 +159,11 @@ class Reader:
             [row[0] for row in found["read_dependencies"]],
         )
 
-    async def explain_task(self, namespace: str, task_id: int) -> Stored | None:
+    async def explain_task(
+        self, namespace: str, task_id: int, handlers: Sequence[Handler]
+    ) -> Stored | None:
         async with self._snapshot() as connection:
-            return await Explainer(connection).stored(namespace, task_id)
+            return await Explainer(connection, handlers).stored(namespace, task_id)
 
     async def get_tasks(self, task_ids: Sequence[int]) -> list[Task]:
         rows = await self._named("tasks_by_id", f"[{','.join(map(str, task_ids))}]")
