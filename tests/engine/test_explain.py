@@ -201,6 +201,7 @@ def test_a_busy_fleet_gives_an_estimate_by_the_pace_of_the_queue() -> None:
     assert answer.estimated_start == known.now + 5 * SECOND
     paused = facts(task(), holds=[hold(HoldKind.NAMESPACE, "")], ahead=Ahead(9), pace=2.0)
     assert explain(paused).estimated_start is None
+    assert [o.until for o in explain(paused).obstacles] == [None, None]
 
 
 def test_more_than_was_counted_is_said_to_be_at_least() -> None:

@@ -70,13 +70,10 @@ def obstacles(facts: Facts) -> list[Obstacle]:
         return []
     if task.state == RUNNING:
         return list(_paused_attempt(task))
-    return [
-        *_waits(facts),
-        *_held(facts),
-        *_limits(facts),
-        *_agents(facts),
-        *_position(facts),
-    ]
+    found = [*_waits(facts), *_held(facts), *_limits(facts), *_agents(facts)]
+    # The pace says when its turn comes only while the queue goes on by itself.
+    moves = all(obstacle.kind == Kind.AGENTS_BUSY for obstacle in found)
+    return [*found, *_position(facts, moves=moves)]
 
 
 def _paused_attempt(task: Task) -> Iterator[Obstacle]:
@@ -255,14 +252,14 @@ def _is_held(agent: Agent, holds: Sequence[Hold]) -> bool:
     return any((hold.kind, hold.subject) in subjects for hold in holds)
 
 
-def _position(facts: Facts) -> Iterator[Obstacle]:
+def _position(facts: Facts, *, moves: bool) -> Iterator[Obstacle]:
     task, ahead = facts.stored.task, facts.stored.ahead
     if task.state == READY and ahead.number:
         at_least = "at least " if ahead.minimum else ""
         comes = "comes" if ahead.number == 1 else "come"
         tasks = many(ahead.number, "task")
         message = f"{at_least}{tasks} of queue {task.queue} {comes} before it, or in turn with it"
-        yield Obstacle(Kind.POSITION, message, estimated_start(facts))
+        yield Obstacle(Kind.POSITION, message, estimated_start(facts) if moves else None)
 
 
 def estimated_start(facts: Facts) -> int | None:
