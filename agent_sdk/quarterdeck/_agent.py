@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import inspect
 import re
 import sys
@@ -13,6 +14,7 @@ from typing import Any, Concatenate, Literal, TypeVar, get_args, get_origin, ove
 from quarterdeck._codec import decoder
 from quarterdeck._errors import DefinitionError, PayloadError
 from quarterdeck._run import Run
+from quarterdeck._spans import Span, seconds
 
 Handler = TypeVar("Handler", bound=Callable[Concatenate[Run, ...], object])
 BatchHandler = TypeVar("BatchHandler", bound=Callable[Concatenate[list[Run], ...], object])
@@ -145,7 +147,7 @@ class Agent:
         /,
         *,
         batch: int,
-        linger: float = 0.0,
+        linger: Span = 0.0,
         name: str | None = None,
         cleanup: Cleanup | None = None,
     ) -> Callable[[BatchHandler], BatchHandler]: ...
@@ -159,7 +161,7 @@ class Agent:
         isolation: Literal["process"] | None = None,
         cleanup: Cleanup | None = None,
         batch: int | None = None,
-        linger: float = 0.0,
+        linger: Span = 0.0,
     ) -> Any:
         """Register a handler; it stays a plain function.
 
@@ -180,7 +182,7 @@ class Agent:
                 of runs, and as an optional second parameter the list of their inputs, and returns
                 the list of their results. An exception in the list fails that task alone, one
                 that is raised fails all. One batch runs at a time, beside the agent's slots.
-            linger: Seconds that the first task of a batch may wait for the others.
+            linger: How long the first task of a batch may wait for the others; at most 1 h.
 
         Raises:
             DefinitionError: The signature cannot work, or the name is taken.
@@ -193,7 +195,7 @@ class Agent:
             label = getattr(handler, "__qualname__", repr(handler))
             _check_extras(label, cleanup, isolation, batch, linger)
             made = read_handler(handler, name, isolation, scope, batch)
-            made = replace(made, cleanup=cleanup, batch=batch or 0, linger=float(linger))
+            made = replace(made, cleanup=cleanup, batch=batch or 0, linger=seconds(linger))
             if made.name in self._handlers:
                 raise DefinitionError(f"{made.name}: there is a handler for this name already")
             self._handlers[made.name] = made
@@ -217,7 +219,7 @@ def _check_extras(
     cleanup: Cleanup | None,
     isolation: str | None,
     batch: int | None,
-    linger: float,
+    linger: Span,
 ) -> None:
     if cleanup is not None and not callable(cleanup):
         raise DefinitionError(f"{label}: cleanup: expected a function, got {cleanup!r}")
@@ -229,7 +231,8 @@ def _check_extras(
         raise DefinitionError(f"{label}: batch: not together with isolation")
     if type(batch) is not int or not 1 <= batch <= MOST_IN_BATCH:
         raise DefinitionError(f"{label}: batch: expected 1 to {MOST_IN_BATCH}, got {batch!r}")
-    if not isinstance(linger, (int, float)) or not 0 <= linger <= _MOST_LINGER_SECONDS:
+    known = isinstance(linger, (int, float, dt.timedelta))
+    if not known or not 0 <= seconds(linger) <= _MOST_LINGER_SECONDS:
         rule = f"expected 0 to {_MOST_LINGER_SECONDS} seconds"
         raise DefinitionError(f"{label}: linger: {rule}, got {linger!r}")
 

@@ -121,7 +121,7 @@ class AsyncFleetMethods(AsyncMethods):
         """End a freeze; False when the namespace was not frozen."""
         return await self._do(_operator_calls.thaw(self._namespace, reason, actor))
 
-    async def hold(
+    async def put_hold(
         self,
         kind: HoldKind,
         subject: str,
@@ -140,10 +140,10 @@ class AsyncFleetMethods(AsyncMethods):
             actor: Who asks.
         """
         return await self._do(
-            _operator_calls.hold(self._namespace, kind, subject, reason, actor, arrivals)
+            _operator_calls.put_hold(self._namespace, kind, subject, reason, actor, arrivals)
         )
 
-    async def release(
+    async def release_hold(
         self, kind: HoldKind, subject: str, reason: str = "", *, actor: str = ""
     ) -> Hold:
         """End a pause or a quarantine.
@@ -155,7 +155,7 @@ class AsyncFleetMethods(AsyncMethods):
             HoldNotFoundError: It was not held.
         """
         return await self._do(
-            _operator_calls.release(self._namespace, kind, subject, reason, actor)
+            _operator_calls.release_hold(self._namespace, kind, subject, reason, actor)
         )
 
     async def holds(self) -> Sequence[Hold]:

@@ -27,6 +27,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from quarterdeck._spans import Span, seconds
+
 
 class QuarterdeckError(Exception):
     """Everything that the SDK raises on purpose."""
@@ -51,31 +53,35 @@ class RetryLater(QuarterdeckError):
     The attempt counts; when it was the last one, the task fails.
 
     Args:
-        delay_seconds: Least delay before the next attempt, instead of the policy's.
+        delay: Least delay before the next attempt, instead of the policy's.
         message: Why, for the person who reads it.
-        back_off_seconds: When set, nobody is given anything from the task's queue for so long, up
-            to an hour: for a provider that refuses everybody for a while, as with HTTP 429.
-        key_only: Nothing of the task's group key there, rather; the queue's other keys go on.
+        back_off: When set, nobody is given anything from the task's queue for so long, up to an
+            hour: for a provider that refuses everybody for a while, as with HTTP 429.
+        back_off_key_only: Nothing of the task's group key there, rather; the queue's other keys
+            go on.
+
+    Attributes:
+        delay: In seconds.
+        back_off: In seconds, or None.
+        back_off_key_only: As given.
     """
 
     def __init__(
         self,
-        delay_seconds: float,
+        delay: Span,
         message: str = "",
         *,
-        back_off_seconds: float | None = None,
-        key_only: bool = False,
+        back_off: Span | None = None,
+        back_off_key_only: bool = False,
     ) -> None:
-        super().__init__(message or f"asked to be tried again in {delay_seconds:g} s")
-        if not 0 <= delay_seconds <= 315_576_000_000:
-            raise ValueError(f"delay_seconds: expected 0 or more seconds, got {delay_seconds!r}")
-        if back_off_seconds is not None and not 0 <= back_off_seconds <= 3600:
-            raise ValueError(
-                f"back_off_seconds: expected 0 to 3600 seconds, got {back_off_seconds!r}"
-            )
-        self.delay_seconds = delay_seconds
-        self.back_off_seconds = back_off_seconds
-        self.key_only = key_only
+        self.delay = seconds(delay)
+        self.back_off = None if back_off is None else seconds(back_off)
+        self.back_off_key_only = back_off_key_only
+        super().__init__(message or f"asked to be tried again in {self.delay:g} s")
+        if not 0 <= self.delay <= 315_576_000_000:
+            raise ValueError(f"delay: expected 0 or more seconds, got {delay!r}")
+        if self.back_off is not None and not 0 <= self.back_off <= 3600:
+            raise ValueError(f"back_off: expected 0 to 3600 seconds, got {back_off!r}")
 
 
 class DefinitionError(QuarterdeckError, TypeError):

@@ -123,7 +123,7 @@ class FleetMethods(Methods):
         """End a freeze; False when the namespace was not frozen."""
         return self._do(_operator_calls.thaw(self._namespace, reason, actor))
 
-    def hold(
+    def put_hold(
         self,
         kind: HoldKind,
         subject: str,
@@ -142,10 +142,12 @@ class FleetMethods(Methods):
             actor: Who asks.
         """
         return self._do(
-            _operator_calls.hold(self._namespace, kind, subject, reason, actor, arrivals)
+            _operator_calls.put_hold(self._namespace, kind, subject, reason, actor, arrivals)
         )
 
-    def release(self, kind: HoldKind, subject: str, reason: str = "", *, actor: str = "") -> Hold:
+    def release_hold(
+        self, kind: HoldKind, subject: str, reason: str = "", *, actor: str = ""
+    ) -> Hold:
         """End a pause or a quarantine.
 
         Returns:
@@ -154,7 +156,7 @@ class FleetMethods(Methods):
         Raises:
             HoldNotFoundError: It was not held.
         """
-        return self._do(_operator_calls.release(self._namespace, kind, subject, reason, actor))
+        return self._do(_operator_calls.release_hold(self._namespace, kind, subject, reason, actor))
 
     def holds(self) -> Sequence[Hold]:
         """All that is held: freezes, pauses of names, quarantines."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from quarterdeck._times import Span
+from quarterdeck._spans import Span
 
 Overflow = Literal["wait", "reject", "cancel_oldest", "cancel_newest"]
 Arrivals = Literal["queue", "drop"]

@@ -7,7 +7,7 @@ from typing import Literal
 
 from quarterdeck._errors import ApiError
 from quarterdeck._models import Instant, Task
-from quarterdeck._times import Span
+from quarterdeck._spans import Span
 
 ActName = Literal["cancel", "retry", "update", "pause", "resume"]
 HoldKind = Literal["task_name", "agent", "agent_version"]

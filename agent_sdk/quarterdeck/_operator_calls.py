@@ -163,7 +163,7 @@ def thaw(namespace: str, reason: str, actor: str) -> Call[bool]:
     return Call("fleet", "Thaw", request, lambda r: bool(r.thawed))
 
 
-def hold(
+def put_hold(
     namespace: str, kind: HoldKind, subject: str, reason: str, actor: str, arrivals: Arrivals
 ) -> Call[Hold]:
     """Pause a task name, or put something in quarantine."""
@@ -173,7 +173,9 @@ def hold(
     return Call("fleet", "PutHold", request, _hold)
 
 
-def release(namespace: str, kind: HoldKind, subject: str, reason: str, actor: str) -> Call[Hold]:
+def release_hold(
+    namespace: str, kind: HoldKind, subject: str, reason: str, actor: str
+) -> Call[Hold]:
     """End a pause or a quarantine."""
     request = fleet.ReleaseHoldRequest(
         namespace=namespace, subject=subject, reason=reason, actor=actor

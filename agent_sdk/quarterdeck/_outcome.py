@@ -30,7 +30,7 @@ class Wishes(NamedTuple):
 
     delay: float | None = None
     back_off: float | None = None
-    key_only: bool = False
+    back_off_key_only: bool = False
 
 
 NO_WISHES = Wishes()
@@ -121,7 +121,7 @@ def wishes_of(raised: BaseException) -> Wishes:
     """What an exception asks for."""
     if not isinstance(raised, RetryLater):
         return NO_WISHES
-    return Wishes(raised.delay_seconds, raised.back_off_seconds, raised.key_only)
+    return Wishes(raised.delay, raised.back_off, raised.back_off_key_only)
 
 
 def failure_of(raised: BaseException) -> Failure:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from quarterdeck._times import Span
+from quarterdeck._spans import Span
 
 UniqueScope = Literal["pending", "active", "period"]
 UniquePolicy = Literal["reject", "return_existing", "replace_pending", "after_existing"]

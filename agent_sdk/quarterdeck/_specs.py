@@ -11,7 +11,8 @@ from google.protobuf.message import Message
 
 from quarterdeck._codec import encode
 from quarterdeck._policies import Affinity, Debounce, Retry, Throttle, Timeouts, Unique
-from quarterdeck._times import Span, to_duration, to_timestamp
+from quarterdeck._spans import Span
+from quarterdeck._times import to_duration, to_timestamp
 from quarterdeck._wire import attributes, to_message
 from quarterdeck.v1 import task_pb2
 from quarterdeck.v1.payload_pb2 import Payload

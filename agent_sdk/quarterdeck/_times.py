@@ -6,16 +6,10 @@ import datetime as dt
 
 from google.protobuf import duration_pb2, timestamp_pb2
 
+from quarterdeck._spans import Span, seconds
+
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
-
-Span = float | int | dt.timedelta
-"""A length of time: seconds, or a timedelta."""
-
-
-def seconds(span: Span) -> float:
-    """The length of `span` in seconds."""
-    return span.total_seconds() if isinstance(span, dt.timedelta) else float(span)
 
 
 def to_duration(span: Span) -> duration_pb2.Duration:

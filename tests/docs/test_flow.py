@@ -57,14 +57,14 @@ def test_every_client_runs(quarterdeck_server: Server, program: str) -> None:
 
 
 def test_the_agent_asks_for_a_rest() -> None:
-    (program,) = programs("back_off_seconds")
+    (program,) = programs("back_off=")
     names: dict[str, object] = {}
     exec(program, names)
     call = names["call"]
     assert callable(call)
     with pytest.raises(quarterdeck.RetryLater) as caught:
         call(FakeRun())
-    assert caught.value.back_off_seconds == 30
+    assert caught.value.back_off == 30
 
 
 def test_the_batch_is_answered_item_by_item() -> None:

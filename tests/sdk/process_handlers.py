@@ -37,7 +37,7 @@ async def pid(run: quarterdeck.Run) -> int:
 
 @agent.task(isolation="process")
 def busy(run: quarterdeck.Run) -> None:
-    raise quarterdeck.RetryLater(2, "busy", back_off_seconds=7, key_only=True)
+    raise quarterdeck.RetryLater(2, "busy", back_off=7, back_off_key_only=True)
 
 
 @agent.task(isolation="process")

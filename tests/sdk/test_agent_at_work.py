@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
 import threading
 from dataclasses import dataclass
@@ -147,11 +148,11 @@ async def test_retry_later_lets_the_queue_or_the_key_rest(fake: FakeServer, flee
 
     @agent.task
     async def busy(run: quarterdeck.Run) -> None:
-        raise quarterdeck.RetryLater(5, back_off_seconds=30)
+        raise quarterdeck.RetryLater(5, back_off=dt.timedelta(seconds=30))
 
     @agent.task
     async def busy_key(run: quarterdeck.Run) -> None:
-        raise quarterdeck.RetryLater(5, back_off_seconds=1.5, key_only=True)
+        raise quarterdeck.RetryLater(5, back_off=1.5, back_off_key_only=True)
 
     fleet(agent)
     whole = (await report_of(fake, fake.give("busy"))).failed
@@ -162,8 +163,8 @@ async def test_retry_later_lets_the_queue_or_the_key_rest(fake: FakeServer, flee
 
 @pytest.mark.parametrize("seconds", [-1, 3601, float("nan")])
 def test_a_rest_is_an_hour_at_most(seconds: float) -> None:
-    with pytest.raises(ValueError, match="back_off_seconds: expected 0 to 3600 seconds"):
-        quarterdeck.RetryLater(1, back_off_seconds=seconds)
+    with pytest.raises(ValueError, match="back_off: expected 0 to 3600 seconds"):
+        quarterdeck.RetryLater(1, back_off=seconds)
 
 
 async def test_input_that_does_not_fit_fails_for_good_and_names_the_field(

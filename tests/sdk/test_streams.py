@@ -132,7 +132,9 @@ async def answers_but_slow(lab: Lab, context: Any) -> None:
                 await asyncio.Event().wait()
             finally:
                 lab.ended.set()
-        await context.write(pb.StreamSubmitResponse(response={"results": [{"task_id": request_id}]}))
+        await context.write(
+            pb.StreamSubmitResponse(response={"results": [{"task_id": request_id}]})
+        )
 
 
 async def never(lab: Lab, context: Any) -> None:

@@ -187,7 +187,7 @@ def test_limits_are_kept_as_they_were_given(client: Client) -> None:
 
 def test_a_freeze_and_holds_are_put_listed_and_ended(client: Client) -> None:
     assert client.freeze("fire", actor="ann").actor == "ann"
-    assert client.hold("task_name", "a", "bad prompt", arrivals="drop").subject == "a"
+    assert client.put_hold("task_name", "a", "bad prompt", arrivals="drop").subject == "a"
     assert {hold.kind for hold in client.holds()} == {"namespace", "task_name"}
     assert client.get(client.submit("a")).task.reason == "DROPPED"
     with client.watch(["hold"]) as watch:
@@ -195,9 +195,9 @@ def test_a_freeze_and_holds_are_put_listed_and_ended(client: Client) -> None:
     assert isinstance(held, quarterdeck.Hold)
     assert client.thaw()
     assert not client.thaw()
-    assert client.release("task_name", "a").reason == "bad prompt"
+    assert client.release_hold("task_name", "a").reason == "bad prompt"
     with pytest.raises(quarterdeck.HoldNotFoundError):
-        client.release("task_name", "a")
+        client.release_hold("task_name", "a")
     assert client.holds() == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_type
@@ -29,7 +30,7 @@ def count(run: Run) -> int:
     return 1
 
 
-@agent.task(batch=10, linger=0.5, cleanup=lambda run: run.log.info("cleaned"))
+@agent.task(batch=10, linger=dt.timedelta(seconds=0.5), cleanup=lambda run: run.log.info("cleaned"))
 def total(runs: list[Run], numbers: list[int]) -> list[int]:
     return numbers
 
@@ -64,7 +65,7 @@ def blocking_client(client: Client) -> None:
     assert_type(client.audit(), Iterator[quarterdeck.AuditEntry])
     client.submit("a", priority="high")  # type: ignore[arg-type]
     client.act("id:*", "explode", max_count=1)  # type: ignore[arg-type]
-    client.hold("queue", "q")  # type: ignore[arg-type]
+    client.put_hold("queue", "q")  # type: ignore[arg-type]
 
 
 async def async_client(client: AsyncClient) -> None:
