@@ -102,12 +102,17 @@ class Sqlite:
     @property
     def keys(self) -> dict[tuple[str, str], tuple[int, bytes, int | None]]:
         """Idempotency keys."""
-        return {row[:2]: row[2:] for row in self.rows("SELECT namespace, key, task_id, content_hash, expire_at FROM idempotency_keys")}
+        found = self.rows(
+            "SELECT namespace, key, task_id, content_hash, expire_at FROM idempotency_keys"
+        )
+        return {row[:2]: row[2:] for row in found}
 
     @property
     def admissions(self) -> dict[AdmissionKey, Admission]:
         """Unique, debounce and throttle keys."""
-        rows = self.rows(f"SELECT {columns(AdmissionKey._fields + Admission._fields)} FROM admissions")
+        rows = self.rows(
+            f"SELECT {columns(AdmissionKey._fields + Admission._fields)} FROM admissions"
+        )
         return {AdmissionKey._make(row[:4]): Admission._make(row[4:]) for row in rows}
 
     @property
@@ -158,7 +163,9 @@ class Sqlite:
     @property
     def meters(self) -> dict[MeterKey, Meter]:
         """Those that have a row."""
-        rows = self.rows("SELECT namespace, queue, whole, group_key, full_at, back_off_until, part FROM meters")
+        rows = self.rows(
+            "SELECT namespace, queue, whole, group_key, full_at, back_off_until, part FROM meters"
+        )
         return {MeterKey._make(row[:4]): Meter._make(row[4:]) for row in rows}
 
     @property

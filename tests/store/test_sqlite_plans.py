@@ -90,7 +90,9 @@ def test_a_start_counts_its_lanes_in_an_index_alone(connection: sqlite3.Connecti
     assert plan == ["SCAN tasks USING COVERING INDEX tasks_ready"]
 
 
-@pytest.mark.parametrize("name", ["ready_of_lane", "ready_of_priority", "tasks_due", "tasks_to_prune"])
+@pytest.mark.parametrize(
+    "name", ["ready_of_lane", "ready_of_priority", "tasks_due", "tasks_to_prune"]
+)
 def test_the_index_gives_the_order_too(connection: sqlite3.Connection, name: str) -> None:
     count = {"ready_of_lane": 6, "ready_of_priority": 7, "tasks_due": 2, "tasks_to_prune": 2}[name]
     plan = _plan(connection, load_queries()[name], count)

@@ -97,7 +97,9 @@ def bench(
         raise click.UsageError(
             "--fsync-delay slows the servers that the bench starts; not --server"
         )
-    chosen = names or tuple(name for name in NAMES if not (server and name in ("claims_1m", "restart")))
+    chosen = names or tuple(
+        name for name in NAMES if not (server and name in ("claims_1m", "restart"))
+    )
 
     def tell(name: str) -> None:
         if not as_json:
