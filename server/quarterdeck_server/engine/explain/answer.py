@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from quarterdeck_server.engine.explain.facts import Facts
 from quarterdeck_server.engine.explain.life import Span, spans, time_summary
-from quarterdeck_server.engine.explain.obstacles import Obstacle, estimated_start, obstacles
+from quarterdeck_server.engine.explain.obstacles import Kind, Obstacle, estimated_start, obstacles
 from quarterdeck_server.engine.explain.texts import because, many, span
 from quarterdeck_server.engine.model import Task, cancellation_of
 from quarterdeck_server.engine.states import (
@@ -53,7 +53,7 @@ def explain(facts: Facts) -> Explanation:
 
 def _only_the_line(found: list[Obstacle]) -> bool:
     """Nothing but other tasks is in the way, so the queue's pace says when the task starts."""
-    return all(obstacle.kind.name in ("POSITION", "AGENTS_BUSY") for obstacle in found)
+    return all(obstacle.kind in (Kind.POSITION, Kind.AGENTS_BUSY) for obstacle in found)
 
 
 def _summary(facts: Facts, found: list[Obstacle]) -> str:
