@@ -148,6 +148,6 @@ async def test_marks_by_hand_go_by_their_ids(console: Open, fleet: Fleet) -> Non
         await driver.press("space", "space", "b")
         await driver.shows("do to 2 tasks", "run again, with all")
         await driver.press("j", "j", "enter")
-        await driver.shows("2 paused")
+        await driver.shows("2 asked to pause")
         assert set(last(fleet, "PauseTasksRequest").task_ids) == set(running)
         assert fleet.calls["ActOnTasks"] == 0

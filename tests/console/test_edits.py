@@ -18,7 +18,7 @@ async def test_a_running_task_is_paused_and_resumed_with_one_key(
         await driver.type("name:long")
         await driver.shows("1 tasks", "● running")
         await driver.press("s")
-        await driver.shows("1 paused", "‖ paused")
+        await driver.shows("1 asked to pause", "‖ paused")
         assert list(last(fleet, "PauseTasksRequest").task_ids) == [key]
         assert "@" in last(fleet, "PauseTasksRequest").actor
         await driver.press("enter")

@@ -10,7 +10,7 @@ from tests.console.conftest import Open
 from tests.console.driving import Driver
 from tests.console.fleet import Fleet
 
-from quarterdeck.v1 import payload_pb2, task_pb2
+from quarterdeck.v1 import audit_pb2, hold_pb2, payload_pb2, task_pb2, task_service_pb2
 from quarterdeck_console.model.format import bar
 from quarterdeck_console.model.rows import TaskRow
 from quarterdeck_console.model.text import MAX_LABEL, fit, sanitize, width, wrap
@@ -79,14 +79,38 @@ def test_wrapped_text_loses_nothing_but_spaces_and_stays_inside(name: str) -> No
 def poison(fleet: Fleet) -> list[str]:
     """Puts every evil text into every field that takes one."""
     keys = []
+    frozen = hold_pb2.Hold(kind=hold_pb2.HOLD_KIND_NAMESPACE, actor=EVIL["bidi"])
+    frozen.reason = EVIL["escape"] + EVIL["markup"]
+    fleet.put("hold", f"{frozen.kind}:", frozen)
     for text in EVIL.values():
         failure = payload_pb2.Failure(type=text, message=text, stack_trace=f"{text}\n{text}")
         key = fleet.task(
             text, "FAILED", queue=text, reason=text, agent_id=text, labels={"team": text},
-            failure=failure,
+            failure=failure, group_key=text, required_labels={"gpu": text},
+            attributes={"a": task_pb2.AttributeValue(text=text)}, rerun_of=text,
+            preferred_agent_id=text, pause=task_pb2.TaskPause(actor=text, reason=text),
         )  # fmt: skip
         fleet.inputs[key] = text.encode("utf-8", "replace")
         fleet.results[key] = f'{{"a": "{text[:100]}"}}'.encode("utf-8", "replace")
+        why = task_service_pb2.ExplainTaskResponse(summary=text, time_summary=text)
+        why.obstacles.add(message=text, actor=text, task_ids=[text], agent_ids=[text])
+        why.spans.add(phase=text)
+        fleet.explanations[key] = why
+        fleet.put(
+            "hold",
+            f"2:{text[:200]}",
+            hold_pb2.Hold(kind=hold_pb2.HOLD_KIND_TASK_NAME, subject=text, actor=text, reason=text),
+        )
+        fleet.audit.append(
+            audit_pb2.AuditEntry(
+                id=f"audit_{len(fleet.audit)}",
+                actor=text,
+                action=text,
+                reason=text,
+                target=text,
+                filter=text,
+            )
+        )
         fleet.attempts[key] = [task_pb2.Attempt(attempt=1, agent_id=text, failure=failure)]
         fleet.write_log(key, text, text)
         fleet.agent(text, text, hostname=text, queues=[text], labels={"a": text}, pool=text)
@@ -121,6 +145,13 @@ async def test_every_list_survives_hostile_text(
             await driver.press("j", "j", "j", "w" if key != "1" else "j")
             await driver.ticked()
             assert_clean(driver, size)
+        for view in ("holds", "audit"):
+            await driver.type(f":{view}")
+            await driver.until(lambda: driver.list.table.row_count >= len(EVIL))
+            for _ in range(4):
+                await driver.press("j")
+                await driver.ticked()
+                assert_clean(driver, size)
         assert driver.app.is_running
 
 
@@ -132,7 +163,7 @@ async def test_every_section_of_a_task_survives_hostile_text(
         for key in (keys[0], keys[3], keys[4], keys[-1]):
             driver.app.open_task(key)
             await driver.shows("< > moves", "attempt 1")
-            for _ in range(5):
+            for _ in range(6):
                 await driver.press("greater_than_sign")
                 await driver.ticked()
                 assert_clean(driver, size)

@@ -90,7 +90,11 @@ def brief_lines(why: Why, context: Context, cells: int) -> list[Line]:
     lines = [heading("why", cells), *paragraph(why.summary, cells, most=6)]
     lines += _place(why, context.now)
     if why.obstacles:
-        lines += _obstacle_lines(why.obstacles[0], context, cells)
+        first = why.obstacles[0]
+        # The summary mostly says the first obstacle already.
+        if first.message not in why.summary:
+            lines += _message(first, cells)
+        lines += _obstacle_facts(first, context, cells)
     return [*lines, *paragraph(why.time_summary, cells, Tone.DIM, most=3)]
 
 
@@ -111,15 +115,19 @@ def _obstacles(why: Why, context: Context, cells: int) -> list[Line]:
         return []
     lines = [heading("what keeps it, the first to end first", cells)]
     for obstacle in why.obstacles:
-        lines += _obstacle_lines(obstacle, context, cells)
+        lines += [*_message(obstacle, cells), *_obstacle_facts(obstacle, context, cells)]
     return lines
 
 
-def _obstacle_lines(obstacle: ObstacleRow, context: Context, cells: int) -> list[Line]:
+def _message(obstacle: ObstacleRow, cells: int) -> list[Line]:
     pieces = paragraph(obstacle.message, max(8, cells - 3), Tone.WARN, most=6)
-    lines: list[Line] = [
+    return [
         (Cell(" ▸ " if at == 0 else "   ", Tone.WARN), *piece) for at, piece in enumerate(pieces)
     ]
+
+
+def _obstacle_facts(obstacle: ObstacleRow, context: Context, cells: int) -> list[Line]:
+    lines: list[Line] = []
     if obstacle.until:
         left = duration(obstacle.until - context.now)
         lines.append(fact("   until", Cell(clock(obstacle.until)), Cell(f"   in {left}", Tone.DIM)))

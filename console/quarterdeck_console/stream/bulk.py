@@ -56,7 +56,7 @@ class BulkAct(NamedTuple):
 CANCEL = BulkAct("Cancel", "cancelled", cancel=pb.CancelAct())
 CANCEL_ALONE = BulkAct("Cancel", "cancelled", cancel=pb.CancelAct(keep_children=True))
 RETRY = BulkAct("Retry", "retried", retry=pb.RetryAct())
-PAUSE = BulkAct("Pause", "paused", pause=pb.PauseAct())
+PAUSE = BulkAct("Pause", "asked to pause", pause=pb.PauseAct())
 RESUME = BulkAct("Resume", "resumed", resume=pb.ResumeAct())
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 import grpc
 
 from quarterdeck.v1 import task_service_pb2
 from quarterdeck.v1 import watch_service_pb2 as watch_pb
+from quarterdeck_console.model import words
 from quarterdeck_console.model.detail import LogBuffer, TaskDetail
 from quarterdeck_console.model.why import Why
 from quarterdeck_console.stream.channel import CALL_TIMEOUT, Link, backoff
@@ -21,6 +23,11 @@ LOG_WAIT = 20
 LOG_PAGE = 2_000
 EXPLAIN = 1.0
 """Seconds between two explanations of a task that changes fast."""
+
+MOVED = 5.0
+"""Seconds after which a task that waits is explained anew."""
+
+_WAITING = (words.BLOCKED, words.SCHEDULED, words.READY)
 
 SETTLE = 0.2
 """Seconds between two GetTask of a task that changes fast."""
@@ -144,11 +151,10 @@ class DetailFeed:
                 await asyncio.sleep(next(waits))
 
     async def _explain(self) -> None:
-        """Asks why after each change, but not more than once a second."""
+        """Asks why after each change, and of a task that waits now and then; at most once a second."""
         waits = backoff()
         while True:
-            await self._unexplained.wait()
-            self._unexplained.clear()
+            await self._until_unexplained()
             request = task_service_pb2.ExplainTaskRequest(
                 namespace=self._link.namespace, task_id=self.task_id
             )
@@ -162,6 +168,14 @@ class DetailFeed:
                 if refusal(error).transient:
                     self._unexplained.set()
                     await asyncio.sleep(next(waits))
+
+    async def _until_unexplained(self) -> None:
+        """Until the task changed; one that waits moves up in its line without changing."""
+        waiting = self.detail is None or self.detail.task.state in _WAITING
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(MOVED if waiting else None):
+                await self._unexplained.wait()
+        self._unexplained.clear()
 
     async def _tail(self) -> None:
         """Reads the log to its end and waits there for more; a retried task goes on."""

@@ -63,7 +63,7 @@ class TaskCalls:
             )
             return (await self._link.tasks.PauseTasks(request, timeout=CALL_TIMEOUT)).results
 
-        return await batched("paused", task_ids, call)
+        return await batched("asked to pause", task_ids, call)
 
     async def resume(self, task_ids: Sequence[str], reason: str = "") -> Outcome:
         """Lets paused tasks go on."""
