@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from quarterdeck._errors import ApiError
 from quarterdeck._link import MAX_BATCH_BYTES, Link, invoke
-from quarterdeck._status import error_from_status
 from quarterdeck.v1.task_pb2 import TaskSpec
 from quarterdeck.v1.task_service_pb2 import SubmitRequest, SubmitResult
 
@@ -92,8 +91,3 @@ class Submitter:
             end = start + len(group.specs)
             group.deliver(results if len(groups) == 1 else results[start:end])
             start = end
-
-
-def task_id_of(result: SubmitResult) -> str | ApiError:
-    """The id of an accepted task, or why it was refused."""
-    return error_from_status(result.error) if result.HasField("error") else result.task_id

@@ -7,7 +7,7 @@ from typing import Final
 
 from quarterdeck.v1 import queue_pb2
 from quarterdeck_server.engine.limits import WAIT, Concurrency, QueueLimits, Rate
-from quarterdeck_server.engine.timeunits import DAY, SECOND
+from quarterdeck_server.engine.timeunits import DAY, MILLISECOND, SECOND
 from quarterdeck_server.rpc import validate
 from quarterdeck_server.rpc.errors import Violation
 from quarterdeck_server.rpc.validate import Violations
@@ -18,7 +18,6 @@ MAX_UNITS: Final = 1_000_000_000
 MAX_PERIOD: Final = 31 * DAY
 MAX_WEIGHTS: Final = 1000
 MAX_WEIGHT: Final = 1000
-_MILLISECOND: Final = 1000
 _OVERFLOWS = frozenset(queue_pb2.OverflowPolicy.values())
 _ARRIVALS = frozenset(queue_pb2.ArrivalPolicy.values())
 
@@ -27,7 +26,7 @@ def read_limits(message: queue_pb2.QueueLimits, out: Violations) -> QueueLimits:
     """Check and convert the limits of a queue; what becomes of arrivals stands beside them in the request."""
     ageing = 0
     if message.HasField("ageing"):
-        ageing = validate.span(message.ageing, "limits.ageing", out, least=_MILLISECOND)
+        ageing = validate.span(message.ageing, "limits.ageing", out, least=MILLISECOND)
     return QueueLimits(
         concurrency=_concurrency(message.concurrency, "limits.concurrency", out),
         concurrency_per_key=_concurrency(
@@ -66,7 +65,7 @@ def _rate(message: queue_pb2.RateLimit, field: str, out: Violations) -> Rate:
     burst = validate.number(message.burst, f"{field}.burst", 0, MAX_UNITS, out)
     period = SECOND
     if message.HasField("period"):
-        period = validate.span(message.period, f"{field}.period", out, least=_MILLISECOND)
+        period = validate.span(message.period, f"{field}.period", out, least=MILLISECOND)
         if period > MAX_PERIOD:
             out.append(Violation(f"{field}.period", "expected at most 31 days"))
     if not message.units and (message.burst or message.HasField("period")):

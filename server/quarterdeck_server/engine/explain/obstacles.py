@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
+from quarterdeck_server.engine.affinity import admits
 from quarterdeck_server.engine.explain.facts import SAMPLES, Facts, Handler, Runners
 from quarterdeck_server.engine.explain.texts import because, many, span
+from quarterdeck_server.engine.holds import Holds, agent_held
 from quarterdeck_server.engine.ids import encode_task_id
 from quarterdeck_server.engine.lane import LaneKey, lane_of
 from quarterdeck_server.engine.limits import Rate, limits_of
@@ -230,7 +232,8 @@ def _fitting(facts: Facts, named: Sequence[Handler]) -> tuple[Sequence[Handler],
 
 
 def _free(facts: Facts, fitting: Sequence[Handler]) -> Iterator[Obstacle]:
-    held = [h for h in fitting if _is_held(h.agent, facts.stored.holds)]
+    holds = {(hold.namespace, hold.kind, hold.subject): hold for hold in facts.stored.holds}
+    held = [h for h in fitting if _takes_nothing(h.agent, holds)]
     if len(held) == len(fitting):
         message = f"all agents that could take it are draining or in quarantine ({len(held):,})"
         yield Obstacle(Kind.AGENTS_HELD, message, agent_ids=_some(held))
@@ -242,14 +245,10 @@ def _free(facts: Facts, fitting: Sequence[Handler]) -> Iterator[Obstacle]:
         yield Obstacle(Kind.AGENTS_BUSY, message, agent_ids=_some(able))
 
 
-def _is_held(agent: Agent, holds: Sequence[Hold]) -> bool:
+def _takes_nothing(agent: Agent, holds: Holds) -> bool:
     if agent.state == AgentState.DRAINING:
         return True
-    subjects = {
-        (int(HoldKind.AGENT), agent.id),
-        (int(HoldKind.AGENT_VERSION), f"{agent.name}@{agent.version}"),
-    }
-    return any((hold.kind, hold.subject) in subjects for hold in holds)
+    return agent_held(holds, agent.namespace, agent.id, agent.name, agent.version) is not None
 
 
 def _position(facts: Facts, *, moves: bool) -> Iterator[Obstacle]:
@@ -282,7 +281,7 @@ def _has(handler: Handler, labels: Sequence[tuple[str, str]]) -> bool:
 
 
 def _matches(handler: Handler, lane: LaneKey) -> bool:
-    return lane.agent_id in (None, handler.agent.id) and _has(handler, lane.labels)
+    return admits(lane, frozenset(handler.labels.items()), handler.agent.id)
 
 
 def _close(handlers: Sequence[Handler], labels: Sequence[tuple[str, str]]) -> tuple[str, ...]:

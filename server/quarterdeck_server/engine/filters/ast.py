@@ -161,11 +161,6 @@ class Filter:
         """The text was empty: nothing is filtered."""
         return self.root == All(())
 
-    @property
-    def depends_on_now(self) -> bool:
-        """The same row may pass at one time and not at another (``age>5m``)."""
-        return _depends_on_now(self.root)
-
     def canonical(self) -> str:
         """A text that parses to the same meaning, equal for filters that differ only in form.
 
@@ -203,17 +198,6 @@ def duration_text(microseconds: int) -> str:
         count, microseconds = divmod(microseconds, size)
         text += f"{count}{unit}" if count else ""
     return text or "0s"
-
-
-def _depends_on_now(node: Node) -> bool:
-    match node:
-        case Not(child):
-            return _depends_on_now(child)
-        case All(children) | Any(children):
-            return any(map(_depends_on_now, children))
-        case CompareTerm():
-            return node.relative
-    return False
 
 
 def _node_text(node: Node) -> str:
