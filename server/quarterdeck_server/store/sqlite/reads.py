@@ -73,6 +73,8 @@ class Reader:
         self._path = path
         self._idle: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self._all: list[aiosqlite.Connection] = []
+        self._filtering = asyncio.Semaphore(READERS - 1)
+        """A filter may look at every task: of those that do, one connection is left to all other reads."""
         self._queries = load_queries()
 
     async def open(self) -> None:
@@ -197,7 +199,8 @@ class Reader:
             parameters += after
         order = ", ".join(f"{key} {way}" for key in ([sort] if sort == "id" else [sort, "id"]))
         sql = f"SELECT {_COLUMNS} FROM tasks WHERE {where} ORDER BY {order} LIMIT ?"
-        rows, revision = await self._page(sql, *parameters, limit + 1)
+        async with self._filtering if filter is not None else contextlib.nullcontext():
+            rows, revision = await self._page(sql, *parameters, limit + 1)
         tasks = [Task._make(row) for row in rows[:limit]]
         key = _task_key(tasks[-1], order_by) if len(rows) > limit else None
         return Page(tasks, key, revision)
@@ -210,7 +213,8 @@ class Reader:
             return dict(rows), revision
         where, parameters = _where(namespace, filter, now)
         sql = f"SELECT state, count(*) FROM tasks WHERE {where} GROUP BY state"
-        rows, revision = await self._page(sql, *parameters)
+        async with self._filtering:
+            rows, revision = await self._page(sql, *parameters)
         return dict(rows), revision
 
     async def select_tasks(
@@ -219,7 +223,7 @@ class Reader:
         where, parameters = _where(namespace, filter, now)
         sql = f"SELECT id FROM tasks WHERE {where} AND id > ? ORDER BY id LIMIT ?"
         ids, total, after = array("q"), 0, -1
-        async with self._snapshot() as connection:
+        async with self._filtering, self._snapshot() as connection:
             while True:
                 rows = list(await connection.execute_fetchall(sql, (*parameters, after, _SELECTED)))
                 ids.extend(row[0] for row in rows[: keep - len(ids)])
