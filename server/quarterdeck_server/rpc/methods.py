@@ -83,9 +83,7 @@ def service_handler(
     (service,) = file.services_by_name.values()
     handlers = {}
     for method in service.methods:
-        implementation = getattr(servicer, _CAPITAL.sub("_", method.name).lower(), None)
-        if implementation is None:
-            continue
+        implementation = getattr(servicer, _CAPITAL.sub("_", method.name).lower())
         wrap = _calls if method.client_streaming else _stream if method.server_streaming else _unary
         handlers[method.name] = wrap(method, implementation, in_flight)
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
