@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from quarterdeck_server.engine import changes as log
@@ -49,119 +50,121 @@ HoldKey = tuple[str, int, str]
 _NO_TOTALS = (0, 0, 0, 0, 0)
 
 
+@dataclass(slots=True, eq=False)
 class World:
     """Loaded rows, what became of them, and what else must be written."""
 
-    def __init__(
-        self, now: int, revision: int, new_id: Callable[[], int], new_token: Callable[[], int]
-    ) -> None:
-        self.now = now
-        self.revision = revision
-        self.new_id = new_id
-        self.new_token = new_token
+    now: int
+    """The instant of the group, in microseconds."""
+    revision: int
+    """Of the last change."""
+    new_id: Callable[[], int]
+    new_token: Callable[[], int]
 
-        self.tasks: dict[int, Task] = {}
-        self.stored: dict[int, Task] = {}
-        """Rows as the store has them, of tasks that changed."""
-        self.born: dict[int, Task] = {}
-        self.inputs: dict[int, Payload] = {}
-        """Of tasks that are new."""
-        self.replaced_inputs: dict[int, Payload | None] = {}
-        """Of tasks that the store has; None removes."""
-        self.copied_inputs: dict[int, int] = {}
-        """New tasks that have the stored input of another one."""
-        self.results: dict[int, Payload] = {}
-        self.details: dict[int, Payload | None] = {}
-        """What attempts saved in this group; None where it is to be removed."""
-        self.attempts: list[Attempt] = []
-        self.past_attempts: dict[tuple[int, int], Attempt] = {}
-        """Ended attempts that late reports speak of."""
-        self.dependencies: dict[tuple[int, int], bool] = {}
-        """New (task, what it depends on), and whether that had ended as it must when the task was made."""
-        self.met: set[tuple[int, int]] = set()
-        """Those, new or stored, whose dependency ended as it must in this group."""
-        self.just_ended: list[Task] = []
-        """Ended tasks whose dependents have not been looked at."""
+    tasks: dict[int, Task] = field(default_factory=dict)
+    stored: dict[int, Task] = field(default_factory=dict)
+    """Rows as the store has them, of tasks that changed."""
+    born: dict[int, Task] = field(default_factory=dict)
+    inputs: dict[int, Payload] = field(default_factory=dict)
+    """Of tasks that are new."""
+    replaced_inputs: dict[int, Payload | None] = field(default_factory=dict)
+    """Of tasks that the store has; None removes."""
+    copied_inputs: dict[int, int] = field(default_factory=dict)
+    """New tasks that have the stored input of another one."""
+    results: dict[int, Payload] = field(default_factory=dict)
+    details: dict[int, Payload | None] = field(default_factory=dict)
+    """What attempts saved in this group; None where it is to be removed."""
+    attempts: list[Attempt] = field(default_factory=list)
+    past_attempts: dict[tuple[int, int], Attempt] = field(default_factory=dict)
+    """Ended attempts that late reports speak of."""
+    dependencies: dict[tuple[int, int], bool] = field(default_factory=dict)
+    """New (task, what it depends on), and whether that had ended as it must when the task was made."""
+    met: set[tuple[int, int]] = field(default_factory=set)
+    """Those, new or stored, whose dependency ended as it must in this group."""
+    just_ended: list[Task] = field(default_factory=list)
+    """Ended tasks whose dependents have not been looked at."""
 
-        self.keys: dict[tuple[str, str], IdempotencyKey] = {}
-        self.new_keys: dict[tuple[str, str], IdempotencyKey] = {}
-        self.admissions: dict[AdmissionKey, Admission] = {}
-        self.dirty_admissions: set[AdmissionKey] = set()
-        self.dependents: dict[int, set[int]] = {}
-        """Of tasks that are run again: what depends on them."""
-        self.depended: dict[int, dict[int, bool]] = {}
-        """Of those: what each depends on, and whether that is met."""
-        self.links: dict[int, int] = {}
-        """Of tasks that ended while they waited in a chain of a unique key: what each waited for."""
-        self.requests: dict[tuple[str, str, str], tuple[bytes, bytes]] = {}
-        self.new_requests: dict[tuple[str, str, str], tuple[bytes, bytes]] = {}
-        self.children: dict[int, list[int]] = {}
-        self.log_ends: dict[int, tuple[int, dict[int, int]]] = {}
-        """Last sequence of a task's log, and per attempt the next offset."""
-        self.logs: list[LogRow] = []
+    keys: dict[tuple[str, str], IdempotencyKey] = field(default_factory=dict)
+    new_keys: dict[tuple[str, str], IdempotencyKey] = field(default_factory=dict)
+    admissions: dict[AdmissionKey, Admission] = field(default_factory=dict)
+    dirty_admissions: set[AdmissionKey] = field(default_factory=set)
+    dependents: dict[int, set[int]] = field(default_factory=dict)
+    """Of tasks that are run again: what depends on them."""
+    depended: dict[int, dict[int, bool]] = field(default_factory=dict)
+    """Of those: what each depends on, and whether that is met."""
+    links: dict[int, int] = field(default_factory=dict)
+    """Of tasks that ended while they waited in a chain of a unique key: what each waited for."""
+    requests: dict[tuple[str, str, str], tuple[bytes, bytes]] = field(default_factory=dict)
+    new_requests: dict[tuple[str, str, str], tuple[bytes, bytes]] = field(default_factory=dict)
+    children: dict[int, list[int]] = field(default_factory=dict)
+    log_ends: dict[int, tuple[int, dict[int, int]]] = field(default_factory=dict)
+    """Last sequence of a task's log, and per attempt the next offset."""
+    logs: list[LogRow] = field(default_factory=list)
 
-        self.queues: dict[QueueKey, Queue] = {}
-        self.deltas: dict[QueueKey, defaultdict[tuple[str, int], int]] = {}
-        self.totals: dict[QueueKey, list[int]] = {}
-        """What this group adds to the totals of a queue: submitted, then ended by state from SUCCEEDED on."""
-        self.dirty_queues: set[QueueKey] = set()
-        self.agents: dict[tuple[str, str], Agent] = {}
-        self.unrecorded: defaultdict[tuple[str, str], int] = defaultdict(int)
-        """Leases of agents that have no row yet: a group may serve a claim before its agent is written."""
-        self.agent_deltas: defaultdict[tuple[str, str], int] = defaultdict(int)
-        self.dirty_agents: set[tuple[str, str]] = set()
-        self.schedules: dict[tuple[str, str], Schedule] = {}
-        self.dirty_schedules: set[tuple[str, str]] = set()
-        self.deleted_schedules: set[tuple[str, str]] = set()
-        self.due_schedules: list[tuple[str, str]] = []
-        self.due_tasks: list[int] = []
-        self.instants: set[tuple[str, str, int]] = set()
-        """(namespace, schedule, instant) that have their task."""
-        self.instances: dict[str, Instance] = {}
-        self.dirty_instances: set[str] = set()
-        self.pools: dict[tuple[str, str], PoolStatus] = {}
-        self.dirty_pools: set[tuple[str, str]] = set()
-        self.deleted_pools: set[tuple[str, str]] = set()
-        self.trees_cut = False
-        """More stands below the tasks to cancel than is loaded: `children` is no use."""
-        self.new_trees: dict[int, Branch] = {}
-        """By root: what to walk from now on."""
-        self.walked: list[tuple[Branch, list[int]]] = []
-        """Branches with the children that are to be cancelled in this group."""
-        self.branches: dict[BranchKey, Branch] = {}
-        """Those that were walked or found, as they are after it."""
-        self.trees_left = False
-        self.audit: dict[tuple[str, int], AuditEntry] = {}
-        self.dirty_audit: set[tuple[str, int]] = set()
-        self.meters = Meters()
-        self.active: dict[QueueKey, ActiveTasks] = {}
-        """Of queues whose overflow policy asks for it. Kept up to date in place; a failed group spoils it."""
-        self.holds: dict[HoldKey, Hold] = {}
-        """All that is held, in every World. Shared with other groups: replaced by a copy before it is changed."""
-        self.dirty_holds: set[HoldKey] = set()
-        self.deleted_holds: set[HoldKey] = set()
-        self.namespaces: dict[str, NamespaceSettings] = {}
-        """Of every namespace that has settings of its own; shared and replaced as the holds are."""
-        self.dirty_namespaces: set[str] = set()
-        self.rules: dict[str, QuarantineRules] = {}
-        """Of every namespace that has some."""
-        self.streaks: dict[HoldKey, int] = {}
-        """What this group makes of the failures in a row of a subject; see `engine.quarantine`."""
-        self.forgotten_streaks: set[str] = set()
-        """Namespaces whose failures in a row are counted anew."""
-        self.reopened: set[QueueKey] = set()
-        """Queues whose waiting claims must be looked at: a hold of their namespace ended, or a ready task's lane is
-        another."""
-        self.pruned: list[int] = []
-        self.deleted_agents: set[tuple[str, str]] = set()
-        self.deleted_instances: set[str] = set()
+    queues: dict[QueueKey, Queue] = field(default_factory=dict)
+    deltas: dict[QueueKey, defaultdict[tuple[str, int], int]] = field(default_factory=dict)
+    totals: dict[QueueKey, list[int]] = field(default_factory=dict)
+    """What this group adds to the totals of a queue: submitted, then ended by state from SUCCEEDED on."""
+    dirty_queues: set[QueueKey] = field(default_factory=set)
+    agents: dict[tuple[str, str], Agent] = field(default_factory=dict)
+    unrecorded: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    """Leases of agents that have no row yet: a group may serve a claim before its agent is written."""
+    agent_deltas: defaultdict[tuple[str, str], int] = field(
+        default_factory=lambda: defaultdict(int)
+    )
+    dirty_agents: set[tuple[str, str]] = field(default_factory=set)
+    schedules: dict[tuple[str, str], Schedule] = field(default_factory=dict)
+    dirty_schedules: set[tuple[str, str]] = field(default_factory=set)
+    deleted_schedules: set[tuple[str, str]] = field(default_factory=set)
+    due_schedules: list[tuple[str, str]] = field(default_factory=list)
+    due_tasks: list[int] = field(default_factory=list)
+    instants: set[tuple[str, str, int]] = field(default_factory=set)
+    """(namespace, schedule, instant) that have their task."""
+    instances: dict[str, Instance] = field(default_factory=dict)
+    dirty_instances: set[str] = field(default_factory=set)
+    pools: dict[tuple[str, str], PoolStatus] = field(default_factory=dict)
+    dirty_pools: set[tuple[str, str]] = field(default_factory=set)
+    deleted_pools: set[tuple[str, str]] = field(default_factory=set)
+    trees_cut: bool = False
+    """More stands below the tasks to cancel than is loaded: `children` is no use."""
+    new_trees: dict[int, Branch] = field(default_factory=dict)
+    """By root: what to walk from now on."""
+    walked: list[tuple[Branch, list[int]]] = field(default_factory=list)
+    """Branches with the children that are to be cancelled in this group."""
+    branches: dict[BranchKey, Branch] = field(default_factory=dict)
+    """Those that were walked or found, as they are after it."""
+    trees_left: bool = False
+    audit: dict[tuple[str, int], AuditEntry] = field(default_factory=dict)
+    dirty_audit: set[tuple[str, int]] = field(default_factory=set)
+    meters: Meters = field(default_factory=Meters)
+    active: dict[QueueKey, ActiveTasks] = field(default_factory=dict)
+    """Of queues whose overflow policy asks for it. Kept up to date in place; a failed group spoils it."""
+    holds: dict[HoldKey, Hold] = field(default_factory=dict)
+    """All that is held, in every World. Shared with other groups: replaced by a copy before it is changed."""
+    dirty_holds: set[HoldKey] = field(default_factory=set)
+    deleted_holds: set[HoldKey] = field(default_factory=set)
+    namespaces: dict[str, NamespaceSettings] = field(default_factory=dict)
+    """Of every namespace that has settings of its own; shared and replaced as the holds are."""
+    dirty_namespaces: set[str] = field(default_factory=set)
+    rules: dict[str, QuarantineRules] = field(default_factory=dict)
+    """Of every namespace that has some."""
+    streaks: dict[HoldKey, int] = field(default_factory=dict)
+    """What this group makes of the failures in a row of a subject; see `engine.quarantine`."""
+    forgotten_streaks: set[str] = field(default_factory=set)
+    """Namespaces whose failures in a row are counted anew."""
+    reopened: set[QueueKey] = field(default_factory=set)
+    """Queues whose waiting claims must be looked at: a hold of their namespace ended, or a ready task's lane is
+    another."""
+    pruned: list[int] = field(default_factory=list)
+    deleted_agents: set[tuple[str, str]] = field(default_factory=set)
+    deleted_instances: set[str] = field(default_factory=set)
 
-        self.lapsed: list[int] = []
-        """Tasks whose leases ended otherwise than by a report of their agents, who must hear of it."""
-        self.claims: list[Claim] = []
-        self.claimed: list[int] = []
-        self.changes: list[Change] = []
-        self.wake_at: int | None = None
+    lapsed: list[int] = field(default_factory=list)
+    """Tasks whose leases ended otherwise than by a report of their agents, who must hear of it."""
+    claims: list[Claim] = field(default_factory=list)
+    claimed: list[int] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    wake_at: int | None = None
 
     def record(self, kind: int, op: int, row: Any, before: Any = None) -> None:
         """Append a change at the next revision; `row` carries that revision already."""
