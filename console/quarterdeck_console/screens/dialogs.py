@@ -58,7 +58,7 @@ class Confirm(ModalScreen[str | None]):
                     id="reason",
                 )
             with Horizontal(classes="dialog-buttons"):
-                yield Button("Cancel", id="no", compact=True)
+                yield Button("Leave it", id="no", compact=True)
                 yield Button(Content(self._act), id="yes", variant="error", compact=True)
 
     def on_mount(self) -> None:

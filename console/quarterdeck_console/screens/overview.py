@@ -31,6 +31,8 @@ _LISTS = {
 }
 FAILURES = 50
 """Failed tasks named on the overview; the task list has them all."""
+_QUIET = "All quiet: nothing needs you"
+_UNKNOWN = "Not known: no contact with the server"
 
 
 class OverviewScreen(NewTaskAct):
@@ -61,7 +63,7 @@ class OverviewScreen(NewTaskAct):
                 yield LiveTable(
                     ATTENTION_COLUMNS,
                     self.context,
-                    empty="All quiet: nothing needs you",
+                    empty=_UNKNOWN,
                     id="matters",
                 )
             with Vertical(id="running-box"):
@@ -132,6 +134,7 @@ class OverviewScreen(NewTaskAct):
         stale = not fleet.connection.live
         for table in (self.queues, self.matters, self.running):
             table.set_stale(stale)
+        self._say_whether_quiet(known=not stale)
         self._draw_queues()
         self._draw_matters()
         if self.roomy:
@@ -150,6 +153,13 @@ class OverviewScreen(NewTaskAct):
         if names.display:
             names.show(pulse.by_name(fleet, names.room))
         self.draw_bars()
+
+    def _say_whether_quiet(self, *, known: bool) -> None:
+        """A fleet that is not seen is not a quiet one."""
+        empty = _QUIET if known else _UNKNOWN
+        if self.matters.empty != empty:
+            self.matters.empty = empty
+            self.matters.refresh()
 
     def _draw_queues(self) -> None:
         fleet = self.console_app.fleet
