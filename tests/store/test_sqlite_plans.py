@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from quarterdeck_server.engine.filters import TASK_FIELDS, parse
 from quarterdeck_server.engine.model import Task
+from quarterdeck_server.store.sqlite.bulk import _update
 from quarterdeck_server.store.sqlite.files import connect
 from quarterdeck_server.store.sqlite.queries import load_queries
 from quarterdeck_server.store.sqlite.reads import _where
@@ -81,6 +83,77 @@ def test_a_query_of_the_writer_uses_its_index(
 ) -> None:
     plan = _plan(connection, load_queries()[name], count)
     assert any(line.startswith(expected) for line in plan), plan
+    assert not any(line.startswith("SCAN tasks") for line in plan), plan
+
+
+LOOKED_THROUGH = {
+    # Wherever something is done: of the rows that it is done to, or of a result that has its own limit.
+    "children": {"SCAN tree"},
+    "dependents_tree": {"SCAN tree"},
+    "copy_inputs": {"SCAN v"},
+    "meet_dependencies": {"SCAN v"},
+    "details_hashes": {"USE TEMP B-TREE FOR DISTINCT"},
+    "inputs_hashes": {"USE TEMP B-TREE FOR DISTINCT"},
+    "explain_size": {"SCAN (subquery-1)"},
+    "explain_higher": {"SCAN (subquery-1)"},
+    "explain_same": {"SCAN (subquery-1)"},
+    "read_attempts": {"SCAN (subquery-1)", "USE TEMP B-TREE FOR ORDER BY"},
+    "prune_hashes": {"UNION USING TEMP B-TREE"},
+    "tasks_to_prune": {"SCAN due VIRTUAL TABLE INDEX 1:"},
+    "namespaces_with_ended": {"SCAN names"},
+    # As many as fit, in the order of an index that has nothing else.
+    "branches_left": {"SCAN cancel_trees USING INDEX cancel_trees_left"},
+    "prune_changes": {"SCAN changes"},
+    # At a start, once.
+    "ready_lanes": {"SCAN tasks USING INDEX tasks_ready"},
+    "running_lanes": {"USE TEMP B-TREE FOR GROUP BY"},
+    "meters": {"SCAN meters"},
+    "all_holds": {"SCAN holds"},
+    "all_namespaces": {"SCAN namespaces"},
+    "ready_counts": {"SCAN c"},
+    "live_agents": {"SCAN agents"},
+    # Small tables that do not grow with the tasks: pools of the settings, counters by queue, name and state.
+    "pools": {"SCAN pools"},
+    "prune_counts": {"SCAN queue_counts"},
+    "count_all": {"USE TEMP B-TREE FOR GROUP BY"},
+    "read_instances": {"SCAN instances USING INDEX instances_live"},
+    "read_all_instances": {"SCAN instances", "USE TEMP B-TREE FOR ORDER BY"},
+}
+"""Queries that look through something, or sort it, and what."""
+
+
+def _parameters(sql: str) -> int:
+    numbers = [int(number) for number in re.findall(r"\?(\d+)", sql)]
+    return max(numbers) if numbers else sql.count("?")
+
+
+@pytest.mark.parametrize("name", sorted(load_queries()))
+def test_no_query_but_these_looks_through_a_table_or_sorts(
+    connection: sqlite3.Connection, name: str
+) -> None:
+    """All of them: whoever adds one that does must say here why it may."""
+    sql = load_queries()[name]
+    columns = re.search(r"\(([^()]*)\) VALUES \{rows\}", sql)
+    width = columns.group(1).count(",") + 1 if columns else 2
+    sql = sql.replace("{rows}", f"({','.join('?' * width)})")
+    found = {
+        line
+        for line in _plan(connection, sql, _parameters(sql))
+        if "TEMP B-TREE" in line
+        or (line.startswith("SCAN") and not line.startswith(("SCAN wanted", "SCAN json_each")))
+    }
+    assert found - {"SCAN CONSTANT ROW"} == LOOKED_THROUGH.get(name, set())
+
+
+def test_no_query_is_excused_that_is_not_there() -> None:
+    assert LOOKED_THROUGH.keys() <= load_queries().keys()
+
+
+@pytest.mark.parametrize("rows", [1, 64, 256])
+def test_changed_tasks_are_found_by_their_ids(connection: sqlite3.Connection, rows: int) -> None:
+    sql = _update("tasks", ("id", "state", "lane", "wake_at", "revision"), rows)
+    plan = _plan(connection, sql, 5 * rows)
+    assert "SEARCH tasks USING INTEGER PRIMARY KEY (rowid=?)" in plan, plan
     assert not any(line.startswith("SCAN tasks") for line in plan), plan
 
 

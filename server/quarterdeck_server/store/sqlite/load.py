@@ -341,8 +341,8 @@ class Loader:
                 world.unrecorded[key] += 1
 
     def dependents(self, task_ids: Sequence[int]) -> list[tuple[int, int]]:
-        """Return stored (dependent, dependency) pairs of these dependencies."""
-        return self._by_key("dependents", task_ids)
+        """Return stored (dependent, dependency) pairs of these dependencies, in order."""
+        return sorted(self._by_key("dependents", task_ids))
 
     def load_links(self, world: World, links: Sequence[int]) -> None:
         """Load what tasks that ended in the chain of a unique key have left to others."""

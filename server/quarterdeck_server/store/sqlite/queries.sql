@@ -62,7 +62,6 @@ FROM json_each(?) AS wanted JOIN log_ends ON log_ends.task_id = wanted.value
 
 -- name: dependents
 SELECT task_id, depends_on FROM json_each(?) AS wanted JOIN dependencies ON depends_on = wanted.value AND met = 0
-ORDER BY task_id, depends_on
 
 -- name: dependents_tree
 -- Of tasks that are run again, past the links of the chains of unique keys: these only waited for their turn.
@@ -263,8 +262,9 @@ INSERT OR REPLACE INTO cancel_trees ({columns:Branch}) VALUES {rows}
 -- name: delete_tree
 DELETE FROM cancel_trees WHERE root_id = ?
 
--- name: delete_walked_trees
-DELETE FROM cancel_trees WHERE root_id NOT IN (SELECT root_id FROM cancel_trees WHERE done = 0)
+-- name: delete_walked_tree
+DELETE FROM cancel_trees
+WHERE root_id = ?1 AND NOT EXISTS (SELECT 1 FROM cancel_trees WHERE root_id = ?1 AND done = 0)
 
 -- name: put_audit
 INSERT OR REPLACE INTO audit ({columns:AuditEntry}) VALUES {rows}
@@ -449,7 +449,8 @@ SELECT {columns:Agent} FROM agents WHERE state <> 4
 SELECT ifnull(max(last_revision), 0) FROM changes
 
 -- name: change_bounds
-SELECT ifnull(min(first_revision), 0), ifnull(max(last_revision), 0) FROM changes
+SELECT ifnull((SELECT first_revision FROM changes WHERE last_revision = (SELECT min(last_revision) FROM changes)), 0),
+  ifnull((SELECT max(last_revision) FROM changes), 0)
 
 -- name: changes_after
 SELECT last_revision, first_revision, data FROM changes

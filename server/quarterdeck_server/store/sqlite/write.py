@@ -150,7 +150,8 @@ def _write_trees(connection: sqlite3.Connection, world: World) -> None:
     queries = load_queries()
     if world.branches:
         write_rows(connection, "put_branches", list(world.branches.values()))
-        connection.execute(queries["delete_walked_trees"])
+        for root_id in {root_id for root_id, _ in world.branches}:
+            connection.execute(queries["delete_walked_tree"], (root_id,))
     # A tree that is cancelled again is walked again.
     for root_id in world.new_trees:
         connection.execute(queries["delete_tree"], (root_id,))
