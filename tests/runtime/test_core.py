@@ -102,13 +102,13 @@ async def test_a_start_that_fails_leaves_no_thread_and_no_lock(
 
 async def test_who_waits_for_an_end_is_told(core: Core) -> None:
     task_id = await _submit(core)
-    waiting = asyncio.create_task(core.wait_ended("default", task_id, 60))
+    waiting = asyncio.create_task(core.wait_ended(task_id, 60))
     logs = asyncio.create_task(core.wait_logs(task_id, 0, 60))
     ((task, held),) = await core.claim(make.claim(), 60)
     await core.execute(make.report(task.id, held.token, make.succeed()))
     await asyncio.gather(waiting, logs)
-    await core.wait_ended("default", task_id, 60)
-    await core.wait_ended("default", 99, 60)
+    await core.wait_ended(task_id, 60)
+    await core.wait_ended(99, 60)
 
 
 async def test_who_waits_for_a_line_is_told(core: Core) -> None:

@@ -179,7 +179,7 @@ class Core(Protocol):
     def beats(self, beats: list[Beat]) -> None:
         """Record these with the next group, at the latest after 1 s."""
 
-    async def wait_ended(self, namespace: str, task_id: int, seconds: float, /) -> None:
+    async def wait_ended(self, task_id: int, seconds: float, /) -> None:
         """Return once the task has ended, the server drains, or after `seconds`."""
 
     async def wait_logs(self, task_id: int, after: int, seconds: float, /) -> None:

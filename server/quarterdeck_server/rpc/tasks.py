@@ -170,7 +170,7 @@ class TaskService:
         wait = within_deadline(read_wait(request.wait), context)
         task = await find_task(core, namespace, task_id)
         if wait and task.state not in ENDED:
-            await core.wait_ended(namespace, task_id, wait)
+            await core.wait_ended(task_id, wait)
             task = await find_task(core, namespace, task_id)
         response = pb.WaitTaskResponse(task=convert.task(task), ended=task.state in ENDED)
         if task.state == SUCCEEDED:

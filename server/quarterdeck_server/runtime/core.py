@@ -184,7 +184,7 @@ class Core:
         """Record these with the next group, at the latest after 1 s."""
         self._recorder.beats(beats)
 
-    async def wait_ended(self, namespace: str, task_id: int, seconds: float) -> None:
+    async def wait_ended(self, task_id: int, seconds: float) -> None:
         """Return once the task has ended, the server drains, or after `seconds`."""
         with self._ends.registered(task_id) as woken:
             tasks = await self.store.get_tasks([task_id])
