@@ -41,6 +41,9 @@ from quarterdeck_console.theme import NAME, QUARTERDECK
 TICK = 0.1
 """Seconds between two drawings: what comes faster is drawn together."""
 
+HISTORY = 50
+"""Views remembered."""
+
 TICKS_A_SECOND = round(1 / TICK)
 
 
@@ -100,6 +103,8 @@ class ConsoleApp(App[None]):
         self._ticks = 0
         self._shown: FleetScreen | None = None
         self._views = ["overview", "overview"]
+        self._history = ["overview"]
+        self._history_at = 0
 
     async def on_mount(self) -> None:
         """Opens the channel in this loop, and starts to watch and to draw."""
@@ -165,11 +170,24 @@ class ConsoleApp(App[None]):
     def action_view(self, view: str) -> None:
         """Shows one of the views."""
         if view != self.current_mode:
-            self._views = [self.current_mode, view]
-            self.switch_mode(view)
+            del self._history[self._history_at + 1 :]
+            self._history = [*self._history, view][-HISTORY:]
+            self._history_at = len(self._history) - 1
+            self._show_view(view)
         else:
             while len(self.screen_stack) > 1:
                 self.pop_screen()
+
+    def _show_view(self, view: str) -> None:
+        self._views = [self.current_mode, view]
+        self.switch_mode(view)
+
+    def action_history(self, steps: int) -> None:
+        """Back or forward among the views that were shown."""
+        at = self._history_at + steps
+        if 0 <= at < len(self._history):
+            self._history_at = at
+            self._show_view(self._history[at])
 
     def action_last_view(self) -> None:
         """Shows the view before this one."""
@@ -196,9 +214,9 @@ class ConsoleApp(App[None]):
             front.tick(True)
             front.table.go_to_id(row_id)
 
-    def open_task(self, task_id: str, *, logs: bool = False) -> None:
+    def open_task(self, task_id: str, *, logs: bool = False, attempt: int = 0) -> None:
         """One task, in front of where it was asked for."""
-        self.push_screen(TaskScreen(task_id, logs=logs))
+        self.push_screen(TaskScreen(task_id, logs=logs, attempt=attempt))
 
     # The actions of the registry that belong to all screens.
 

@@ -52,6 +52,10 @@ async def test_a_task_is_submitted_watched_cancelled_and_retried(
         await driver.press("5")
         await driver.shows("1 queues", "● open")
         await driver.press("s")
+        await driver.shows("what arrives meanwhile")
+        await driver.press("enter")
+        await driver.shows("why, shown with the queue")
+        await driver.press("enter")
         await driver.shows("‖ paused")
 
 
@@ -68,11 +72,20 @@ async def test_filters_orders_and_pages_are_the_servers(quarterdeck_server: Serv
         driver = Driver(app, pilot)
         await driver.press("2")
         await driver.shows("700 tasks", "odd")
+        newest = driver.tasks.table.cursor
         await driver.press("G")
-        await driver.until(lambda: driver.tasks.table.row_count == 500)
-        await driver.press("G")
-        await driver.until(lambda: driver.tasks.table.row_count == 700)
-        assert len(set(driver.tasks.table.ids)) == 700
+        await driver.shows("700 of 700")
+        oldest = driver.tasks.table.cursor
+        assert oldest < newest
+        await driver.press("pageup", "pagedown")
+        assert driver.tasks.table.cursor == oldest
+        await driver.press(*["pageup"] * 30)
+        await driver.until(lambda: driver.tasks.table.row_count >= 500)
+        ids = list(driver.tasks.table.ids)
+        assert ids == sorted(ids, reverse=True)
+        await driver.press("g")
+        await driver.until(lambda: driver.tasks.table.cursor == newest)
+        await driver.shows("1 of 700")
         await driver.press("slash")
         await driver.type("name:even priority>6")
         await driver.shows("70 tasks", "filter name:even priority>6")

@@ -15,8 +15,10 @@ from quarterdeck_console.screens.bulk import BulkActs
 from quarterdeck_console.screens.dialogs import Choose, Confirm
 from quarterdeck_console.screens.edits import EditActs
 from quarterdeck_console.screens.form import Field, Form
+from quarterdeck_console.screens.text_screen import TextScreen
 from quarterdeck_console.stream import bulk
 from quarterdeck_console.stream.bulk import BulkAct, Everything
+from quarterdeck_console.stream.errors import Refusal
 from quarterdeck_console.stream.outcome import Outcome
 
 _NEW = (
@@ -220,6 +222,19 @@ class TaskActs(NewTaskAct, HoldActs, BulkActs, EditActs):
         row = self.current_task()
         if row is not None:
             self.run_worker(self.hold_or_release(TASK_NAME, [row.name]))
+
+    def action_json(self) -> None:
+        """The task as the server tells it."""
+        ids = self.chosen_tasks()
+        if ids:
+            self.run_worker(self._json(ids[0]))
+
+    async def _json(self, task_id: str) -> None:
+        told = await self.console_app.acts.as_json(task_id)
+        if isinstance(told, Refusal):
+            self.console_app.say(f"{told.reason}: {told.message}", bad=True)
+        else:
+            await self.app.push_screen(TextScreen(task_id, told))
 
     def action_parent(self) -> None:
         """To the task that submitted this one, or to the one that it is a rerun of."""

@@ -70,6 +70,10 @@ class TableScreen(FleetScreen, Generic[R]):
         """How many there are in all; None while unknown."""
         return self.table.row_count
 
+    def place(self) -> int:
+        """How many rows stand before the cursor's."""
+        return self.table.cursor_index
+
     def stale(self) -> bool:
         """True when what is shown may not be true any more."""
         return not self.console_app.fleet.connection.live
@@ -103,7 +107,13 @@ class TableScreen(FleetScreen, Generic[R]):
     @property
     def inspecting(self) -> bool:
         """True while the inspector is shown."""
-        return self._inspect and (self.inspect_narrow or self.size.width >= WIDE)
+        room = self.inspect_narrow or self.size.width >= WIDE or self.full
+        return self._inspect and room
+
+    @property
+    def full(self) -> bool:
+        """True while the inspector has the screen to itself."""
+        return self.query_one("#split").has_class("-full")
 
     def _draw_inspector(self, second: bool) -> None:
         pane = self.query_one("#inspector", Pane)
@@ -143,13 +153,16 @@ class TableScreen(FleetScreen, Generic[R]):
         """The order, and how much of the list is held."""
         title = next((c.title for c in self.columns if c.key == self.sorted_by), "")
         held, total = self.table.row_count, self.total()
-        at = f"{count(self.table.cursor_index + 1)} of {count(total or held)}" if held else ""
+        at = f"{count(self.place() + 1)} of {count(total or held)}" if held else ""
         order = f"by {title.lower()} {'↓' if self.descending else '↑'}   " if title else ""
         return (Cell(f"{order}{at} ", Tone.DIM),)
 
     def back(self) -> bool:
         """Prompt, marks, problems, filter: one after the other."""
         if super().back():
+            return True
+        if self.full:
+            self.action_full()
             return True
         if self.table.clear_marks():
             return True
@@ -163,8 +176,8 @@ class TableScreen(FleetScreen, Generic[R]):
         return False
 
     def focus_body(self) -> None:
-        """The keys go to the table."""
-        self.table.focus()
+        """The keys go to the table, or to the inspector while it is alone."""
+        (self.query_one("#inspector", Pane) if self.full else self.table).focus()
 
     # Filter.
 
@@ -259,6 +272,21 @@ class TableScreen(FleetScreen, Generic[R]):
         self._inspect = not self._inspect
         if self.size.width < WIDE and not self.inspect_narrow:
             self.console_app.say(f"the inspector needs {WIDE} columns")
+
+    def action_full(self) -> None:
+        """The inspector alone on the screen, or beside the table again."""
+        self._inspect = True
+        split = self.query_one("#split")
+        split.toggle_class("-full")
+        full = split.has_class("-full")
+        pane = self.query_one("#inspector", Pane)
+        pane.can_focus = full
+        (pane if full else self.table).focus()
+
+    def action_describe(self) -> None:
+        """What the inspector says, also where there is no room for it."""
+        if self.table.cursor_row is not None and not self.full:
+            self.action_full()
 
     # Marks.
 

@@ -46,9 +46,11 @@ class TaskScreen(TaskActs):
     view = DETAIL
     BINDINGS: ClassVar[list[BindingType]] = bindings(DETAIL, FACTS)
 
-    def __init__(self, task_id: str, *, logs: bool = False) -> None:
+    def __init__(self, task_id: str, *, logs: bool = False, attempt: int = 0) -> None:
         super().__init__()
         self.task_id = task_id
+        self._attempt = attempt
+        self._full = False
         self._section = SECTIONS.index("logs") if logs else 0
         self._feed: DetailFeed | None = None
         self._drawn_of: tuple[int, ...] = ()
@@ -79,7 +81,7 @@ class TaskScreen(TaskActs):
     def feed(self) -> DetailFeed:
         """What feeds it."""
         if self._feed is None:
-            self._feed = DetailFeed(self.console_app.link, self.task_id)
+            self._feed = DetailFeed(self.console_app.link, self.task_id, self._attempt)
         return self._feed
 
     @property
@@ -89,8 +91,8 @@ class TaskScreen(TaskActs):
 
     @property
     def wide(self) -> bool:
-        """True when all sections fit at once."""
-        return self.size.width >= WIDE
+        """True when all sections fit at once, and none was asked for alone."""
+        return self.size.width >= WIDE and not self._full
 
     def wake(self) -> None:
         """It is live while it is shown."""
@@ -132,6 +134,25 @@ class TaskScreen(TaskActs):
         self._lay_out()
         self.query_one("#about", Pane).scroll_to(y=0, animate=False)
         self.tick(True)
+
+    def action_full(self) -> None:
+        """One section alone on the screen, or all that fit."""
+        if not self._full and self.log_view.has_focus:
+            self._section = SECTIONS.index("logs")
+        self._full = not self._full
+        self._lay_out()
+        self.tick(True)
+
+    def action_previous_logs(self) -> None:
+        """The log of the attempt before, down to the first; then that of all."""
+        task = self.current_task()
+        if task is None:
+            return
+        shown = self._attempt or task.attempt
+        self._attempt = shown - 1 if shown > 1 else 0
+        self._section = SECTIONS.index("logs")
+        self.resync()
+        self._lay_out()
 
     # Drawing.
 
@@ -249,7 +270,8 @@ class TaskScreen(TaskActs):
         log, buffer = self.log_view, self.feed.logs
         if not log.display:
             return ()
-        lines = Cell(f"{count(len(buffer.lines))} lines ", Tone.DIM)
+        of = f"attempt {self._attempt}, " if self._attempt else ""
+        lines = Cell(f"{of}{count(len(buffer.lines))} lines ", Tone.DIM)
         if log.following:
             return (Cell("▼ following  ", Tone.OK), lines)
         newer = f"{count(log.newer)} newer, " if log.newer else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import ClassVar
 
 import grpc
@@ -59,6 +60,26 @@ class TasksScreen(TableScreen[TaskRow], TaskActs):
         self._version = 0
         self._peek: asyncio.Task[None] | None = None
         self._everything: Everything | None = None
+        self._from_end = False
+        self._upwards: tuple[list[str], list[str]] = ([], [])
+        self._jump = False
+
+    def on_mount(self) -> None:
+        """`g` and `G` may need rows that are not held."""
+        self.table.at_edge = self._to_edge
+
+    def _to_edge(self, last: bool) -> bool:
+        """Lists from the other end when the row at that end is not held."""
+        window = self.feed.window
+        held = window.at_end if last != self._from_end else window.at_start
+        if held or not self.feed.loaded:
+            return False
+        self._from_end, self._jump = last, True
+        joined, marked = self.feed.joined, self.table.everything
+        self._restart()
+        if marked is not None:
+            self._show_everything(joined)
+        return True
 
     @property
     def feed(self) -> TaskFeed:
@@ -68,7 +89,8 @@ class TasksScreen(TableScreen[TaskRow], TaskActs):
         return self._feed
 
     def _make_feed(self) -> TaskFeed:
-        order = Order(_ORDERS[self.sorted_by], self.descending)
+        # From its end, a list is the opposite list read upwards.
+        order = Order(_ORDERS[self.sorted_by], self.descending != self._from_end)
         return TaskFeed(self.console_app.link, self.full_filter, order)
 
     @property
@@ -105,13 +127,34 @@ class TasksScreen(TableScreen[TaskRow], TaskActs):
             table.empty = (
                 "No task matches; esc clears the filter" if self.full_filter else (type(self).empty)
             )
-            table.show(feed.window.ids, feed.window.rows)
+            ids = self._shown_ids()
+            table.show(ids, feed.window.rows)
+            if self._jump and ids:
+                self._jump = False
+                table.go_to(len(ids) - 1 if self._from_end else 0, pin=not self._from_end)
             first = min(table.scroll_offset.y, table.cursor_index)
             last = max(table.scroll_offset.y + table.size.height, table.cursor_index)
+            if self._from_end:
+                first, last = len(ids) - 1 - last, len(ids) - 1 - first
             feed.look(first, last)
         elif not table.row_count:
             table.empty = "Loading …"
         self._problem = feed.problem if feed.problem and not feed.problem.transient else None
+
+    def _shown_ids(self) -> Sequence[str]:
+        ids = self.feed.window.ids
+        if not self._from_end:
+            return ids
+        if ids is not self._upwards[0]:
+            self._upwards = (ids, ids[::-1])
+        return self._upwards[1]
+
+    def place(self) -> int:
+        """Counted from the end of the list while it is listed from there."""
+        total = self.total()
+        if not self._from_end or total is None:
+            return super().place()
+        return max(0, total - self.table.row_count) + super().place()
 
     def stale(self) -> bool:
         """True while the list's own watch is down."""
@@ -136,11 +179,13 @@ class TasksScreen(TableScreen[TaskRow], TaskActs):
             why = refusal(error)
             if not why.transient:
                 return why
+        self._from_end = False
         self._restart()
         return None
 
     def order_changed(self) -> None:
         """The server sorts."""
+        self._from_end = False
         self._restart()
 
     def sortable(self) -> list[Column[TaskRow]]:
@@ -157,9 +202,20 @@ class TasksScreen(TableScreen[TaskRow], TaskActs):
         self.table.clear_marks()
         # `id:*` says all: an act by filter wants one.
         self._everything = Everything(self.full_filter or "id:*", feed.watch_token, app.now())
-        feed.note_joiners(True)
-        self.table.everything = lambda row_id: row_id not in feed.joined
-        self.table.draw_changes()
+        self._show_everything(set())
+
+    def _show_everything(self, joined: set[str]) -> None:
+        """Draws as marked what matched then, and not what came since."""
+        what, feed, table = self._everything, self.feed, self.table
+        feed.note_joiners(joined)
+
+        def marked(row_id: str) -> bool:
+            row = table.row(row_id)
+            later = row is not None and what is not None and row.created > what.at
+            return row_id not in joined and not later
+
+        table.everything = marked
+        table.draw_changes()
 
     def everything(self) -> Everything | None:
         """All that matched, until the marks are cleared."""
@@ -168,7 +224,7 @@ class TasksScreen(TableScreen[TaskRow], TaskActs):
     def bulk_started(self) -> None:
         """The marks have served."""
         self.table.clear_marks()
-        self.feed.note_joiners(False)
+        self.feed.note_joiners(None)
 
     def message(self) -> Line:
         """Also that everything is marked."""
@@ -182,11 +238,19 @@ class TasksScreen(TableScreen[TaskRow], TaskActs):
 
     def on_live_table_cursor_moved(self, event: LiveTable.CursorMoved) -> None:
         """Asks for more about the row, once the cursor rests."""
+        self._peek_at(event.row_id)
+
+    def action_full(self) -> None:
+        """Where there was no inspector, it knows nothing yet."""
+        super().action_full()
+        self._peek_at(self.table.cursor)
+
+    def _peek_at(self, row_id: str) -> None:
         if self._peek is not None:
             self._peek.cancel()
         self._peek = None
-        if event.row_id and self.inspecting:
-            self._peek = asyncio.create_task(self._look_closer(event.row_id))
+        if row_id and self.inspecting:
+            self._peek = asyncio.create_task(self._look_closer(row_id))
 
     async def _look_closer(self, task_id: str) -> None:
         await asyncio.sleep(REST)
@@ -238,3 +302,11 @@ class TasksScreen(TableScreen[TaskRow], TaskActs):
         """Into the task's log."""
         if self.table.cursor:
             self.console_app.open_task(self.table.cursor, logs=True)
+
+    def action_previous_logs(self) -> None:
+        """Into the log of the attempt before the last."""
+        row = self.table.cursor_row
+        if row is None or row.attempt < 2:
+            self.console_app.say("there is no attempt before")
+        else:
+            self.console_app.open_task(row.id, logs=True, attempt=row.attempt - 1)

@@ -47,15 +47,26 @@ async def get_task(link: Link, task_id: str) -> TaskDetail:
 
 
 async def read_logs(
-    link: Link, task_id: str, buffer: LogBuffer, *, after: int, wait: int = 0, page: int = LOG_PAGE
+    link: Link,
+    task_id: str,
+    buffer: LogBuffer,
+    *,
+    after: int,
+    wait: int = 0,
+    page: int = LOG_PAGE,
+    attempt: int = 0,
 ) -> None:
-    """Reads one page of a log into a buffer.
+    """Reads one page of a log, or of what one attempt wrote, into a buffer.
 
     Raises:
         grpc.aio.AioRpcError: There is no such task, or no server.
     """
     request = task_service_pb2.ReadLogsRequest(
-        namespace=link.namespace, task_id=task_id, after_sequence=after, page_size=page
+        namespace=link.namespace,
+        task_id=task_id,
+        after_sequence=after,
+        page_size=page,
+        attempt=attempt,
     )
     request.wait.seconds = wait
     buffer.extend(await link.tasks.ReadLogs(request, timeout=CALL_TIMEOUT + wait))
@@ -65,6 +76,7 @@ class DetailFeed:
     """One task, kept true while it runs.
 
     Attributes:
+        attempt: The only attempt whose log is read; 0 for all.
         detail: The task in full; None until it came.
         why: The server's explanation of where it stands; None until it came.
         logs: Its log.
@@ -74,8 +86,9 @@ class DetailFeed:
 
     kinds: Sequence[watch_pb.ResourceKind.ValueType] = (watch_pb.RESOURCE_KIND_TASK,)
 
-    def __init__(self, link: Link, task_id: str) -> None:
+    def __init__(self, link: Link, task_id: str, attempt: int = 0) -> None:
         self.task_id = task_id
+        self.attempt = attempt
         self.filter = f"id:{task_id}"
         self.detail: TaskDetail | None = None
         self.why: Why | None = None
@@ -188,6 +201,7 @@ class DetailFeed:
                     self.logs,
                     after=self.logs.next_sequence,
                     wait=LOG_WAIT,
+                    attempt=self.attempt,
                 )
                 waits = backoff()
                 if self.logs.ended:

@@ -6,11 +6,12 @@ import uuid
 from collections.abc import Iterable, Sequence
 
 import grpc
+from google.protobuf import json_format
 
 from quarterdeck.v1 import task_service_pb2 as task_pb
 from quarterdeck.v1.payload_pb2 import Payload
 from quarterdeck.v1.task_pb2 import TaskSpec
-from quarterdeck_console.model.text import sanitize
+from quarterdeck_console.model.text import MAX_TEXT, sanitize
 from quarterdeck_console.stream.channel import CALL_TIMEOUT, Link
 from quarterdeck_console.stream.errors import Refusal, refusal
 from quarterdeck_console.stream.outcome import Outcome, Result, actor, batched
@@ -125,9 +126,21 @@ class TaskCalls:
 
     async def input_of(self, task_id: str) -> Payload | Refusal:
         """A task's input as it is, not made safe to show; or why it cannot be had."""
+        answer = await self._get(task_id)
+        return answer if isinstance(answer, Refusal) else answer.input
+
+    async def as_json(self, task_id: str) -> str | Refusal:
+        """A task as the server tells it, as JSON that is safe to show; or why it cannot be had."""
+        answer = await self._get(task_id)
+        if isinstance(answer, Refusal):
+            return answer
+        told = json_format.MessageToJson(answer, preserving_proto_field_name=True)
+        return sanitize(told, MAX_TEXT, lines=True)
+
+    async def _get(self, task_id: str) -> task_pb.GetTaskResponse | Refusal:
         request = task_pb.GetTaskRequest(namespace=self._link.namespace, task_id=task_id)
         try:
-            return (await self._link.tasks.GetTask(request, timeout=CALL_TIMEOUT)).input
+            return await self._link.tasks.GetTask(request, timeout=CALL_TIMEOUT)
         except grpc.aio.AioRpcError as error:
             return refusal(error)
 

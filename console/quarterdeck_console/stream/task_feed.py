@@ -133,10 +133,10 @@ class TaskFeed:
         """The state of the list as it is shown."""
         return self._token
 
-    def note_joiners(self, noting: bool) -> None:
-        """Notes from now on which rows come into the list, or no more."""
-        self._noting = noting
-        self.joined = set()
+    def note_joiners(self, joined: set[str] | None) -> None:
+        """Adds to a set from now on which rows come into the list; None adds them no more."""
+        self._noting = joined is not None
+        self.joined = joined if joined is not None else set()
 
     async def _fetch_after(self) -> None:
         token = self.window.next_token

@@ -45,8 +45,8 @@ class LiveTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
 
     Attributes:
         marks: Ids that are marked; a mark outlives its row's leaving the window.
-        everything: Says of an id whether it is marked although it is not in ``marks``; None when
-            only marks count.
+        everything: Says of an id whether it is marked beside ``marks``; None when only they count.
+        at_edge: Asked before a jump to the last row (True) or the first; True when it is seen to.
         stale: True draws the rows grey: the server is away.
     """
 
@@ -99,6 +99,7 @@ class LiveTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         super().__init__(id=id)
         self.marks: set[str] = set()
         self.everything: Callable[[str], bool] | None = None
+        self.at_edge: Callable[[bool], bool] = lambda last: False
         self.stale = False
         self.empty = empty
         self.sorted_by = ""
@@ -343,12 +344,14 @@ class LiveTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
 
     def action_first(self) -> None:
         """To the first row, to stay there."""
-        self.scroll_to(y=0, animate=False, force=True)
-        self.go_to(0, pin=True)
+        if not self.at_edge(False):
+            self.scroll_to(y=0, animate=False, force=True)
+            self.go_to(0, pin=True)
 
     def action_last(self) -> None:
-        """To the last row held."""
-        self.go_to(len(self._ids) - 1)
+        """To the last row."""
+        if not self.at_edge(True):
+            self.go_to(len(self._ids) - 1)
 
     def action_sideways(self, cells: int) -> None:
         """Scrolls columns."""

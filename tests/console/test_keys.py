@@ -1,0 +1,78 @@
+"""Keys that move between views and show one thing alone."""
+
+from __future__ import annotations
+
+from tests.console.conftest import LARGE, SMALL, Open
+from tests.console.fleet import Fleet
+
+from quarterdeck.v1 import task_pb2
+
+
+async def test_history_goes_back_and_forward_among_views(console: Open, fleet: Fleet) -> None:
+    async with console() as driver:
+        await driver.press("2", "5", "left_square_bracket")
+        await driver.until(lambda: driver.app.current_mode == "tasks")
+        await driver.press("left_square_bracket", "left_square_bracket")
+        await driver.until(lambda: driver.app.current_mode == "overview")
+        await driver.press("right_square_bracket", "right_square_bracket")
+        await driver.until(lambda: driver.app.current_mode == "queues")
+        await driver.press("left_square_bracket", "3", "right_square_bracket")
+        await driver.until(lambda: driver.app.current_mode == "agents")
+
+
+async def test_a_row_is_described_on_the_whole_screen_where_it_is_narrow(
+    console: Open, fleet: Fleet, size: tuple[int, int]
+) -> None:
+    async with console(size) as driver:
+        await driver.press("2")
+        await driver.shows("134 tasks", "0000003r")
+        await driver.press("d")
+        await driver.shows("priority 5", '"source": "arxiv"')
+        assert "NAME" not in driver.text()
+        await driver.press("escape")
+        await driver.shows("NAME", "0000003r")
+
+
+async def test_a_task_is_shown_as_the_server_tells_it(console: Open, fleet: Fleet) -> None:
+    key = fleet.task("odd", "FAILED", reason="\x1b[31mred")
+    async with console() as driver:
+        await driver.type(f":task {key}")
+        await driver.shows("odd")
+        await driver.press("y")
+        await driver.shows(f'"id": "{key}"', '"name": "odd"')
+        assert "\x1b" not in driver.text()
+        await driver.press("escape")
+        await driver.until(lambda: '"id"' not in driver.text())
+
+
+async def test_the_log_has_the_screen_alone_and_shares_it_again(
+    console: Open, fleet: Fleet
+) -> None:
+    key = fleet.task("long", "RUNNING")
+    fleet.write_log(key, "line 1")
+    async with console(LARGE) as driver:
+        await driver.type(f":logs {key}")
+        await driver.shows("line 1", "priority 5")
+        await driver.press("f")
+        await driver.until(lambda: "priority 5" not in driver.text() and "line 1" in driver.text())
+        await driver.press("f")
+        await driver.shows("priority 5", "line 1")
+
+
+async def test_the_log_of_the_attempt_before_is_read_alone(console: Open, fleet: Fleet) -> None:
+    key = fleet.task("again", "FAILED", attempt=3)
+    fleet.write_log(key, "of all")
+    fleet.attempts[key] = [task_pb2.Attempt(attempt=3)]
+    async with console(SMALL) as driver:
+        await driver.press("2", "slash")
+        await driver.type("name:again")
+        await driver.shows("1 tasks")
+        await driver.press("p")
+        await driver.shows("attempt 2, 1 lines")
+        await driver.press("p")
+        await driver.shows("attempt 1, 1 lines")
+        await driver.press("p")
+        await driver.until(lambda: "attempt 1, 1 lines" not in driver.text())
+        asked = [r.attempt for r in fleet.requests if type(r).__name__ == "ReadLogsRequest"]
+        assert [number for number in dict.fromkeys(asked) if number] == [2, 1]
+        assert asked[-1] == 0
