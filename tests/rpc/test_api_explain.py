@@ -109,3 +109,15 @@ async def test_why_it_failed(api: Api) -> None:
 async def test_an_unknown_task(api: Api) -> None:
     error = await refused(explain(api, "task_0000000000001"))
     assert error.reason == "TASK_NOT_FOUND"
+
+
+async def test_tokens_that_come_back_after_the_year_9999_can_be_told(api: Api) -> None:
+    slow = {"units": 1, "period": {"seconds": 31 * 86_400}, "burst": 1}
+    request = fleet_pb.UpdateQueueRequest(queue="slow", limits={"rate": slow})
+    await api.fleet.UpdateQueue(request)
+    await api.submit(spec(queue="slow", units=1_000_000))
+    await api.claim_one(queues=["slow"])
+    (task_id,) = await api.submit(spec(queue="slow"))
+    answer = await explain(api, task_id)
+    (rate,) = [o for o in answer.obstacles if o.kind == K.OBSTACLE_KIND_QUEUE_RATE]
+    assert rate.until.ToDatetime().year == 9999

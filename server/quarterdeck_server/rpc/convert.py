@@ -31,12 +31,14 @@ from quarterdeck_server.engine.states import RUNNING
 _TOKEN = struct.Struct(">qI")
 _unpack_token = _TOKEN.unpack
 _MILLION = 1_000_000
+_LAST = 253_402_300_800 * _MILLION - 1
+"""The end of the year 9999, which is the last of a Timestamp; a rate's tokens may come back later than that."""
 
 
 def set_time(target: Timestamp, micros: int | None) -> None:
     """Write an instant into a field; None leaves it unset."""
     if micros is not None:
-        target.seconds, rest = divmod(micros, _MILLION)
+        target.seconds, rest = divmod(min(micros, _LAST), _MILLION)
         target.nanos = rest * 1000
 
 
