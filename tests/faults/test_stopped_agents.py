@@ -15,6 +15,8 @@ import pytest
 import quarterdeck
 from quarterdeck.testing import Server, start_server
 
+from ..sdk.live import until_logged
+
 LEASE = 1.0
 HERE = Path(__file__).parent
 
@@ -53,14 +55,6 @@ async def line_of(agent: Process) -> str:
     assert agent.stdout is not None
     async with asyncio.timeout(20):
         return (await agent.stdout.readline()).decode().strip()
-
-
-async def until_logged(client: quarterdeck.AsyncClient, task_id: str, text: str) -> None:
-    """Wait for a line of a task's log."""
-    async with asyncio.timeout(20):
-        async for line in client.logs(task_id, follow=True):
-            if line.text == text:
-                return
 
 
 async def until_active(client: quarterdeck.AsyncClient, count: int) -> None:

@@ -17,6 +17,8 @@ import pytest
 import quarterdeck
 from quarterdeck.testing import Server, start_server
 
+from .live import until_logged
+
 LEASE = 2.0
 HERE = Path(__file__).parent
 
@@ -39,15 +41,6 @@ def agent_process(server: Server, *arguments: str) -> Iterator[subprocess.Popen[
     finally:
         process.kill()
         process.wait()
-
-
-async def until_logged(client: quarterdeck.AsyncClient, task_id: str, text: str) -> float:
-    """When, by the monotonic clock, a line of the log was seen."""
-    async with asyncio.timeout(20):
-        async for line in client.logs(task_id, follow=True):
-            if line.text.startswith(text):
-                return time.monotonic()
-    raise AssertionError(f"no line {text!r}")
 
 
 async def test_blocking_handler_loses_no_lease(server: Server) -> None:
@@ -76,7 +69,8 @@ async def test_tasks_of_a_killed_agent_run_elsewhere_soon_after_the_lease(server
                         await asyncio.sleep(0.05)
                 victim.kill()
                 killed = time.monotonic()
-                again = await until_logged(client, task_id, f"by {heir.pid}")
+                await until_logged(client, task_id, f"by {heir.pid}")
+                again = time.monotonic()
                 assert again - killed < LEASE + 1.0
                 details = await client.get(task_id)
                 assert [a.outcome for a in details.attempts] == ["lost", "unspecified"]
