@@ -245,6 +245,13 @@ def test_a_running_task_tells_how_far_its_cancel_is() -> None:
     assert explain(facts(row)).summary == "attempt 1 runs at a1 for 1 s; its cancel is delivered"
 
 
+def test_a_running_task_tells_that_its_agent_is_silent() -> None:
+    row = task(state=RUNNING, attempt=1, agent_id="a1", claim_time=NOW)
+    assert "last heard of" not in explain(facts(row, now=NOW + 15 * SECOND)).summary
+    silent = explain(facts(row, handler("a2"), handler("a1"), now=NOW + 20 * SECOND))
+    assert silent.summary == "attempt 1 runs at a1 for 20 s; its agent was last heard of 20 s ago"
+
+
 def test_why_it_ended() -> None:
     failed = {"state": FAILED, "error_type": "E", "error_message": "m", "end_time": NOW}
     cancel = encode(Cancellation(NOW, "ann", "wrong input", NOW, None, None, NOW))

@@ -99,6 +99,21 @@ async def test_contact_alone_is_written_now_and_then(server: Server) -> None:
     assert server.row.last_contact_time == server.clock.now()
 
 
+async def test_the_last_contact_is_known_to_the_moment_though_it_is_not_written(
+    server: Server,
+) -> None:
+    server.contact()
+    await server.write()
+    for seconds in (20, 7):
+        server.clock.advance(seconds)
+        server.contact()
+    server.clock.advance(3)
+    await server.write()
+    (known,) = server.registry.handlers("default")
+    assert server.clock.now() - known.agent.last_contact_time == 3_000_000
+    assert known.agent._replace(last_contact_time=0) == server.row._replace(last_contact_time=0)
+
+
 async def test_what_changes_about_an_agent_is_written_at_once(server: Server) -> None:
     server.contact()
     await server.write()

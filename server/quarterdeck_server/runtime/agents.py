@@ -80,9 +80,15 @@ class AgentRegistry:
             entry.names = both
 
     def handlers(self, namespace: str) -> list[Handler]:
-        """Return the agents in contact with what they take."""
+        """Return the agents in contact with what they take, and when they called last, to the moment."""
+        wall, now = self._clock.now(), self._clock.monotonic()
         return [
-            Handler(entry.row, entry.names)
+            Handler(
+                entry.row._replace(
+                    last_contact_time=wall - round((now - entry.contacted) * 1_000_000)
+                ),
+                entry.names,
+            )
             for (place, _), entry in self._entries.items()
             if place == namespace
         ]

@@ -18,6 +18,10 @@ from quarterdeck_server.engine.states import (
     SUCCEEDED,
     Reason,
 )
+from quarterdeck_server.engine.timeunits import SECOND
+
+_QUIET = 15 * SECOND
+"""An agent at work that is silent for longer is late: it is asked to call at least every 10 s."""
 
 
 class Explanation(NamedTuple):
@@ -59,7 +63,7 @@ def _only_the_line(found: list[Obstacle]) -> bool:
 def _summary(facts: Facts, found: list[Obstacle]) -> str:
     task = facts.stored.task
     if task.state == RUNNING:
-        return found[0].message if found else _running(task, facts.now)
+        return found[0].message if found else _running(task, facts.now) + _silence(facts)
     ended = _ENDED.get(task.state)
     if ended is not None:
         return ended(task)
@@ -78,6 +82,16 @@ def _running(task: Task, now: int) -> str:
             step = "acknowledged"
         return f"attempt {task.attempt} runs at {task.agent_id}{since}; its cancel is {step}"
     return f"attempt {task.attempt} runs at {task.agent_id}{since}"
+
+
+def _silence(facts: Facts) -> str:
+    """Say that the agent of a running task may be gone, long before its lease is over."""
+    task = facts.stored.task
+    for handler in facts.handlers:
+        if handler.agent.id == task.agent_id:
+            silent = facts.now - handler.agent.last_contact_time
+            return f"; its agent was last heard of {span(silent)} ago" if silent > _QUIET else ""
+    return ""
 
 
 def _failed(task: Task) -> str:
