@@ -55,8 +55,9 @@ def _before_first(stored: Stored) -> Iterator[Span]:
     task, start = stored.task, _first_start(stored)
     end = start if start is not None else task.end_time
     begun = task.create_time
-    if task.state == BLOCKED:
-        yield Span("blocked", begun, None)
+    if task.state == BLOCKED or task.pending:
+        # One that ended while something was pending was blocked to the end.
+        yield Span("blocked", begun, end)
         return
     if stored.unblocked_at is not None:
         cleared = max(begun, stored.unblocked_at if end is None else min(end, stored.unblocked_at))

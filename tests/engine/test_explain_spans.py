@@ -1,0 +1,159 @@
+"""Where a task's time went: every way through its life, told in spans of seconds since it was submitted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from quarterdeck_server.engine.explain.answer import explain
+from quarterdeck_server.engine.model import Attempt
+from quarterdeck_server.engine.policy import Policy, policy_text
+from quarterdeck_server.engine.states import (
+    BLOCKED,
+    CANCELLED,
+    FAILED,
+    READY,
+    RUNNING,
+    SCHEDULED,
+    SUCCEEDED,
+    Outcome,
+)
+
+from .make import NOW, SECOND
+from .test_explain import facts, task
+
+SLOW = policy_text(Policy(initial_backoff=10 * SECOND, jitter=0))
+
+Parts = list[tuple[str, int, int | None, int]]
+
+
+def at(seconds: int | None) -> int | None:
+    return None if seconds is None else NOW + seconds * SECOND
+
+
+def tried(number: int, start: int, end: int, outcome: Outcome = Outcome.FAILED) -> Attempt:
+    return Attempt(
+        7, number, "a1", number, NOW + start * SECOND, NOW + end * SECOND, outcome, "E", "m", None, 0, 0
+    )  # fmt: skip
+
+
+CASES: list[tuple[str, dict[str, Any], list[Attempt], int | None, Parts]] = [
+    ("blocked", {"state": BLOCKED, "pending": 1}, [], None, [("blocked", 0, None, 0)]),
+    (
+        "cancelled while blocked",
+        {"state": CANCELLED, "pending": 1, "end_time": 4},
+        [],
+        None,
+        [("blocked", 0, 4, 0)],
+    ),
+    ("unblocked", {"state": READY}, [], 6, [("blocked", 0, 6, 0), ("ready", 6, None, 0)]),
+    (
+        "unblocked and cancelled",
+        {"state": CANCELLED, "end_time": 9},
+        [],
+        6,
+        [("blocked", 0, 6, 0), ("ready", 6, 9, 0)],
+    ),
+    ("delayed", {"state": SCHEDULED, "run_at": 50}, [], None, [("delayed", 0, None, 0)]),
+    (
+        "was delayed",
+        {"state": READY, "run_at": 5},
+        [],
+        None,
+        [("delayed", 0, 5, 0), ("ready", 5, None, 0)],
+    ),
+    (
+        "unblocked and delayed",
+        {"state": READY, "run_at": 8},
+        [],
+        3,
+        [("blocked", 0, 3, 0), ("delayed", 3, 8, 0), ("ready", 8, None, 0)],
+    ),
+    (
+        "cancelled while delayed",
+        {"state": CANCELLED, "run_at": 50, "end_time": 4},
+        [],
+        None,
+        [("delayed", 0, 4, 0)],
+    ),
+    (
+        "first attempt",
+        {"state": RUNNING, "attempt": 1, "claim_time": 3},
+        [],
+        None,
+        [("ready", 0, 3, 0), ("running", 3, None, 1)],
+    ),
+    (
+        "succeeded at the second",
+        {"state": SUCCEEDED, "attempt": 2, "end_time": 30, "run_at": 15},
+        [tried(1, 2, 5), tried(2, 20, 30, Outcome.SUCCEEDED)],
+        None,
+        [
+            ("ready", 0, 2, 0),
+            ("running", 2, 5, 1),
+            ("backoff", 5, 15, 1),
+            ("ready", 15, 20, 0),
+            ("running", 20, 30, 2),
+        ],
+    ),
+    (
+        "lost its agent",
+        {"state": RUNNING, "attempt": 2, "claim_time": 9},
+        [tried(1, 2, 5, Outcome.LOST)],
+        None,
+        [("ready", 0, 2, 0), ("running", 2, 5, 1), ("ready", 5, 9, 0), ("running", 9, None, 2)],
+    ),
+    (
+        "backs off",
+        {"state": SCHEDULED, "attempt": 1, "run_at": 15},
+        [tried(1, 2, 5)],
+        None,
+        [("ready", 0, 2, 0), ("running", 2, 5, 1), ("backoff", 5, None, 1)],
+    ),
+    (
+        "ready again",
+        {"state": READY, "attempt": 1, "run_at": 15},
+        [tried(1, 2, 5)],
+        None,
+        [("ready", 0, 2, 0), ("running", 2, 5, 1), ("backoff", 5, 15, 1), ("ready", 15, None, 0)],
+    ),
+    (
+        "cancelled while it backed off",
+        {"state": CANCELLED, "attempt": 1, "run_at": 15, "end_time": 8},
+        [tried(1, 2, 5)],
+        None,
+        [("ready", 0, 2, 0), ("running", 2, 5, 1), ("backoff", 5, 8, 1)],
+    ),
+    (
+        "failed for good",
+        {"state": FAILED, "attempt": 1, "end_time": 5},
+        [tried(1, 2, 5)],
+        None,
+        [("ready", 0, 2, 0), ("running", 2, 5, 1)],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("fields", "attempts", "unblocked", "expected"),
+    [case[1:] for case in CASES],
+    ids=[case[0] for case in CASES],
+)
+def test_spans(
+    fields: dict[str, Any], attempts: list[Attempt], unblocked: int | None, expected: Parts
+) -> None:
+    instants = {
+        name: at(fields[name]) for name in ("run_at", "end_time", "claim_time") if name in fields
+    }
+    row = task(policy=SLOW, **{**fields, **instants})
+    known = facts(row, attempts=attempts, unblocked_at=at(unblocked), now=NOW + 40 * SECOND)
+    assert [
+        (
+            part.phase,
+            (part.start - NOW) // SECOND,
+            None if part.end is None else (part.end - NOW) // SECOND,
+            part.attempt,
+        )
+        for part in explain(known).spans
+    ] == expected
