@@ -128,6 +128,13 @@ class TestUnique:
         assert item.refusal.reason == "UNIQUE_KEY_TAKEN"
         assert bench.task(task.id).state == READY
 
+    def test_a_dropped_replacement_replaces_nothing(self, bench: Bench) -> None:
+        first = bench.one(unique())
+        bench.do(c.UpdateQueue("default", "default", True, "", drop_while_paused=True))
+        second = bench.one(unique(REPLACE_PENDING))
+        assert bench.task(second).reason == "DROPPED"
+        assert bench.task(first).state == READY
+
     def test_a_refused_replacement_replaces_nothing(self, bench: Bench) -> None:
         first = bench.one(unique())
         (item,) = bench.do(make.submit(unique(REPLACE_PENDING, depends_on=(999,))))
@@ -191,6 +198,15 @@ class TestChain:
         assert bench.task(new).state == BLOCKED
         bench.end(task, make.succeed())
         assert bench.task(new).state == READY
+
+    def test_links_that_are_dropped_leave_the_key_where_it_is(self, bench: Bench) -> None:
+        first = bench.one(unique())
+        bench.do(c.UpdateQueue("default", "default", True, "", drop_while_paused=True))
+        dropped = bench.submit(unique(AFTER_EXISTING), unique(AFTER_EXISTING))
+        assert [bench.task(i).reason for i in dropped] == ["DROPPED"] * 2
+        bench.do(c.UpdateQueue("default", "default", False, ""))
+        (item,) = bench.do(make.submit(unique()))
+        assert item.task_id == first and item.refusal is not None
 
 
 class TestDebounce:
