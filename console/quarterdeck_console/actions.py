@@ -240,6 +240,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("task.previous_logs", "p", "previous attempt", "previous_logs", (TASKS, DETAIL), "Act"),
     Action("task.json", "y", "JSON", "json", (TASKS, DETAIL), "Act"),
     Action("row.describe", "d", "describe", "describe", TABLES, "Act"),
+    Action("list.save", "ctrl+s", "save to a file", "save", TABLES, "Table", shown="^s"),
     Action("pane.full", "f", "full pane", "full", (*TABLES, DETAIL), "Window"),
     Action("task.parent", "J", "to parent or origin", "parent", (TASKS, DETAIL), "Act"),
     Action("row.copy", "c", "copy id", "copy", (*TABLES, DETAIL), "Act", 45),

@@ -76,6 +76,29 @@ def test_wrapped_text_loses_nothing_but_spaces_and_stays_inside(name: str) -> No
     assert "".join(pieces).replace(" ", "") == clean.replace(" ", "")
 
 
+def _poison_flow(fleet: Fleet, key: str, text: str) -> None:
+    """The same into an explanation, a hold and an audit entry."""
+    why = task_service_pb2.ExplainTaskResponse(summary=text, time_summary=text)
+    why.obstacles.add(message=text, actor=text, task_ids=[text], agent_ids=[text])
+    why.spans.add(phase=text)
+    fleet.explanations[key] = why
+    fleet.put(
+        "hold",
+        f"2:{text[:200]}",
+        hold_pb2.Hold(kind=hold_pb2.HOLD_KIND_TASK_NAME, subject=text, actor=text, reason=text),
+    )
+    fleet.audit.append(
+        audit_pb2.AuditEntry(
+            id=f"audit_{len(fleet.audit)}",
+            actor=text,
+            action=text,
+            reason=text,
+            target=text,
+            filter=text,
+        )
+    )
+
+
 def poison(fleet: Fleet) -> list[str]:
     """Puts every evil text into every field that takes one."""
     keys = []
@@ -92,25 +115,7 @@ def poison(fleet: Fleet) -> list[str]:
         )  # fmt: skip
         fleet.inputs[key] = text.encode("utf-8", "replace")
         fleet.results[key] = f'{{"a": "{text[:100]}"}}'.encode("utf-8", "replace")
-        why = task_service_pb2.ExplainTaskResponse(summary=text, time_summary=text)
-        why.obstacles.add(message=text, actor=text, task_ids=[text], agent_ids=[text])
-        why.spans.add(phase=text)
-        fleet.explanations[key] = why
-        fleet.put(
-            "hold",
-            f"2:{text[:200]}",
-            hold_pb2.Hold(kind=hold_pb2.HOLD_KIND_TASK_NAME, subject=text, actor=text, reason=text),
-        )
-        fleet.audit.append(
-            audit_pb2.AuditEntry(
-                id=f"audit_{len(fleet.audit)}",
-                actor=text,
-                action=text,
-                reason=text,
-                target=text,
-                filter=text,
-            )
-        )
+        _poison_flow(fleet, key, text)
         fleet.attempts[key] = [task_pb2.Attempt(attempt=1, agent_id=text, failure=failure)]
         fleet.write_log(key, text, text)
         fleet.agent(text, text, hostname=text, queues=[text], labels={"a": text}, pool=text)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
+import pytest
 from tests.console.conftest import LARGE, SMALL, Open
 from tests.console.fleet import Fleet
 
@@ -76,3 +80,24 @@ async def test_the_log_of_the_attempt_before_is_read_alone(console: Open, fleet:
         asked = [r.attempt for r in fleet.requests if type(r).__name__ == "ReadLogsRequest"]
         assert [number for number in dict.fromkeys(asked) if number] == [2, 1]
         assert asked[-1] == 0
+
+
+def saved_rows(folder: Path) -> list[dict[str, str]]:
+    [path] = folder.iterdir()
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+async def test_a_list_is_saved_as_it_reads_and_holds_no_formula(
+    console: Open, fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fleet.task("=2+2", "READY", queue='a,"b')
+    async with console() as driver:
+        await driver.press("2")
+        await driver.shows("=2+2")
+        await driver.press("ctrl+s")
+        await driver.shows("saved 123 tasks to")
+    rows = saved_rows(tmp_path)
+    assert len(rows) == 123
+    row = next(row for row in rows if "2+2" in row["name"])
+    assert (row["name"], row["queue"], row["priority"]) == ("'=2+2", 'a,"b', "5")

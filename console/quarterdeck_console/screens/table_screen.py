@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from textual.app import ComposeResult
 from textual.containers import Container
 
 from quarterdeck_console.model.columns import Cell, Column
+from quarterdeck_console.model.export import as_csv, file_name
 from quarterdeck_console.model.format import count
 from quarterdeck_console.model.lines import Line
 from quarterdeck_console.model.store import Row
@@ -312,6 +314,18 @@ class TableScreen(FleetScreen, Generic[R]):
         if chosen:
             self.app.copy_to_clipboard("\n".join(chosen))
             self.console_app.say(f"copied {chosen[0] if len(chosen) == 1 else len(chosen)}")
+
+    def action_save(self) -> None:
+        """Writes the rows that are held to a file in the directory that the console runs in."""
+        held = [row for row in map(self.table.row, self.table.ids) if row is not None]
+        path = Path.cwd() / file_name(self.view, self.console_app.now())
+        try:
+            with path.open("x", encoding="utf-8", newline="") as file:
+                file.write(as_csv(self.columns, held, self.context()))
+        except OSError as error:
+            self.console_app.say(f"not saved: {error.strerror}", bad=True)
+        else:
+            self.console_app.say(f"saved {count(len(held))} {self.noun} to {path.name}")
 
     def acted(self, outcome: Outcome) -> None:
         """Says what became of an act, and clears the marks that it was about."""
