@@ -65,6 +65,11 @@ async def test_arrivals_are_set_beside_the_limits(api: Api) -> None:
         ({"concurrency": {"limit": 1, "overflow": 9}}, "limits.concurrency.overflow", "Overflow"),
         ({"rate": {"units": -1}}, "limits.rate.units", "expected 0 to 1000000000"),
         ({"rate": {"burst": 5}}, "limits.rate.units", "required"),
+        (
+            {"rate": {"units": 1, "period": {"seconds": 31 * 86_400}, "burst": 2000}},
+            "limits.rate.burst",
+            "fills again",
+        ),
         ({"rate": {"units": 1, "period": {"nanos": 5}}}, "limits.rate.period", "at least 0.001 s"),
         ({"rate_per_key": {"period": {"seconds": 1}}}, "limits.rate_per_key.units", "required"),
         (

@@ -171,7 +171,7 @@ class RateLimit(_message.Message):
     """Units in a period, 1 to 1,000,000,000. 0 means no limit."""
     burst: _builtins.int
     """Units that may be started at once after a rest. 0 means `units`. A task that takes more starts when the bucket is
-    full.
+    full. At most what fills again within 36,500 days.
     """
     @_builtins.property
     def period(self) -> _duration_pb2.Duration:

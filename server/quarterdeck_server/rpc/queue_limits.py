@@ -71,6 +71,9 @@ def _rate(message: queue_pb2.RateLimit, field: str, out: Violations) -> Rate:
     if not message.units and (message.burst or message.HasField("period")):
         rule = "required with a period or a burst: without units there is no rate"
         out.append(Violation(f"{field}.units", rule))
+    if units and burst * period > validate.MAX_SPAN * units:
+        # The store keeps the instant at which it is full again.
+        out.append(Violation(f"{field}.burst", "expected what fills again within 36500 days"))
     return Rate(units, period, burst) if units else Rate()
 
 
