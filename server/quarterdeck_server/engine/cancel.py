@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from quarterdeck_server.engine import transitions
-from quarterdeck_server.engine.commands import Cancel, ItemResult, Refusal, Retry
-from quarterdeck_server.engine.ids import encode_task_id
+from quarterdeck_server.engine.commands import Cancel, ItemResult, Retry
 from quarterdeck_server.engine.model import Task
-from quarterdeck_server.engine.report import task_not_found
-from quarterdeck_server.engine.states import CANCELLED, ENDED, SUCCEEDED, TaskState
+from quarterdeck_server.engine.refusals import task_not_found, wrong_state
+from quarterdeck_server.engine.states import CANCELLED, ENDED, SUCCEEDED
 from quarterdeck_server.engine.trees import Branch
 from quarterdeck_server.engine.world import World
 
@@ -98,11 +97,3 @@ def _retry_one(world: World, namespace: str, task_id: int) -> ItemResult:
         )
     world.details[task_id] = None
     return ItemResult(world.put(transitions.retried(task, world.now)).state)
-
-
-def wrong_state(task: Task, why: str) -> Refusal:
-    """Refuse a call that the task's state does not allow."""
-    text, state = encode_task_id(task.id), TaskState(task.state).name
-    return Refusal(
-        "WRONG_STATE", f"{text} is {state}: {why}", (("task_id", text), ("state", state))
-    )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from quarterdeck_server.engine import pausing
-from quarterdeck_server.engine.cancel import wrong_state
 from quarterdeck_server.engine.commands import ItemResult, PauseTasks, ResumeTasks
-from quarterdeck_server.engine.report import task_not_found
+from quarterdeck_server.engine.refusals import task_not_found, wrong_state
 from quarterdeck_server.engine.states import RUNNING
 from quarterdeck_server.engine.world import World
 

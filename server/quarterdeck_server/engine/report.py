@@ -21,6 +21,7 @@ from quarterdeck_server.engine.commands import (
 )
 from quarterdeck_server.engine.ids import encode_task_id
 from quarterdeck_server.engine.model import Attempt, LogRow, Task
+from quarterdeck_server.engine.refusals import task_not_found
 from quarterdeck_server.engine.rest import rest
 from quarterdeck_server.engine.states import RUNNING, Outcome
 from quarterdeck_server.engine.transitions import Ended
@@ -90,16 +91,6 @@ def past_attempt(world: World, task_id: int, token: int) -> Attempt | None:
         if attempt.task_id == task_id and attempt.lease_token == token:
             return attempt
     return world.past_attempts.get((task_id, token))
-
-
-def task_not_found(task_id: int) -> Refusal:
-    """Refuse a call about a task that is not there."""
-    text = encode_task_id(task_id)
-    return Refusal(
-        "TASK_NOT_FOUND",
-        f"there is no task {text}; it never existed, or retention has removed it",
-        (("task_id", text),),
-    )
 
 
 def lease_lost(task: Task, past: Attempt | None) -> Refusal:

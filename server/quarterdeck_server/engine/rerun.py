@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from quarterdeck_server.engine import transitions
 from quarterdeck_server.engine.affinity import required_lane
-from quarterdeck_server.engine.cancel import wrong_state
 from quarterdeck_server.engine.commands import Refusal, Rerun, Rerunning, Spec
 from quarterdeck_server.engine.ids import encode_task_id
 from quarterdeck_server.engine.lane import lane_of
 from quarterdeck_server.engine.model import Payload, Task
 from quarterdeck_server.engine.policy import policy_of, policy_text
-from quarterdeck_server.engine.report import task_not_found
+from quarterdeck_server.engine.refusals import task_not_found, wrong_state
 from quarterdeck_server.engine.states import BLOCKED, ENDED, SUCCEEDED
 from quarterdeck_server.engine.submit import create
 from quarterdeck_server.engine.world import World

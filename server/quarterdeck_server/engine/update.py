@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 
 from quarterdeck_server.engine import edits
-from quarterdeck_server.engine.cancel import wrong_state
 from quarterdeck_server.engine.commands import ItemResult, Refusal, TaskChange, UpdateTasks
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.policy import RETRY_FIELDS, TIMEOUT_FIELDS, policy_of, policy_text
-from quarterdeck_server.engine.report import task_not_found
+from quarterdeck_server.engine.refusals import task_not_found, wrong_state
 from quarterdeck_server.engine.states import BLOCKED, ENDED, READY, SCHEDULED
 from quarterdeck_server.engine.world import World
 

@@ -6,7 +6,7 @@ from quarterdeck.v1 import task_service_pb2 as pb
 from quarterdeck_server.engine.explain.answer import Explanation, explain
 from quarterdeck_server.engine.explain.facts import Facts
 from quarterdeck_server.engine.ids import encode_task_id
-from quarterdeck_server.engine.report import task_not_found
+from quarterdeck_server.engine.refusals import task_not_found
 from quarterdeck_server.rpc import convert, validate
 from quarterdeck_server.rpc.backend import Core
 from quarterdeck_server.rpc.errors import ApiError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quarterdeck.v1 import task_service_pb2 as pb
 from quarterdeck_server.engine.model import LogRow, Task
-from quarterdeck_server.engine.report import task_not_found
+from quarterdeck_server.engine.refusals import task_not_found
 from quarterdeck_server.engine.states import ENDED
 from quarterdeck_server.rpc import convert, validate
 from quarterdeck_server.rpc.backend import Core

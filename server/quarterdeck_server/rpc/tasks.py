@@ -17,7 +17,7 @@ from quarterdeck_server.engine.commands import (
 )
 from quarterdeck_server.engine.ids import encode_task_id
 from quarterdeck_server.engine.model import Attempt, Task
-from quarterdeck_server.engine.report import task_not_found
+from quarterdeck_server.engine.refusals import task_not_found
 from quarterdeck_server.engine.states import ENDED, SUCCEEDED
 from quarterdeck_server.rpc import convert, validate
 from quarterdeck_server.rpc.acts import act_on_tasks
