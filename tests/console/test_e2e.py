@@ -158,3 +158,54 @@ async def test_a_picture_names_no_address_and_loads_nothing(quarterdeck_server: 
     assert quarterdeck_server.address not in drawn
     assert "http" not in drawn.replace("http://www.w3.org/2000/svg", "")
     assert "@font-face" not in drawn
+
+
+async def test_all_that_match_are_paused_edited_and_cancelled_by_the_server(
+    quarterdeck_server: Server,
+) -> None:
+    specs = [task_pb2.TaskSpec(name="bulk", group_key="a") for _ in range(1_200)]
+    submit(quarterdeck_server, *specs, task_pb2.TaskSpec(name="other"))
+    app = ConsoleApp(quarterdeck_server.address)
+    async with app.run_test(size=LARGE, notifications=True) as pilot:
+        driver = Driver(app, pilot)
+        await driver.press("2", "slash")
+        await driver.type("name:bulk")
+        await driver.shows("1,200 tasks", "a")
+        await driver.press("asterisk", "e")
+        await driver.shows("edit everything that matches")
+        await driver.press("9", "enter")
+        await driver.shows("Change 1,200 tasks?")
+        await driver.press("right", "enter")
+        await driver.shows("1,200 changed", "priority 9")
+        await driver.press("asterisk", "X")
+        await driver.shows("Cancel 1,200 tasks?")
+        await driver.press("right", "enter")
+        await driver.shows("1,200 cancelled", "⊘ cancelled")
+        await driver.type(":audit")
+        await driver.shows("UpdateTasks", "CancelTasks", "name:bulk", "1,200")
+        await driver.press("1")
+        await driver.until(lambda: app.fleet.totals.of(3) == 1)
+
+
+async def test_a_freeze_and_a_hold_explain_why_a_task_waits(quarterdeck_server: Server) -> None:
+    [task] = submit(quarterdeck_server, task_pb2.TaskSpec(name="mail"))
+    app = ConsoleApp(quarterdeck_server.address)
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        driver = Driver(app, pilot)
+        await driver.shows("● live")
+        await driver.type(":freeze")
+        await driver.shows("Freeze the namespace")
+        await driver.press("right", "enter")
+        await driver.shows("FROZEN by")
+        await driver.press("2", "H")
+        await driver.shows("Hold the task name mail?")
+        await driver.press("right", "enter")
+        await driver.shows("1 held")
+        await driver.type(f":task {task}")
+        await driver.press("greater_than_sign")
+        await driver.shows("what keeps it", "frozen", "where the time went")
+        await driver.press("escape")
+        await driver.type(":thaw")
+        await driver.until(lambda: "FROZEN" not in driver.text())
+        await driver.type(":holds")
+        await driver.shows("task name mail", "1 holds")
