@@ -1,4 +1,4 @@
-"""A task's policies: retry and time limits, as producers set them."""
+"""A task's policies, as producers set them: retries, time limits, dependencies, units and the agents that it wants."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from quarterdeck_server.engine.timeunits import MINUTE, SECOND
 
 
 class Policy(NamedTuple):
-    """Retry policy and time limits of one task. Spans are microseconds; None means no limit."""
+    """What few tasks differ in, so that most rows have none. Spans are microseconds; None means no limit."""
 
     max_attempts: int = 3
     initial_backoff: int = SECOND
