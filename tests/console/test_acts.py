@@ -113,6 +113,7 @@ async def test_a_schedule_is_triggered_and_paused(console: Open, fleet: Fleet) -
         await driver.press("t")
         await driver.shows("1 triggered")
         assert last(fleet, "TriggerScheduleRequest").schedule_id == "hourly-digest"
+        assert "@" in last(fleet, "TriggerScheduleRequest").actor
         await driver.press("s")
         await driver.until(lambda: fleet.items["schedule"]["hourly-digest"].paused)
 

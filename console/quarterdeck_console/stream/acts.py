@@ -168,7 +168,7 @@ class Acts(TaskCalls):
             else:
                 await self._link.schedules.ResumeSchedule(
                     schedule_service_pb2.ResumeScheduleRequest(
-                        namespace=self._link.namespace, schedule_id=schedule
+                        namespace=self._link.namespace, schedule_id=schedule, actor=actor()
                     ),
                     timeout=CALL_TIMEOUT,
                 )
@@ -181,7 +181,10 @@ class Acts(TaskCalls):
 
         async def call(schedule: str) -> None:
             request = schedule_service_pb2.TriggerScheduleRequest(
-                namespace=self._link.namespace, schedule_id=schedule, request_id=uuid.uuid4().hex
+                namespace=self._link.namespace,
+                schedule_id=schedule,
+                request_id=uuid.uuid4().hex,
+                actor=actor(),
             )
             answer = await self._link.schedules.TriggerSchedule(request, timeout=CALL_TIMEOUT)
             made.append(sanitize(answer.task_id))
