@@ -7,14 +7,21 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from quarterdeck_server.engine.commands import Refusal
+from quarterdeck_server.engine.commands import Profile, Refusal
 from quarterdeck_server.rpc.errors import ApiError
 
 _MAX_AGENTS = 20_000
 """Above what one server is built for; the longest silent are forgotten first."""
 
-_PER_AGENT = 6
-"""Claims of one agent that are remembered: a busy one has three under way at a time."""
+PER_PROFILE = 6
+"""Claims of one agent and profile that are remembered: a busy one has three under way at a time."""
+
+_PER_AGENT = 256
+"""Claims of one agent: it has a profile for each handler that takes batches, and one for the others."""
+
+
+Body = tuple[Profile, int]
+"""What a claim asks for: its profile and `max_tasks`."""
 
 
 class Held(NamedTuple):
@@ -29,7 +36,7 @@ class Entry:
     """A claim with a request id."""
 
     request_id: str
-    body: tuple[object, ...]
+    body: Body
     leases: tuple[Held, ...] = ()
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -44,15 +51,13 @@ class ClaimReplay:
     def __init__(self) -> None:
         self._entries: OrderedDict[tuple[str, str], dict[str, Entry]] = OrderedDict()
 
-    def find(
-        self, agent: tuple[str, str], request_id: str, body: tuple[object, ...]
-    ) -> Entry | None:
+    def find(self, agent: tuple[str, str], request_id: str, body: Body) -> Entry | None:
         """The earlier call with this id, which may still be waiting.
 
         Args:
             agent: Namespace and agent id.
             request_id: Of the claim.
-            body: What else identifies the claim.
+            body: What the claim asks for.
 
         Raises:
             ApiError: REQUEST_ID_REUSED, when its body was another.
@@ -66,12 +71,15 @@ class ClaimReplay:
             raise ApiError(Refusal("REQUEST_ID_REUSED", f"request_id: {message}", metadata))
         return entry
 
-    def begin(self, agent: tuple[str, str], request_id: str, body: tuple[object, ...]) -> Entry:
-        """Remember a claim that starts to wait, instead of the agent's oldest."""
+    def begin(self, agent: tuple[str, str], request_id: str, body: Body) -> Entry:
+        """Remember a claim that starts to wait, instead of the agent's oldest of that profile."""
         entry = Entry(request_id, body)
         entries = self._entries.setdefault(agent, {})
         entries[request_id] = entry
-        if len(entries) > _PER_AGENT:
+        alike = [known for known, other in entries.items() if other.body[0] == body[0]]
+        if len(alike) > PER_PROFILE:
+            del entries[alike[0]]
+        elif len(entries) > _PER_AGENT:
             del entries[next(iter(entries))]
         self._entries.move_to_end(agent)
         if len(self._entries) > _MAX_AGENTS:
