@@ -41,6 +41,15 @@ class Field(NamedTuple):
     kind: Literal["line", "text", "box"] = "line"
 
 
+class Box(Checkbox):
+    """A box that is empty while it is not ticked; Textual's own has its cross in both states."""
+
+    @property
+    def BUTTON_INNER(self) -> str:  # type: ignore[override]
+        """The tick, or nothing."""
+        return "✓" if self.value else " "
+
+
 REASON = Field("reason", "reason", "for the audit, may stay empty")
 
 
@@ -121,7 +130,7 @@ def _line(widget: Widget) -> str:
 
 def _widget(field: Field) -> Widget:
     if field.kind == "box":
-        return Checkbox(Content(field.hint), bool(field.value), compact=True, id=field.key)
+        return Box(Content(field.hint), bool(field.value), compact=True, id=field.key)
     if field.kind == "text":
         return TextArea(field.value, compact=True, id=field.key)
     return Input(field.value, placeholder=field.hint, compact=True, id=field.key)
