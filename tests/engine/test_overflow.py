@@ -265,3 +265,11 @@ def test_a_rerun_does_not_overflow(bench: Bench) -> None:
     kept = bench.one()
     (again,) = bench.do(Rerun("default", [done.id]))
     assert states(bench, kept, again.task_id) == [READY, READY]
+
+
+def test_one_arrival_makes_room_in_its_queue_and_in_its_key(bench: Bench) -> None:
+    tasks = bench.submit(make.spec(), make.spec())
+    both = QueueLimits(Concurrency(1, CANCEL_OLDEST), Concurrency(1, CANCEL_OLDEST))
+    bench.do(UpdateQueue("default", "default", None, "", None, both))
+    new = bench.one()
+    assert [bench.task(i).state for i in (*tasks, new)] == [CANCELLED, CANCELLED, READY]

@@ -64,8 +64,10 @@ class StoredActive:
         oldest: set[int] = set()
         for key, scopes in arrivals.items():
             active = self._queues[key]
-            for scope, count in scopes.items():
-                oldest.update(active.oldest_staying(scope, count))
+            # Each may displace one for the queue's limit and another one for its key's.
+            most = 2 * scopes[None]
+            for scope in scopes:
+                oldest.update(active.oldest_staying(scope, most))
         return oldest
 
     def _asked(self, world: World, key: QueueKey) -> bool:
