@@ -31,6 +31,7 @@ from quarterdeck_server.engine.model import (
     Queue,
     Task,
 )
+from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
 from quarterdeck_server.engine.world import HoldKey
 
@@ -88,6 +89,12 @@ class Driver(Protocol):
 
     @property
     def holds(self) -> Mapping[HoldKey, Hold]: ...
+
+    @property
+    def instances(self) -> Mapping[tuple[str, str], Instance]: ...
+
+    @property
+    def pools(self) -> Mapping[tuple[str, str], PoolStatus]: ...
 
     @property
     def audit(self) -> Mapping[tuple[str, int], AuditEntry]: ...

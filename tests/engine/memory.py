@@ -41,6 +41,7 @@ from quarterdeck_server.engine.model import (
     Task,
 )
 from quarterdeck_server.engine.namespaces import NamespaceSettings, due, quarantine_rules
+from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.quarantine import Streaks, judge
 from quarterdeck_server.engine.schedules import Schedule
 from quarterdeck_server.engine.states import (
@@ -96,6 +97,8 @@ class Memory:
         self.holds: dict[HoldKey, Hold] = {}
         self.namespaces: dict[str, NamespaceSettings] = {}
         self.streaks = Streaks()
+        self.instances: dict[tuple[str, str], Instance] = {}
+        self.pools: dict[tuple[str, str], PoolStatus] = {}
         self.audit: dict[tuple[str, int], AuditEntry] = {}
         self.entries_pruned = 0
         self.log_ends: dict[int, tuple[int, dict[int, int]]] = {}
@@ -164,6 +167,8 @@ class Memory:
         world.holds, world.namespaces = self.holds, self.namespaces
         world.rules = quarantine_rules(self.namespaces)
         world.schedules = dict(self.schedules)
+        world.instances = {row.id: row for row in self.instances.values()}
+        world.pools = dict(self.pools)
         world.audit = dict(self.audit)
         world.log_ends = {task: (end, dict(offs)) for task, (end, offs) in self.log_ends.items()}
         world.past_attempts = {(a.task_id, a.lease_token): a for a in self.attempts.values()}
@@ -312,7 +317,8 @@ class Memory:
         self.admissions |= {key: world.admissions[key] for key in world.dirty_admissions}
         self.requests |= world.new_requests
         self.meters |= world.meters.changed
-        self.meters = {k: m for k, m in self.meters.items() if k not in world.meters.removed}
+        removed = world.meters.removed - world.meters.changed.keys()
+        self.meters = {k: m for k, m in self.meters.items() if k not in removed}
         self.holds, self.namespaces = world.holds, world.namespaces
         for namespace in world.forgotten_streaks:
             self.streaks.forget(namespace)
@@ -320,6 +326,8 @@ class Memory:
         self.queues = world.queues
         self.agents = world.agents
         self.schedules = world.schedules
+        self.instances = {row[:2]: row for row in world.instances.values()}
+        self.pools = world.pools
         self.audit = world.audit
         self.log_ends = world.log_ends
         self.logs += world.logs

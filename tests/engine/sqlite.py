@@ -23,6 +23,7 @@ from quarterdeck_server.engine.model import (
     Queue,
     Task,
 )
+from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
 from quarterdeck_server.engine.world import HoldKey
 from quarterdeck_server.store.base import GroupResult
@@ -147,6 +148,18 @@ class Sqlite:
         """By namespace, kind and subject."""
         rows = self.rows(f"SELECT {columns(Hold._fields)} FROM holds")
         return {row[:3]: Hold._make(row) for row in rows}
+
+    @property
+    def instances(self) -> dict[tuple[str, str], Instance]:
+        """By id and namespace."""
+        rows = self.rows(f"SELECT {columns(Instance._fields)} FROM instances")
+        return {row[:2]: Instance._make(row) for row in rows}
+
+    @property
+    def pools(self) -> dict[tuple[str, str], PoolStatus]:
+        """By namespace and name."""
+        rows = self.rows(f"SELECT {columns(PoolStatus._fields)} FROM pools")
+        return {row[:2]: PoolStatus._make(row) for row in rows}
 
     @property
     def audit(self) -> dict[tuple[str, int], AuditEntry]:

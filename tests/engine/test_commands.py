@@ -6,6 +6,7 @@ import pytest
 
 from quarterdeck_server.engine import commands as c
 from quarterdeck_server.engine.policy import Policy
+from quarterdeck_server.engine.pools import PoolStatus
 from quarterdeck_server.engine.states import BLOCKED, CANCELLED, FAILED, READY, SCHEDULED, SUCCEEDED
 
 from . import make
@@ -283,3 +284,11 @@ class TestHandOff:
         bench.end(first, make.succeed())
         bench.end(second, make.succeed())
         assert bench.driver.agents["default", agent_id].running == 0
+
+
+def test_a_pool_that_goes_and_comes_in_one_group_is_there(bench: Bench) -> None:
+    pool = PoolStatus("default", "p", "default", 0, 2, 1, SECOND, "process", 0, None, 0)
+    bench.group(c.PutPools([pool]), c.PutPools([], replace=True))
+    assert not bench.driver.pools
+    bench.group(c.PutPools([pool]), c.PutPools([], replace=True), c.PutPools([pool]))
+    assert [row.name for row in bench.driver.pools.values()] == ["p"]

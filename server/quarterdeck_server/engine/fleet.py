@@ -104,10 +104,12 @@ def put_pools(world: World, command: PutPools) -> None:
         pool = pool._replace(revision=world.revision)
         world.pools[key] = pool
         world.dirty_pools.add(key)
+        world.deleted_pools.discard(key)
         world.record(log.POOL, log.UPDATED if before else log.CREATED, pool, before)
     if command.replace:
         for key in world.pools.keys() - named:
             before = world.pools.pop(key)
+            world.dirty_pools.discard(key)
             world.deleted_pools.add(key)
             world.revision += 1
             world.record(log.POOL, log.DELETED, before._replace(revision=world.revision), before)
