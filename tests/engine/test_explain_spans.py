@@ -143,10 +143,10 @@ CASES: list[tuple[str, dict[str, Any], list[Attempt], int | None, Parts]] = [
 def test_spans(
     fields: dict[str, Any], attempts: list[Attempt], unblocked: int | None, expected: Parts
 ) -> None:
-    instants = {
-        name: at(fields[name]) for name in ("run_at", "end_time", "claim_time") if name in fields
-    }
-    row = task(policy=SLOW, **{**fields, **instants})
+    instants = ("run_at", "end_time", "claim_time")
+    row = task(
+        policy=SLOW, **{k: at(value) if k in instants else value for k, value in fields.items()}
+    )
     known = facts(row, attempts=attempts, unblocked_at=at(unblocked), now=NOW + 40 * SECOND)
     assert [
         (
