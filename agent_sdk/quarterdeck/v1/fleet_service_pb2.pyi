@@ -622,7 +622,9 @@ class ListHoldsResponse(_message.Message):
     HOLDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def holds(self) -> _containers.RepeatedCompositeFieldContainer[_hold_pb2.Hold]:
-        """By kind and subject. At most 10,000."""
+        """By kind and subject. At most 10,000, which is how many there may be; of so many that the answer would be larger than
+        a client takes, the reasons are cut to 100 characters.
+        """
 
     def __init__(
         self,
