@@ -23,9 +23,10 @@ from quarterdeck_server.engine.commands import (
     Submit,
     UpdateTasks,
 )
+from quarterdeck_server.engine.world import QueueKey
 from quarterdeck_server.logs import Log
 from quarterdeck_server.runtime.clock import Clock
-from quarterdeck_server.runtime.line import Given, Line, QueueKey
+from quarterdeck_server.runtime.line import Given, Line
 from quarterdeck_server.runtime.reopen import Reopener
 from quarterdeck_server.store.base import GroupResult, Store, StoreUnavailable
 

@@ -9,8 +9,8 @@ from quarterdeck_server.engine.claim import Waiting
 from quarterdeck_server.engine.commands import Claim, Profile
 from quarterdeck_server.engine.lanes import Term
 from quarterdeck_server.engine.model import Payload, Task
+from quarterdeck_server.engine.world import QueueKey
 
-QueueKey = tuple[str, str]
 Given = list[tuple[Task, Payload | None]]
 
 

@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from quarterdeck_server.engine.timeunits import SECOND
+from quarterdeck_server.engine.world import QueueKey
 from quarterdeck_server.runtime.clock import Clock
-
-QueueKey = tuple[str, str]
 
 _LONGEST = 1.0
 """Seconds between two looks at the clock: the wall clock may jump."""
