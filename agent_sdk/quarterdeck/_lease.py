@@ -69,6 +69,7 @@ class Lease:
         "hold_child",
         "interrupted",
         "key",
+        "last_progress",
         "lines",
         "lines_lost",
         "listeners",
@@ -122,6 +123,8 @@ class Lease:
         self.saving = False
         """Some of them are on their way."""
         self.new_progress: Progress | None = None
+        """What no heartbeat has told yet."""
+        self.last_progress: Progress | None = None
         self.lines: deque[LogLine] = deque()
         self.lines_lost = 0
         self.dirty = False
@@ -189,7 +192,7 @@ class Lease:
 
     def progress(self, message: str, done: float, total: float) -> None:
         """Take the newest progress."""
-        self.new_progress = Progress(
+        self.new_progress = self.last_progress = Progress(
             message=_clean(str(message)[:_PROGRESS_CHARACTERS]), done=done, total=total
         )
         self.listeners.progress(self)

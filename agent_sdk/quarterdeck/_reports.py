@@ -78,6 +78,7 @@ class Reports:
             if batch and size > MAX_BATCH_BYTES:
                 break
             batch.append(self._queue.popleft())
+            _add_progress(lease)
         return batch
 
     async def _send(self, batch: list[Lease]) -> None:
@@ -146,3 +147,9 @@ class Reports:
         failure = Failure(type=kind, message=str(problem)[:4096], non_retryable=True)
         lease.report = _outcome.failed(lease, failure)
         return True
+
+
+def _add_progress(lease: Lease) -> None:
+    """Let the report tell the last progress: what a heartbeat told shortly before may not be written in time."""
+    if lease.last_progress is not None and lease.report is not None:
+        lease.report.progress.CopyFrom(lease.last_progress)

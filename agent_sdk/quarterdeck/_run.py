@@ -144,7 +144,7 @@ class Run:
     def progress(self, message: str = "", done: float = 0, total: float = 0) -> None:
         """Say how far the work has come; also the proof that it moves (`stall_timeout`).
 
-        Cheap: only the newest is sent, at most twice a second, and none after the handler's end.
+        Cheap: only the newest is sent, at most twice a second, and the last one with the report.
 
         Args:
             message: What is being done now; 256 characters are kept.

@@ -167,6 +167,15 @@ async def test_progress_is_seen_and_hostile_numbers_are_not(api: Api) -> None:
     assert (found.progress.message, found.progress.done, found.progress.total) == ("p" * 256, 0, 0)
 
 
+async def test_a_report_tells_the_last_progress(api: Api) -> None:
+    await api.submit()
+    task = await api.claim_one()
+    last = {"message": "at 12", "done": 12, "total": 12}
+    await api.report(task, succeeded={}, progress=last)
+    found = (await api.get(task.task_id)).task
+    assert (found.progress.message, found.progress.done) == ("at 12", 12)
+
+
 async def test_a_goodbye_makes_the_agent_gone(api: Api, server: Server) -> None:
     await api.submit()
     await api.claim_one()

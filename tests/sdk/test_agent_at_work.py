@@ -231,6 +231,19 @@ async def test_progress_arrives_long_before_the_next_heartbeat_is_due(
     release.set()
 
 
+async def test_the_last_progress_comes_with_the_report(fake: FakeServer, fleet: Fleet) -> None:
+    agent = quarterdeck.Agent("a")
+
+    @agent.task
+    def counts(run: quarterdeck.Run) -> None:
+        for number in range(1, 13):
+            run.progress("at", number, 12)
+
+    fleet(agent)
+    report = await report_of(fake, fake.give("counts"))
+    assert report.progress.done == 12
+
+
 async def test_cancel_interrupts_is_acknowledged_and_reported(
     fake: FakeServer, fleet: Fleet
 ) -> None:

@@ -632,6 +632,7 @@ class AttemptReport(_message.Message):
     FAILED_FIELD_NUMBER: _builtins.int
     CANCELLED_FIELD_NUMBER: _builtins.int
     RELEASED_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """The task."""
     lease_token: _builtins.bytes
@@ -652,6 +653,10 @@ class AttemptReport(_message.Message):
     def released(self) -> Global___Released:
         """It is given back."""
 
+    @_builtins.property
+    def progress(self) -> _task_pb2.Progress:
+        """The last progress, if there was any: what a heartbeat told shortly before may not have been written in time."""
+
     def __init__(
         self,
         *,
@@ -661,10 +666,11 @@ class AttemptReport(_message.Message):
         failed: Global___Failed | None = ...,
         cancelled: Global___Cancelled | None = ...,
         released: Global___Released | None = ...,
+        progress: _task_pb2.Progress | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "failed", b"failed", "outcome", b"outcome", "released", b"released", "succeeded", b"succeeded"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "failed", b"failed", "outcome", b"outcome", "progress", b"progress", "released", b"released", "succeeded", b"succeeded"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "failed", b"failed", "lease_token", b"lease_token", "outcome", b"outcome", "released", b"released", "succeeded", b"succeeded", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "failed", b"failed", "lease_token", b"lease_token", "outcome", b"outcome", "progress", b"progress", "released", b"released", "succeeded", b"succeeded", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["succeeded", "failed", "cancelled", "released"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015

@@ -44,6 +44,8 @@ def _report_one(world: World, namespace: str, item: ReportItem) -> ItemResult:
         return ItemResult(0, task_not_found(item.task_id))
     if not holds_lease(task, item.token):
         return _late(world, task, item)
+    if item.progress is not None:
+        task = transitions.progressed(task, item.progress)
     ended = _end(task, item.outcome, world.now)
     world.attempts.append(ended.attempt)
     if isinstance(item.outcome, Succeed) and item.outcome.result is not None:

@@ -24,7 +24,7 @@ from quarterdeck_server.rpc import convert, validate
 from quarterdeck_server.rpc.backend import Core
 from quarterdeck_server.rpc.claims import Claims
 from quarterdeck_server.rpc.errors import Violation, refusal_status, status_of
-from quarterdeck_server.rpc.heartbeats import Heartbeats
+from quarterdeck_server.rpc.heartbeats import Heartbeats, read_progress
 from quarterdeck_server.rpc.methods import Context
 from quarterdeck_server.rpc.validate import Violations
 
@@ -71,6 +71,9 @@ class AgentService:
         items: list[ReportItem] = []
         for index, report in enumerate(request.reports):
             item = _report_item(report, limit, out)
+            if item is not None and report.HasField("progress"):
+                now = self._core.clock.now()
+                item = item._replace(progress=read_progress(report.progress, now))
             if out or item is None:
                 results.append(pb.ReportResult(error=_item_status(out, "reports", index)))
             else:

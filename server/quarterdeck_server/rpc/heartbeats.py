@@ -122,7 +122,7 @@ class Heartbeats:
         # What is known is not written again, however often the agent says it.
         acknowledged = acknowledged and cancel is not None and cancel.acknowledge_time is None
         stands = stands and pause is not None and pause.acknowledge_time is None
-        progress = _progress(beat.progress, now) if beat.HasField("progress") else None
+        progress = read_progress(beat.progress, now) if beat.HasField("progress") else None
         if progress is not None or acknowledged or stands or details is not None:
             record = Beat(task_id, lease.token, progress, acknowledged=acknowledged)
             heard.beats.append(record._replace(pause_acknowledged=stands, details=details))
@@ -220,7 +220,8 @@ def _directive(lease: Lease, heard: _Heard) -> pb.LeaseDirective | None:
     return directive
 
 
-def _progress(progress: task_pb2.Progress, now: int) -> Progress:
+def read_progress(progress: task_pb2.Progress, now: int) -> Progress:
+    """What an agent says of its progress, as far as it can be kept."""
     done = progress.done if math.isfinite(progress.done) else 0.0
     total = progress.total if math.isfinite(progress.total) else 0.0
     return Progress(validate.kept(progress.message, 256), done, total, now)

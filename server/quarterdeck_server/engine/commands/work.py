@@ -92,6 +92,8 @@ class ReportItem(NamedTuple):
     task_id: int
     token: int
     outcome: Succeed | Fail | StopCancelled | Release
+    progress: Progress | None = None
+    """The last, which heartbeats may not have told in time."""
 
 
 @dataclass(slots=True, frozen=True)
