@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 
 from quarterdeck_server.engine import admission
+from quarterdeck_server.engine import changes as log
 from quarterdeck_server.engine.active import ActiveTasks
 from quarterdeck_server.engine.commands import Batch, Claim, Profile, Unique
 from quarterdeck_server.engine.desk import Desk
 from quarterdeck_server.engine.limits import Concurrency, QueueLimits
+from quarterdeck_server.engine.policy import Policy
+from quarterdeck_server.engine.states import READY
 
 from . import make
 from .bench import Bench
@@ -142,3 +145,15 @@ def test_the_oldest_that_stays_is_found_before_thousands_that_leave() -> None:
     assert active.oldest_staying(None, 1) == [4000]
     assert (active.count(None), active.staying(None), active.oldest(None)) == (4001, 1, 0)
     assert Counted.looked == 0
+
+
+def test_a_task_changes_once_for_all_its_dependencies_that_end_together(bench: Bench) -> None:
+    ids = bench.submit(*(make.spec() for _ in range(CROWD)))
+    last = bench.one(make.spec(depends_on=ids, policy=Policy(all_ended=True)))
+    known = bench.task(last).revision
+    bench.do(make.cancel(*ids[:-1]))
+    assert bench.task(last).pending == 1
+    bench.do(make.cancel(ids[-1]))
+    assert bench.task(last).state == READY
+    seen = [c for c in bench.driver.changes if c.kind == log.TASK and c.row.id == last]
+    assert [c.row.pending for c in seen if c.revision > known] == [1, 0]

@@ -117,6 +117,20 @@ async def test_a_group_is_bounded_and_a_large_command_makes_one_alone(
     assert [len(group) for group in store.groups] == [1, 2, 1, 1]
 
 
+async def test_dependencies_count_in_the_size_of_a_group(
+    committer: Committer, store: FlakyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GROUP_ITEMS", 5)
+    (root,) = await _submit(committer)
+    first = await _blocked(committer, store)
+    large = make.submit(make.spec(), *(make.spec(depends_on=[root, -1]) for _ in range(2)))
+    rest = [_later(committer.execute(large)), _later(_submit(committer))]
+    await _turns()
+    store.gate.set()
+    await asyncio.gather(first, *rest)
+    assert [len(group) for group in store.groups[1:]] == [1, 1, 1]
+
+
 async def test_followers_know_before_callers(committer: Committer, followed: Followed) -> None:
     seen: list[int] = []
     work = _later(_submit(committer))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 from quarterdeck_server.engine import admission, transitions
@@ -35,6 +36,7 @@ def settle(world: World, ended: Sequence[Task], edges: Sequence[tuple[int, int]]
     """
     admission.mend(world, admission.open_links(ended))
     states = {task.id: task.state for task in ended}
+    met: Counter[int] = Counter()
     for dependent_id, dependency_id in edges:
         task = world.tasks.get(dependent_id)
         if task is None or task.state != BLOCKED:
@@ -45,9 +47,14 @@ def settle(world: World, ended: Sequence[Task], edges: Sequence[tuple[int, int]]
             world.dependencies[dependent_id, earlier.id] = False
         elif states[dependency_id] == SUCCEEDED or policy_of(task.policy).all_ended:
             world.met.add((dependent_id, dependency_id))
-            world.put(transitions.dependency_met(task, world.now))
+            met[dependent_id] += 1
         else:
             world.put(transitions.dependency_failed(task, encode_task_id(dependency_id), world.now))
+    for dependent_id, count in met.items():
+        # Once for all of them: tasks may depend on thousands that end together.
+        task = world.tasks[dependent_id]
+        if task.state == BLOCKED:
+            world.put(transitions.dependencies_met(task, count, world.now))
 
 
 def _place_before(world: World, task: Task, dependency_id: int) -> Task | None:

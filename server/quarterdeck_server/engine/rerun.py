@@ -93,9 +93,10 @@ def _depends(task: Task | None) -> bool:
 
 def _copy_all(world: World, command: Rerun, copied: dict[int, list[int]]) -> dict[int, int]:
     """Create the copies; return their ids by those of the originals."""
-    olds = sorted({*copied, *(old for dependents in copied.values() for old in dependents)})
+    among = {*copied, *(old for dependents in copied.values() for old in dependents)}
+    olds = sorted(among)
     waits = {
-        old: _waits(world, old, set(olds), root=old in copied) if command.with_dependents else {}
+        old: _waits(world, old, among, root=old in copied) if command.with_dependents else {}
         for old in olds
     }
     made: dict[int, int] = {}

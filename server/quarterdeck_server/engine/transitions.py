@@ -300,9 +300,9 @@ def retried(task: Task, now: int) -> Task:
     )
 
 
-def dependency_met(task: Task, now: int) -> Task:
-    """BLOCKED: one dependency fewer; after the last the task is READY, or SCHEDULED until its time."""
-    after = task._replace(pending=task.pending - 1)
+def dependencies_met(task: Task, count: int, now: int) -> Task:
+    """BLOCKED: so many dependencies fewer; after the last the task is READY, or SCHEDULED until its time."""
+    after = task._replace(pending=task.pending - count)
     return after if after.pending else queued(after, now, max(task.run_at, now), None)
 
 

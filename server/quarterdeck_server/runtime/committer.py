@@ -242,7 +242,7 @@ def _log_failure(event: str, error: Exception, **fields: str) -> None:
 def _size(command: Command) -> int:
     match command:
         case Submit():
-            return len(command.specs)
+            return len(command.specs) + sum(len(spec.depends_on) for spec in command.specs)
         case Report():
             return len(command.items)
         case Cancel() | Retry() | Rerun() | UpdateTasks() | PauseTasks() | ResumeTasks():
