@@ -197,7 +197,11 @@ def test_a_plain_spec_becomes_the_defaults() -> None:
 def test_a_spec_with_every_kind_of_key_and_fact_keeps_them() -> None:
     out: validate.Violations = []
     kept: dict[str, Any]
-    facts: dict[str, Any] = {"cost": {"number": 5}, "region": {"text": "eu"}, "dry": {"flag": False}}
+    facts: dict[str, Any] = {
+        "cost": {"number": 5},
+        "region": {"text": "eu"},
+        "dry": {"flag": False},
+    }
     held = {"key": "k", "scope": 3, "policy": 2, "period": {"seconds": 2}}
     found = specs.task_spec(spec(unique=held, attributes=facts, idempotency_key="i"), 0, 9, out)
     assert found.admission == Unique("k", 3, 2, 2_000_000)
