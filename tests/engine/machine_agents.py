@@ -48,7 +48,7 @@ class Agents(Machine):
     @rule(
         target=leases,
         wants=st.lists(
-            st.tuples(AGENTS, st.sampled_from(PROFILES), st.integers(1, 4)), min_size=1, max_size=3
+            st.tuples(AGENTS, st.sampled_from(PROFILES), st.integers(1, 6)), min_size=1, max_size=3
         ),
     )
     def claim(self, wants: list[tuple[str, c.Profile, int]]) -> Any:

@@ -5,17 +5,26 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize
 
 from quarterdeck_server.engine import commands as c
-from quarterdeck_server.engine.limits import QueueLimits
+from quarterdeck_server.engine.limits import (
+    CANCEL_NEWEST,
+    CANCEL_OLDEST,
+    REJECT,
+    WAIT,
+    Concurrency,
+    QueueLimits,
+    Rate,
+)
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.states import Reason
 
 from . import make
 from .bench import Driver
 from .checker import LABELS, Checker
-from .make import NOW
+from .make import NOW, SECOND
 
 tasks: Bundle[int] = Bundle("tasks")
 leases: Bundle[tuple[int, int]] = Bundle("leases")
@@ -23,6 +32,17 @@ leases: Bundle[tuple[int, int]] = Bundle("leases")
 QUEUES = ("default", "other")
 TURNED_AWAY = (Reason.DROPPED, Reason.OVERFLOW)
 WHO = c.Audit("ann", "Act", "because")
+OVERFLOWS = st.sampled_from([WAIT, WAIT, WAIT, REJECT, CANCEL_OLDEST, CANCEL_NEWEST])
+LIMITS = st.builds(
+    QueueLimits,
+    concurrency=st.builds(Concurrency, st.sampled_from([0, 0, 1, 3]), OVERFLOWS),
+    concurrency_per_key=st.builds(Concurrency, st.sampled_from([0, 0, 1, 2]), OVERFLOWS),
+    rate=st.sampled_from([Rate(), Rate(), Rate(2, 3 * SECOND), Rate(3, SECOND, 5)]),
+    rate_per_key=st.sampled_from([Rate(), Rate(), Rate(1, 2 * SECOND), Rate(2, 7 * SECOND, 1)]),
+    ageing=st.sampled_from([0, SECOND]),
+    weights=st.sampled_from([(), (("a", 3),)]),
+    drop_while_paused=st.just(False),
+)
 
 
 class Machine(RuleBasedStateMachine):
@@ -32,9 +52,9 @@ class Machine(RuleBasedStateMachine):
         """Make an empty engine."""
         raise NotImplementedError
 
-    @initialize()
-    def begin(self) -> None:
-        """Start empty, with one of the agents known."""
+    @initialize(limits=st.none() | LIMITS)
+    def begin(self, limits: QueueLimits | None) -> None:
+        """Start empty, with one of the agents known, and perhaps with limits of the queue that most is done in."""
         self.ids, self.tokens, self.requests = count(1), count(1001), count(1)
         self.driver = self.make_driver()
         self.checker = Checker()
@@ -44,6 +64,8 @@ class Machine(RuleBasedStateMachine):
         self.periods: dict[str, tuple[int, int, int]] = {}
         """Of keys that mean something for a period: the last task, how many passed, and when the period ends."""
         self.run([c.PutAgents([make.agent("a1")])])
+        if limits is not None:
+            self.run([c.UpdateQueue("default", "default", None, "", None, limits)])
 
     def run(self, commands: list[c.Command], claims: list[c.Claim] | None = None) -> Any:
         """Carry out a group and hold what became of it against the rules."""

@@ -9,15 +9,7 @@ from hypothesis.stateful import multiple, rule
 
 from quarterdeck_server.engine import commands as c
 from quarterdeck_server.engine.holds import AGENT, AGENT_VERSION, NAMESPACE, TASK_NAME
-from quarterdeck_server.engine.limits import (
-    CANCEL_NEWEST,
-    CANCEL_OLDEST,
-    REJECT,
-    WAIT,
-    Concurrency,
-    QueueLimits,
-    Rate,
-)
+from quarterdeck_server.engine.limits import QueueLimits
 from quarterdeck_server.engine.model import Payload
 from quarterdeck_server.engine.namespaces import QuarantineRules
 from quarterdeck_server.engine.policy import Policy
@@ -25,7 +17,7 @@ from quarterdeck_server.engine.pools import Instance, InstanceState, PoolStatus
 from quarterdeck_server.engine.states import CANCELLED, ENDED, RUNNING
 
 from . import make
-from .machine_base import QUEUES, WHO, Machine, tasks
+from .machine_base import LIMITS, QUEUES, WHO, Machine, tasks
 from .make import NOW, SECOND
 
 HOLDS = [
@@ -44,17 +36,6 @@ CHANGES = (
     c.TaskChange(timeouts=Policy(schedule_to_start=4 * SECOND, stall_timeout=6 * SECOND)),
     c.TaskChange(timeouts=Policy(attempt_timeout=5 * SECOND, task_timeout=9 * SECOND)),
     c.TaskChange(timeouts=Policy(), delay=SECOND),
-)
-OVERFLOWS = st.sampled_from([WAIT, WAIT, WAIT, REJECT, CANCEL_OLDEST, CANCEL_NEWEST])
-LIMITS = st.builds(
-    QueueLimits,
-    concurrency=st.builds(Concurrency, st.sampled_from([0, 0, 1, 3]), OVERFLOWS),
-    concurrency_per_key=st.builds(Concurrency, st.sampled_from([0, 0, 1, 2]), OVERFLOWS),
-    rate=st.sampled_from([Rate(), Rate(), Rate(2, 3 * SECOND), Rate(3, SECOND, 5)]),
-    rate_per_key=st.sampled_from([Rate(), Rate(), Rate(1, 2 * SECOND), Rate(2, 7 * SECOND, 1)]),
-    ageing=st.sampled_from([0, 0, SECOND]),
-    weights=st.sampled_from([(), (), (("a", 3),)]),
-    drop_while_paused=st.just(False),
 )
 
 

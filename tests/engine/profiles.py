@@ -12,8 +12,13 @@ _PHASES = [Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink]
 
 _COMMON = settings(deadline=None, suppress_health_check=_QUIET, phases=_PHASES)
 
-SETTINGS = (
-    settings(_COMMON, max_examples=2000, stateful_step_count=50)
-    if os.environ.get("CI") or os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
-    else settings(_COMMON, max_examples=200, stateful_step_count=40)
-)
+_PROFILE = os.environ.get("HYPOTHESIS_PROFILE")
+
+if _PROFILE == "mutation":
+    SETTINGS = settings(
+        _COMMON, max_examples=20, stateful_step_count=30, phases=[Phase.explicit, Phase.generate]
+    )
+elif _PROFILE == "nightly" or os.environ.get("CI"):
+    SETTINGS = settings(_COMMON, max_examples=2000, stateful_step_count=50)
+else:
+    SETTINGS = settings(_COMMON, max_examples=200, stateful_step_count=40)

@@ -46,6 +46,7 @@ class Pair(Sqlite):
     def forget(self) -> None:
         """Lose what is in memory only, on both."""
         self.restart()
+        self._twin.restart()
         self._twin.streaks = Streaks()
 
     def run(self, commands: Sequence[Command], waiting: Waiting, now: int) -> GroupResult:
@@ -62,6 +63,9 @@ class Pair(Sqlite):
         assert self.inputs == self._twin.inputs
         assert self.attempts == self._twin.attempts
         assert self.audit == self._twin.audit
+        assert self.pools == self._twin.pools
+        assert self.meters == self._twin.meters
+        assert sorted(did.reopen) == sorted(same.reopen)
         assert self.results == self._twin.results
         assert self.logs == sorted(x for x in self._twin.logs if x.task_id in self._twin.tasks)
         return did
@@ -80,6 +84,7 @@ class SqliteMachine(EngineMachine):
     def restart(self) -> None:
         """What is in memory only is lost, and not missed."""
         self.pair.forget()
+        self.checker.hand_offs.forget_turns()
 
     def teardown(self) -> None:
         """Remove the file."""
