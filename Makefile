@@ -7,12 +7,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 GENERATOR := .venv-proto
 GENERATOR_READY := $(GENERATOR)/.ready
+MUTATION := .venv-mutation
+MUTATION_READY := $(MUTATION)/.ready
 PYTHON ?=
 ARGS ?=
 AGAINST ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types imports api format proto client constraints bench screenshot server console clean
+.PHONY: help setup demo test check lint types imports api format proto client constraints bench mutation screenshot server console clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +63,9 @@ bench: $(READY) ## measure the server, then the console
 	$(BIN)/quarterdeck bench $(ARGS)
 	$(BIN)/python -m tests.console.load
 
+mutation: $(MUTATION_READY) ## how many small defects of the engine its tests find: nightly, a sample (ARGS="--sample 0" for all)
+	$(MUTATION)/bin/python scripts/mutation.py $(ARGS)
+
 screenshot: $(READY) ## draw docs/console.svg anew
 	$(BIN)/python scripts/screenshot.py
 
@@ -71,7 +76,7 @@ console: $(READY) ## open the console on a running server
 	$(BIN)/quarterdeck console $(ARGS)
 
 clean: ## remove the environments and every cache
-	rm -rf $(VENV) $(GENERATOR) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(GENERATOR) $(MUTATION) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first interpreter that is new enough; PYTHON=... overrides.
@@ -93,4 +98,11 @@ $(READY): pyproject.toml constraints.txt
 $(GENERATOR_READY): scripts/proto-requirements.txt
 	$(call make_venv,$(GENERATOR))
 	$(GENERATOR)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+$(MUTATION_READY): pyproject.toml constraints.txt scripts/mutation-requirements.txt
+	$(call make_venv,$(MUTATION))
+	$(MUTATION)/bin/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	$(MUTATION)/bin/python -m pip install --quiet -c constraints.txt -e '.[all]' --group dev \
+	  -r scripts/mutation-requirements.txt
 	@touch $@
