@@ -171,3 +171,103 @@ def test_claims_of_held_agents_are_passed_by(bench: Bench) -> None:
     bench.one()
     bench.group(claims=[make.claim("a1"), make.claim("a2", place=1)])
     assert [task.agent_id for task in bench.driver.tasks.values()] == ["a2"]
+
+
+def test_lines_of_a_log_are_numbered_through_and_repeated_ones_are_dropped(bench: Bench) -> None:
+    task = bench.running(make.spec(policy=Policy(initial_backoff=0)))
+    token = task.lease_token or 0
+
+    def send(offset: int, *texts: str) -> None:
+        lines = [c.Line(None, "info", "log", text) for text in texts]
+        (refusal,) = bench.do(c.AppendLogs("default", [c.LogItem(task.id, token, offset, lines)]))
+        assert refusal is None
+
+    send(0, "a", "b")
+    send(1, "b", "c")
+    bench.end(task, make.fail())
+    (again,) = bench.claim()
+    token = again.lease_token or 0
+    send(0, "d", "e")
+    rows = sorted(bench.driver.logs, key=lambda row: row.sequence)
+    assert [(row.sequence, row.attempt, row.offset, row.text) for row in rows] == [
+        (1, 1, 0, "a"),
+        (2, 1, 1, "b"),
+        (3, 1, 2, "c"),
+        (4, 2, 0, "d"),
+        (5, 2, 1, "e"),
+    ]
+
+
+def test_lines_for_a_task_that_is_not_there_are_refused(bench: Bench) -> None:
+    item = c.LogItem(99, 1, 0, [c.Line(None, "info", "log", "x")])
+    (refusal,) = bench.do(c.AppendLogs("default", [item]))
+    assert refusal.reason == "TASK_NOT_FOUND" and dict(refusal.metadata)["task_id"].endswith("33")
+    task = bench.running()
+    item = c.LogItem(task.id, task.lease_token or 0, 0, [c.Line(None, "info", "log", "x")])
+    (refusal,) = bench.do(c.AppendLogs("elsewhere", [item]))
+    assert refusal.reason == "TASK_NOT_FOUND"
+
+
+def test_a_cancel_that_is_not_heeded_ends_the_attempt_after_its_grace(bench: Bench) -> None:
+    task = bench.running(make.spec(policy=Policy(cancel_grace=3 * SECOND)))
+    bench.do(make.cancel(task.id))
+    bench.do(c.RecordBeats([c.Beat(task.id, task.lease_token or 0, delivered=True)]))
+    bench.pass_time(3)
+    ended = bench.task(task.id)
+    cancel = cancellation_of(ended)
+    assert (ended.state, ended.reason) == (CANCELLED, "CANCEL_ESCALATED")
+    assert (ended.end_time, ended.wake_at, ended.lease_token) == (bench.now, None, None)
+    assert cancel is not None and (cancel.stop_time, cancel.escalate_time) == (None, bench.now)
+    bench.do(make.retry(task.id))
+    revived = bench.task(task.id)
+    assert (revived.state, revived.cancel, revived.reason, revived.end_time) == (
+        READY,
+        None,
+        None,
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("policy", "error", "message"),
+    [
+        (Policy(stall_timeout=SECOND), "STALLED", "the attempt reported no progress in time"),
+        (Policy(attempt_timeout=SECOND), "ATTEMPT_TIMEOUT", "the attempt did not end within 1 s"),
+        (Policy(task_timeout=SECOND), "TASK_TIMEOUT", "the time for all attempts was over"),
+    ],
+)
+def test_a_limit_of_time_says_which(bench: Bench, policy: Policy, error: str, message: str) -> None:
+    task = bench.running(make.spec(policy=policy))
+    waiting = None if policy.task_timeout is None else bench.one(make.spec(policy=policy))
+    bench.pass_time(1)
+    ended = bench.task(task.id)
+    assert (ended.error_type, ended.error_message) == (error, message)
+    if waiting is not None:
+        late = bench.task(waiting)
+        assert (late.error_type, late.error_message) == (error, message)
+
+
+def test_a_limit_that_a_task_had_moves_and_one_it_had_not_begins_with_it(bench: Bench) -> None:
+    task = bench.running(make.spec(policy=Policy(attempt_timeout=10 * SECOND)))
+    bench.now += SECOND
+    longer = Policy(attempt_timeout=30 * SECOND, task_timeout=60 * SECOND)
+    bench.do(c.UpdateTasks("default", [task.id], c.TaskChange(timeouts=longer)))
+    after = bench.task(task.id)
+    assert after.attempt_deadline == (task.claim_time or 0) + 30 * SECOND
+    assert after.task_deadline == task.create_time + 60 * SECOND
+
+
+def test_a_task_that_is_not_paused_is_not_resumed(bench: Bench) -> None:
+    task = bench.running()
+    (result,) = bench.do(c.ResumeTasks("default", [task.id]))
+    assert result.refusal.message == "task_0000000000001 is RUNNING: it is not paused"
+
+
+def test_as_many_labels_as_a_task_may_have(bench: Bench) -> None:
+    task_id = bench.one()
+    labels = tuple((f"l{number}", "x") for number in range(64))
+    (result,) = bench.do(c.UpdateTasks("default", [task_id], c.TaskChange(labels=labels)))
+    assert result.refusal is None
+    more = c.TaskChange(labels=(("one", "more"),))
+    (result,) = bench.do(c.UpdateTasks("default", [task_id], more))
+    assert result.refusal.reason == "INVALID_FIELD"
