@@ -29,14 +29,15 @@ watches, schedules, tenants and backups):
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from quarterdeck_server.engine import changes as log
 from quarterdeck_server.engine import commands as c
 from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.deadlines import wake_at
 from quarterdeck_server.engine.holds import AGENT, AGENT_VERSION, NAMESPACE, TASK_NAME
-from quarterdeck_server.engine.model import Payload, Task, cancellation_of
+from quarterdeck_server.engine.model import Payload, Queue, Task, cancellation_of
 from quarterdeck_server.engine.policy import policy_of
 from quarterdeck_server.engine.states import (
     BLOCKED,
@@ -265,54 +266,56 @@ class Checker:
 
     def compare(self, driver: Driver) -> None:
         """The tables say what the log says."""
-        tasks = driver.tasks
+        # Each table is read once: a driver may ask a database.
+        tasks, queues, edges = driver.tasks, driver.queues, driver.edges
         assert dict(tasks) == self.tasks
-        self._counts(driver)
-        self._totals(driver)
+        self._counts(queues)
+        self._totals(queues)
         self._attempts(driver)
         self._saved(driver)
-        for (kind, key), image in self.images.items():
-            if kind == log.AGENT:
-                assert driver.agents[key] == image  # type: ignore[index]
-            elif kind == log.SCHEDULE:
-                assert driver.schedules[key] == image  # type: ignore[index]
-            elif kind == log.HOLD:
-                assert driver.holds[key] == image  # type: ignore[index]
-            elif kind == log.INSTANCE:
-                assert driver.instances[key] == image  # type: ignore[index]
-            elif kind == log.POOL:
-                assert driver.pools[key] == image  # type: ignore[index]
-        assert len(driver.holds) == sum(kind == log.HOLD for kind, _ in self.images)
+        tables: dict[int, Mapping[Any, Any]] = {
+            log.AGENT: driver.agents,
+            log.SCHEDULE: driver.schedules,
+            log.HOLD: driver.holds,
+            log.INSTANCE: driver.instances,
+            log.POOL: driver.pools,
+        }
+        for kind, table in tables.items():
+            images = {key: image for (of, key), image in self.images.items() if of == kind}
+            assert dict(table) == images, "tables are what the log says"
+        running = Counter(
+            (t.namespace, t.agent_id) for t in self.tasks.values() if t.state == RUNNING
+        )
+        for key, agent in tables[log.AGENT].items():
+            assert agent.running == running[key]
+        unmet: dict[int, list[int]] = {}
+        for (task_id, dependency), met in edges.items():
+            if not met:
+                unmet.setdefault(task_id, []).append(dependency)
         for task in tasks.values():
             if task.state == BLOCKED:
-                unmet = [e for e, met in driver.edges.items() if e[0] == task.id and not met]
-                assert len(unmet) == task.pending, "what it waits for"
-                assert all(self.tasks[d].state not in ENDED for _, d in unmet), "waits for nothing"
+                waits_for = unmet.get(task.id, [])
+                assert len(waits_for) == task.pending, "what it waits for"
+                assert all(self.tasks[d].state not in ENDED for d in waits_for), "for nothing"
 
-    def _counts(self, driver: Driver) -> None:
+    def _counts(self, queues: Mapping[Key, Queue]) -> None:
         counts: dict[Key, Counter[tuple[str, int]]] = {}
-        held: Counter[Key] = Counter()
         for task in self.tasks.values():
             key = (task.namespace, task.queue)
             counts.setdefault(key, Counter())[task.name, task.state] += 1
-            if task.state == RUNNING:
-                held[task.namespace, task.agent_id or ""] += 1
-        queues = driver.queues
         for key, queue in queues.items():
             stored = {(name, state): n for name, state, n in queue.counts}
             assert stored == dict(counts.get(key, Counter())), "counters are table counts"
         assert counts.keys() <= queues.keys()
-        for key, agent in driver.agents.items():
-            assert agent.running == held[key]
 
-    def _totals(self, driver: Driver) -> None:
-        for key, queue in driver.queues.items():
+    def _totals(self, queues: Mapping[Key, Queue]) -> None:
+        for key, queue in queues.items():
             assert queue.submitted_total == self.created[key]
             ended = [self.finished[key, state] for state in sorted(ENDED)]
             totals = queue[queue._fields.index("succeeded_total") :][: len(ended)]
             assert list(totals) == ended, "totals are what the log counted"
-        alive = len(self.tasks) + self.removed.total()
-        assert alive == sum(queue.submitted_total for queue in driver.queues.values())
+        submitted = len(self.tasks) + self.removed.total()
+        assert submitted == sum(queue.submitted_total for queue in queues.values())
 
     def _saved(self, driver: Driver) -> None:
         """Details come from the attempt that had the lease when the group began."""

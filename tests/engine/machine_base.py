@@ -94,11 +94,10 @@ class Machine(RuleBasedStateMachine):
             for spec, item in zip(command.specs, reply, strict=True):
                 self.check_submitted(spec, item, reply)
         elif isinstance(command, c.Rerun) and not isinstance(reply, Exception):
+            edges = self.driver.edges
             for item in reply:
                 for copy in (item.task_id, *item.dependents):
-                    unmet = {
-                        b for (a, b), met in self.driver.edges.items() if a == copy and not met
-                    }
+                    unmet = {b for (a, b), met in edges.items() if a == copy and not met}
                     checker.depends_on.setdefault(copy, tuple(unmet))
         elif isinstance(command, c.PutSchedule):
             assert (reply[0].next_at is None) == bool(reply[0].paused)

@@ -147,7 +147,8 @@ class Memory:
             if isinstance(command, Sweep):
                 replies[index] = self.next_wake()
             elif isinstance(command, Prune):
-                kinds = (len(world.pruned), len(world.deleted_agents))
+                meters = world.meters.removed - world.meters.changed.keys()
+                kinds = (len(world.pruned), len(world.deleted_agents), len(meters))
                 replies[index] = max(*kinds, self.entries_pruned, self.keys_pruned)
             else:
                 replies[index] = finished(world, command, replies[index])
