@@ -72,6 +72,25 @@ class Agents(Machine):
         ((result,),) = self.run([command]).replies
         self.check_report(lease[1], before, result)
 
+    @rule(
+        target=leases,
+        place=st.integers(0, 9),
+        outcome=OUTCOMES,
+        want=st.tuples(AGENTS, st.sampled_from(PROFILES[:4]), st.integers(1, 6)),
+    )
+    def report_while_a_claim_waits(
+        self, place: int, outcome: Any, want: tuple[str, c.Profile, int]
+    ) -> Any:
+        """End an attempt that runs; what that makes room for, or closes, is seen by a claim at once."""
+        running = [task for task in self.checker.tasks.values() if task.state == RUNNING]
+        if not running:
+            return multiple()
+        task = running[place % len(running)]
+        claim = claim_of(*want, 0)
+        report = make.report(task.id, task.lease_token, outcome)
+        self.run([c.PutAgents([make.agent(want[0])]), report], [claim])
+        return multiple(*((task.id, task.lease_token or 0) for task in claim.taken))
+
     def check_report(self, token: int, before: Task | None, result: c.ItemResult) -> None:
         """A report is accepted with the lease, and without it changes nothing but a counter."""
         if before is None:

@@ -271,3 +271,23 @@ def test_as_many_labels_as_a_task_may_have(bench: Bench) -> None:
     more = c.TaskChange(labels=(("one", "more"),))
     (result,) = bench.do(c.UpdateTasks("default", [task_id], more))
     assert result.refusal.reason == "INVALID_FIELD"
+
+
+def test_a_queue_says_why_it_is_paused_until_it_goes_on(bench: Bench) -> None:
+    for paused, note in ((True, "deploy"), (False, None)):
+        bench.do(c.UpdateQueue("default", "default", paused, "deploy"))
+        queue = bench.driver.queues["default", "default"]
+        assert (queue.paused, queue.pause_note) == (int(paused), note)
+
+
+def test_a_cancel_that_a_lost_agent_never_answered_is_escalated(bench: Bench) -> None:
+    task = bench.running()
+    bench.do(make.cancel(task.id))
+    bench.do(c.Expire([(task.id, task.lease_token or 0)]))
+    assert bench.task(task.id).reason == "CANCEL_ESCALATED"
+
+
+def test_a_cancel_that_a_report_answers_is_not_escalated(bench: Bench) -> None:
+    task = bench.running()
+    bench.do(make.cancel(task.id))
+    assert bench.end(task, make.fail()).reason == "CANCEL_REQUESTED"
