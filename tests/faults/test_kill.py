@@ -13,7 +13,7 @@ import pytest
 from quarterdeck_server.engine.ids import decode_task_id
 from quarterdeck_server.engine.states import SUCCEEDED, Outcome
 
-from ..engine.checker import Checker
+from ..engine.checker import LogChecker
 from ..engine.sqlite import Sqlite
 from .load import Load, wait_succeeded
 from .process import ServerProcess
@@ -25,7 +25,7 @@ def _check(data: Path, load: Load) -> None:
     """Hold the change log and the tables against the rules and against what clients were promised."""
     driver = Sqlite(data / "quarterdeck.db", lambda now: 0, lambda: 0)
     try:
-        checker = Checker()
+        checker = LogChecker()
         checker.follow(list(driver.changes))
         checker.compare(driver)
         promised = [decode_task_id(x) for ids in load.acknowledged.values() for x in ids]

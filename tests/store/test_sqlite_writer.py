@@ -11,7 +11,7 @@ import pytest
 from quarterdeck_server.engine.states import READY
 
 from ..engine import make
-from ..engine.checker import Checker
+from ..engine.checker import LogChecker
 from ..engine.make import NOW
 from ..engine.sqlite import Sqlite
 
@@ -59,6 +59,6 @@ def test_a_hand_off_that_fails(driver: Sqlite, tokens: Tokens, commands: int) ->
     tokens.left = 9
     driver.run([], make.waiting(claims), NOW)
     assert [[task.id for task in claim.taken] for claim in claims] == [[1, 2], [3, 4]]
-    checker = Checker()
+    checker = LogChecker()
     checker.follow(driver.changes)
     checker.compare(driver)
