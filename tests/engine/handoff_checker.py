@@ -59,6 +59,8 @@ class HandOffs:
         self._limits: dict[str, QueueLimits] = {}
         self._taken: dict[Scope, tuple[Fraction, int]] = {}
         """Units that are missing from a bucket, and when that was so."""
+        self._shares: dict[Scope, Fraction] = {}
+        """The largest turn that a key ever had: what it was given under another weight is not taken back."""
         self._windows: dict[str, dict[tuple[str, str], Counter[str]]] = {}
         """Of two keys that could both be served at every start since: how often each was."""
 
@@ -131,6 +133,9 @@ class HandOffs:
         """
         windows = self._windows.get(queue, {})
         weights = dict(self.limits(queue).weights)
+        for k in able | {key}:
+            share = Fraction(1, weights.get(k, 1))
+            self._shares[queue, k] = max(share, self._shares.get((queue, k), share))
         pairs = combinations(sorted(able), 2) if key in able else ()
         self._windows[queue] = {pair: windows.get(pair, Counter()) for pair in pairs}
         for (one, other), served in self._windows[queue].items():
@@ -138,7 +143,8 @@ class HandOffs:
                 served[key] += 1
             share, share_of_other = (Fraction(1, weights.get(k, 1)) for k in (one, other))
             apart = abs(served[one] * share - served[other] * share_of_other)
-            assert apart <= share + share_of_other, f"turns of {one!r} and {other!r}: {served}"
+            most = self._shares[queue, one] + self._shares[queue, other]
+            assert apart <= most, f"turns of {one!r} and {other!r}: {served}"
 
 
 def _burst(rate: Rate) -> int:
