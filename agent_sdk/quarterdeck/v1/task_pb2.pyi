@@ -587,7 +587,7 @@ class TaskSpec(_message.Message):
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What is to be done; agents say which names they handle. Required. At most 256 characters of
-    letters, digits and `_ - . : /`.
+    letters, digits and `_ - . : /`. A queue keeps tasks of at most 1,000 names; one more is refused with LIMIT_EXCEEDED.
     """
     queue: _builtins.str
     """The line it waits in. Empty means `default`. The same rules as for `name`."""

@@ -140,6 +140,12 @@ def _gather_trees(needs: Needs, command: c.CancelTrees) -> None:
     needs.trees = command.limit
 
 
+def _gather_update(needs: Needs, command: c.UpdateTasks) -> None:
+    needs.tasks.update(command.task_ids)
+    if command.change.queue is not None:
+        needs.queues.add((command.namespace, command.change.queue))
+
+
 def _gather_pools(needs: Needs, command: c.PutPools) -> None:
     needs.pools = True
 
@@ -164,7 +170,7 @@ _GATHER: dict[type, Callable[[Needs, Any], None]] = {
     c.Cancel: _gather_cancel,
     c.CancelTrees: _gather_trees,
     c.Retry: lambda needs, command: needs.tasks.update(command.task_ids),
-    c.UpdateTasks: lambda needs, command: needs.tasks.update(command.task_ids),
+    c.UpdateTasks: _gather_update,
     c.Rerun: _gather_rerun,
     c.PauseTasks: lambda needs, command: needs.tasks.update(command.task_ids),
     c.ResumeTasks: lambda needs, command: needs.tasks.update(command.task_ids),

@@ -9,6 +9,7 @@ from quarterdeck_server.engine.commands import Refusal, Spec, Submit, Submitted
 from quarterdeck_server.engine.deadlines import wake_at
 from quarterdeck_server.engine.ids import encode_task_id
 from quarterdeck_server.engine.model import Task, cancellation_of
+from quarterdeck_server.engine.names import one_too_many
 from quarterdeck_server.engine.policy import policy_of
 from quarterdeck_server.engine.states import (
     BLOCKED,
@@ -44,6 +45,9 @@ def _submit_one(world: World, namespace: str, spec: Spec, earlier: list[Submitte
         refusal = _no_origin(world, namespace, spec.policy)
         if refusal is not None:
             return Submitted(0, refusal=refusal)
+    refusal = one_too_many(world, namespace, spec.queue, spec.name)
+    if refusal is not None:
+        return Submitted(0, refusal=refusal)
     if spec.depends_on or spec.admission is not None:
         return _submit_related(world, namespace, spec, earlier)
     if world.active:

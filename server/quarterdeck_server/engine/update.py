@@ -7,6 +7,7 @@ import json
 from quarterdeck_server.engine import edits
 from quarterdeck_server.engine.commands import ItemResult, Refusal, TaskChange, UpdateTasks
 from quarterdeck_server.engine.model import Task
+from quarterdeck_server.engine.names import one_too_many
 from quarterdeck_server.engine.policy import RETRY_FIELDS, TIMEOUT_FIELDS, policy_of, policy_text
 from quarterdeck_server.engine.refusals import task_not_found, wrong_state
 from quarterdeck_server.engine.states import BLOCKED, ENDED, READY, SCHEDULED
@@ -29,6 +30,8 @@ def _update_one(world: World, namespace: str, task_id: int, change: TaskChange) 
     if task is None or task.namespace != namespace:
         return ItemResult(0, task_not_found(task_id))
     refusal = _refused(task, change)
+    if refusal is None and change.queue not in (None, task.queue):
+        refusal = one_too_many(world, namespace, change.queue, task.name)
     if refusal is not None:
         return ItemResult(task.state, refusal)
     after = _changed(task, change, world.now)

@@ -103,6 +103,8 @@ class World:
 
     queues: dict[QueueKey, Queue] = field(default_factory=dict)
     deltas: dict[QueueKey, defaultdict[tuple[str, int], int]] = field(default_factory=dict)
+    names: dict[QueueKey, set[str]] = field(default_factory=dict)
+    """Of queues that have many: those of their tasks."""
     totals: dict[QueueKey, list[int]] = field(default_factory=dict)
     """What this group adds to the totals of a queue: submitted, then ended by state from SUCCEEDED on."""
     dirty_queues: set[QueueKey] = field(default_factory=set)
