@@ -329,14 +329,12 @@ class TestPauses:
             pid = int((await until_logged(client, task_id, "in ")).split()[1])
             await client.pause(task_id)
             await until_paused(client, task_id)
-            assert _state(pid) == "T"
+            await _until_stopped(pid, True)
             await client.resume(task_id)
-            async with asyncio.timeout(10):
-                while _state(pid) == "T":  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
+            await _until_stopped(pid, False)
             await client.pause(task_id)
             await until_paused(client, task_id)
-            assert _state(pid) == "T"
+            await _until_stopped(pid, True)
             await client.cancel(task_id)
             task = await client.wait(task_id, timeout=20)
         assert task.state == "cancelled"
@@ -354,6 +352,13 @@ class TestPauses:
             agent.kill()
             await gone(pid)
         await client.cancel(task_id)
+
+
+async def _until_stopped(pid: int, stopped: bool) -> None:
+    """Wait until a signal that was sent has reached the process: on a busy machine it takes a moment."""
+    async with asyncio.timeout(10):
+        while (_state(pid) == "T") != stopped:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 def _state(pid: int) -> str:
