@@ -88,11 +88,7 @@ def by_filter(
     if not filter_.strip():
         raise click.UsageError("an empty --filter: `id:*` means all tasks")
     connection = Connection(settings)
-    # Alone first: within brackets, a filter that is wrong might mean something else.
-    counted = _count(connection, filter_)
-    if act.terms:
-        filter_ = f"({filter_}) {act.terms}"
-        counted = _count(connection, filter_)
+    filter_, counted = _matching(connection, act, filter_)
     total = sum(item.count for item in counted.counts if item.state in act.states)
     if total > limit:
         raise CommandError(
@@ -111,6 +107,16 @@ def by_filter(
     for error in errors[:_REFUSALS_SHOWN]:
         click.echo(error.message, err=True)
     return _exit_code(errors)
+
+
+def _matching(connection: Connection, act: Act, filter_: str) -> tuple[str, CountTasksResponse]:
+    """What the act is for, and how many tasks that is."""
+    # Alone first: within brackets, a filter that is wrong might mean something else.
+    counted = _count(connection, filter_)
+    if act.terms:
+        filter_ = f"({filter_}) {act.terms}"
+        counted = _count(connection, filter_)
+    return filter_, counted
 
 
 def _count(connection: Connection, filter_: str) -> CountTasksResponse:

@@ -49,7 +49,7 @@ def refusal(world: World, namespace: str, spec: Spec) -> Refusal | None:
             oldest = encode_task_id(active.oldest(scope))
             return Refusal(
                 "LIMIT_EXCEEDED",
-                f"queue {spec.queue!r} has {count} active tasks{of_key}, and its limit is {cap.limit}; "
+                f"queue {spec.queue!r} is full (active tasks{of_key}: {count}, limit: {cap.limit}); "
                 f"submit again when one has ended: {oldest} is the oldest",
                 (
                     ("limit", str(cap.limit)),
