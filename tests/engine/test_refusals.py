@@ -206,8 +206,8 @@ CASES: tuple[tuple[Callable[[Bench], Any], Refusal], ...] = (
         full_queue,
         Refusal(
             "LIMIT_EXCEEDED",
-            "queue 'default' has 1 active tasks, and its limit is 1; submit again when one "
-            "has ended: task_0000000000001 is the oldest",
+            "queue 'default' is full (active tasks: 1, limit: 1); submit again when one has "
+            "ended: task_0000000000001 is the oldest",
             (
                 ("limit", "1"),
                 ("queue", "default"),
@@ -220,8 +220,8 @@ CASES: tuple[tuple[Callable[[Bench], Any], Refusal], ...] = (
         full_key,
         Refusal(
             "LIMIT_EXCEEDED",
-            "queue 'default' has 1 active tasks of group key 'acme', and its limit is 1; "
-            "submit again when one has ended: task_0000000000001 is the oldest",
+            "queue 'default' is full (active tasks of group key 'acme': 1, limit: 1); submit "
+            "again when one has ended: task_0000000000001 is the oldest",
             (
                 ("limit", "1"),
                 ("queue", "default"),
