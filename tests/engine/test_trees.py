@@ -27,7 +27,7 @@ def children(bench: Bench, parent: int, count: int) -> list[int]:
 def walk(bench: Bench, limit: int = 3) -> int:
     """Go on until nothing is left; return how many steps it took."""
     steps = 1
-    while bench.do(c.CancelTrees(limit)):
+    while bench.do(c.Walk(limit)):
         steps += 1
         assert steps < 1000
     return steps
@@ -83,7 +83,7 @@ def test_a_walk_goes_on_after_a_restart(bench: Bench) -> None:
     root = bench.one()
     below = children(bench, root, 20)
     bench.do(make.cancel(root))
-    bench.do(c.CancelTrees(3))
+    bench.do(c.Walk(3))
     if isinstance(bench.driver, Sqlite):
         assert states(bench, below) == {CANCELLED, READY}
         bench.driver.restart()
@@ -95,7 +95,7 @@ def test_what_was_put_back_stays_in_line(bench: Bench) -> None:
     root = bench.one()
     below = children(bench, root, 12)
     bench.do(make.cancel(root))
-    bench.do(c.CancelTrees(3))
+    bench.do(c.Walk(3))
     bench.do(make.retry(below[0]))
     walk(bench)
     assert bench.task(below[0]).state == READY
@@ -154,7 +154,7 @@ def test_what_is_asked_for_again_is_walked_again(bench: Bench) -> None:
     root = bench.one()
     below = children(bench, root, 12)
     bench.do(make.cancel(root))
-    bench.do(c.CancelTrees(9))
+    bench.do(c.Walk(9))
     bench.do(make.retry(*below[:4]))
     bench.do(make.cancel(root))
     walk(bench)

@@ -72,7 +72,7 @@ async def test_the_next_server_goes_on_with_a_tree(
 ) -> None:
     first = await _start(folder, clock)
     # A server that stops right after the answer.
-    monkeypatch.setattr(first._trees, "poke", lambda: None)
+    monkeypatch.setattr(first._walker, "poke", lambda: None)
     await _cancelled_tree(first)
     await _stop(first)
     second = await _start(folder, clock)

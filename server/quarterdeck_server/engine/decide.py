@@ -19,8 +19,8 @@ from quarterdeck_server.engine import (
     submit,
     tenancy,
     timers,
-    trees,
     update,
+    walk,
 )
 from quarterdeck_server.engine import commands as c
 from quarterdeck_server.engine.admission import key_of
@@ -43,8 +43,8 @@ class Needs:
     """Tasks whose last agents new tasks want; needed with those agents."""
     children_of: set[int] = field(default_factory=set)
     """With their own children, to any depth."""
-    trees: int = 0
-    """How many children of cancelled trees."""
+    walk: int = 0
+    """How many children of cancelled trees and dependents of ended tasks."""
     keys: set[tuple[str, str]] = field(default_factory=set)
     """(namespace, idempotency key)."""
     admissions: set[AdmissionKey] = field(default_factory=set)
@@ -136,8 +136,8 @@ def _gather_rerun(needs: Needs, command: c.Rerun) -> None:
         needs.dependents_of.append(tuple(command.task_ids))
 
 
-def _gather_trees(needs: Needs, command: c.CancelTrees) -> None:
-    needs.trees = command.limit
+def _gather_walk(needs: Needs, command: c.Walk) -> None:
+    needs.walk = command.limit
 
 
 def _gather_update(needs: Needs, command: c.UpdateTasks) -> None:
@@ -168,7 +168,7 @@ _GATHER: dict[type, Callable[[Needs, Any], None]] = {
     c.Report: _gather_report,
     c.AppendLogs: _gather_logs,
     c.Cancel: _gather_cancel,
-    c.CancelTrees: _gather_trees,
+    c.Walk: _gather_walk,
     c.Retry: lambda needs, command: needs.tasks.update(command.task_ids),
     c.UpdateTasks: _gather_update,
     c.Rerun: _gather_rerun,
@@ -206,7 +206,7 @@ _DECIDE: dict[type, Callable[[World, Any], Any]] = {
     c.RecordBeats: beats.record_beats,
     c.Expire: report.expire,
     c.Cancel: cancel.cancel,
-    c.CancelTrees: trees.walk,
+    c.Walk: walk.walk,
     c.Retry: cancel.retry,
     c.UpdateTasks: update.update,
     c.Rerun: rerun.rerun,
@@ -241,7 +241,7 @@ def settle_before(command: c.Command) -> bool:
 
 
 def finished(world: World, command: c.Command, reply: Any) -> Any:
-    """Return the reply of a command with the rows that `world.finish` made: it counts and gives revisions."""
+    """Return the reply of a command that tells what the whole group did; `world.finish` counts and gives revisions."""
     if isinstance(command, c.UpdateQueue):
         return world.queues[command.namespace, command.queue]
     if isinstance(command, c.SetAgentState):
@@ -249,6 +249,8 @@ def finished(world: World, command: c.Command, reply: Any) -> Any:
             row if isinstance(row, c.Refusal) else world.agents[row.namespace, row.id]
             for row in reply
         ]
+    if isinstance(command, c.Walk):
+        return world.walk_left
     return reply
 
 

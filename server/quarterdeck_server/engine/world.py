@@ -131,11 +131,16 @@ class World:
     """More stands below the tasks to cancel than is loaded: `children` is no use."""
     new_trees: dict[int, Branch] = field(default_factory=dict)
     """By root: what to walk from now on."""
+    unsettled: list[tuple[int, list[tuple[int, int]]]] = field(default_factory=list)
+    """Tasks that ended in an earlier group, with those of their (dependent, dependency) pairs that come next."""
+    settled: int = 0
+    """How many pairs of stored dependents this group settles."""
     walked: list[tuple[Branch, list[int]]] = field(default_factory=list)
     """Branches with the children that are to be cancelled in this group."""
     branches: dict[BranchKey, Branch] = field(default_factory=dict)
     """Those that were walked or found, as they are after it."""
-    trees_left: bool = False
+    walk_left: bool = False
+    """Something is left for a Walk."""
     audit: dict[tuple[str, int], AuditEntry] = field(default_factory=dict)
     dirty_audit: set[tuple[str, int]] = field(default_factory=set)
     meters: Meters = field(default_factory=Meters)

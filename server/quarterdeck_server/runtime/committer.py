@@ -10,7 +10,6 @@ from typing import Any
 from quarterdeck_server.engine.commands import (
     AppendLogs,
     Cancel,
-    CancelTrees,
     Claim,
     Command,
     PauseTasks,
@@ -22,6 +21,7 @@ from quarterdeck_server.engine.commands import (
     Retry,
     Submit,
     UpdateTasks,
+    Walk,
 )
 from quarterdeck_server.engine.world import QueueKey
 from quarterdeck_server.logs import Log
@@ -247,7 +247,7 @@ def _size(command: Command) -> int:
             return len(command.items)
         case Cancel() | Retry() | Rerun() | UpdateTasks() | PauseTasks() | ResumeTasks():
             return len(command.task_ids)
-        case CancelTrees():
+        case Walk():
             return command.limit
         case AppendLogs():
             return sum(len(item.lines) for item in command.items)

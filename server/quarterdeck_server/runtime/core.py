@@ -22,7 +22,7 @@ from quarterdeck_server.runtime.services import (
     Pruner,
     Recorder,
     Timers,
-    TreeCanceller,
+    Walker,
 )
 from quarterdeck_server.runtime.signals import Signals, wait_for
 from quarterdeck_server.store.base import GroupResult, Store, StoreUnavailable
@@ -64,8 +64,8 @@ class Core:
             change_entries=settings.change_log_entries,
             audit=settings.audit_age,
         )
-        self._trees = TreeCanceller(self.execute)
-        self._services = (self._trees, self._timers, self._expirer, self._recorder, self._pruner)
+        self._walker = Walker(self.execute)
+        self._services = (self._walker, self._timers, self._expirer, self._recorder, self._pruner)
         self.published: list[Any] = []
         """Called with the changes of every committed group."""
 
@@ -125,8 +125,8 @@ class Core:
         self._note_instances(changes)
         self.hub.publish(changes)
         self._timers.note(result.wake_at)
-        if result.trees:
-            self._trees.poke()
+        if result.walk:
+            self._walker.poke()
         if self._ends:
             for change in changes:
                 if change.kind == TASK and change.row.state in ENDED:

@@ -9,12 +9,12 @@ from typing import Any
 
 from quarterdeck_server.engine.commands import (
     Beat,
-    CancelTrees,
     Command,
     Expire,
     Prune,
     RecordBeats,
     Sweep,
+    Walk,
 )
 from quarterdeck_server.engine.timeunits import SECOND
 from quarterdeck_server.logs import Log
@@ -138,10 +138,13 @@ class LeaseExpirer(Service):
         return self.pause
 
 
-class TreeCanceller(Service):
-    """Goes on with the cancels of trees that were too large for one group; begins with what a stopped server left."""
+class Walker(Service):
+    """Goes on with what was too large for one group: cancels of trees, and dependents of tasks that ended.
 
-    name = "tree canceller"
+    It begins with what a stopped server left.
+    """
+
+    name = "walker"
     pause = 60.0
 
     def __init__(self, execute: Execute) -> None:
@@ -149,8 +152,8 @@ class TreeCanceller(Service):
         self._execute = execute
 
     async def round(self) -> float:
-        """Cancel one portion; come back at once when there is more."""
-        return 0.0 if await self._execute(CancelTrees()) else self.pause
+        """Carry out one portion; come back at once when there is more."""
+        return 0.0 if await self._execute(Walk()) else self.pause
 
 
 class Recorder(Service):

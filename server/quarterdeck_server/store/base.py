@@ -61,8 +61,8 @@ class GroupResult:
     """Tasks whose leases ended otherwise than by a report of their agents."""
     reopen: list[tuple[int, tuple[str, str]]] = field(default_factory=list)
     """Instants at which a queue has more to give to the claims that wait, though nothing happens until then."""
-    trees: bool = False
-    """A tree was too large to be cancelled at once: CancelTrees goes on with it."""
+    walk: bool = False
+    """Something was too large for this group: Walk goes on with it."""
     failure: Exception | None = None
     """What kept the rest from being done, after what is told here was: the replies of commands that were not carried
     out are that error, or the claims were not looked at."""

@@ -40,10 +40,10 @@ from quarterdeck_server.engine.commands.tasks import (
     UpdateTasks,
 )
 from quarterdeck_server.engine.commands.upkeep import (
-    CancelTrees,
     Expire,
     Prune,
     Sweep,
+    Walk,
 )
 from quarterdeck_server.engine.commands.work import (
     AppendLogs,
@@ -67,7 +67,6 @@ Command = (
     Submit
     | Report
     | Cancel
-    | CancelTrees
     | Retry
     | UpdateTasks
     | Rerun
@@ -77,6 +76,7 @@ Command = (
     | RecordBeats
     | Expire
     | Sweep
+    | Walk
     | Prune
     | PutAgents
     | SetAgentState
@@ -101,7 +101,6 @@ __all__ = [
     "Beat",
     "BeginAct",
     "Cancel",
-    "CancelTrees",
     "Claim",
     "Claimed",
     "Command",
@@ -146,4 +145,5 @@ __all__ = [
     "UpdateNamespace",
     "UpdateQueue",
     "UpdateTasks",
+    "Walk",
 ]

@@ -1,4 +1,4 @@
-"""What the server asks by itself: what time, lost leases and large trees bring."""
+"""What the server asks by itself: what time, lost leases and walks bring."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True, frozen=True)
-class CancelTrees:
-    """Go on with the cancels of large trees for a bounded step. Answered with whether there is more to do."""
+class Walk:
+    """Go on for a bounded step with what was too large for one group: cancels of trees, dependents of ended tasks.
+
+    Answered with whether there is more to do.
+    """
 
     limit: int = 1000
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -33,15 +32,13 @@ from quarterdeck_server.engine.quarantine import Streaks, agents_to_know, judge
 from quarterdeck_server.engine.rerun import MAX_TASKS
 from quarterdeck_server.engine.schedules import Schedule
 from quarterdeck_server.engine.states import RUNNING
-from quarterdeck_server.engine.trees import AT_ONCE, Branch
+from quarterdeck_server.engine.trees import AT_ONCE
 from quarterdeck_server.engine.world import HoldKey, QueueKey, World
 from quarterdeck_server.store.sqlite.admissions import load_admissions, load_links
 from quarterdeck_server.store.sqlite.arrivals import StoredActive
+from quarterdeck_server.store.sqlite.branches import load_branches, load_dependents
 from quarterdeck_server.store.sqlite.meters import StoredMeters
 from quarterdeck_server.store.sqlite.queries import load_queries
-
-_BRANCHES = 100
-"""Branches of cancelled trees that are walked in one step, at most, beside those that it finds."""
 
 
 class Loader:
@@ -87,8 +84,8 @@ class Loader:
             self.load_tasks(world, needs.tasks)
         if needs.children_of:
             self._load_children(world, needs.children_of)
-        if needs.trees:
-            self._load_trees(world, needs.trees)
+        if needs.walk:
+            load_branches(self.rows, self.load_tasks, world, needs.walk)
         for roots in needs.dependents_of:
             self._load_dependents(world, roots)
         if needs.attempts:
@@ -207,33 +204,6 @@ class Loader:
             assert task.parent_id is not None
             world.children.setdefault(task.parent_id, []).append(task.id)
 
-    def _load_trees(self, world: World, limit: int) -> None:
-        """Load the children that are to be cancelled next, and find the branches below them."""
-        left = deque(map(Branch._make, self.rows("branches_left", _BRANCHES)))
-        world.trees_left = len(left) == _BRANCHES
-        while left and limit > 0:
-            branch = left.popleft()
-            rows = self.rows(
-                "children_after", branch.task_id, branch.namespace, branch.after, limit
-            )
-            ids = [row[0] for row in rows]
-            world.tasks.update((row[0], Task._make(row)) for row in rows)
-            world.walked.append((branch, ids))
-            done = len(rows) < limit
-            after = ids[-1] if ids else branch.after
-            known = branch._replace(after=after, done=int(done))
-            world.branches[branch.root_id, branch.task_id] = known
-            limit -= len(rows) or 1
-            for (task_id,) in self._by_key("parents_among", ids):
-                key = (branch.root_id, task_id)
-                if key not in world.branches and not self.rows("branch_known", *key):
-                    found = branch._replace(task_id=task_id, after=-1)
-                    world.branches[key] = found
-                    left.append(found)
-            if not done:
-                left.append(known)
-        world.trees_left = world.trees_left or bool(left)
-
     def _load_dependents(self, world: World, roots: Sequence[int]) -> None:
         found = [row[0] for row in self.rows("dependents_tree", json.dumps(roots), MAX_TASKS + 1)]
         named = {*roots, *found}
@@ -340,9 +310,11 @@ class Loader:
             if key in agents:
                 world.unrecorded[key] += 1
 
-    def dependents(self, task_ids: Sequence[int]) -> list[tuple[int, int]]:
-        """Return stored (dependent, dependency) pairs of these dependencies, in order."""
-        return sorted(self._by_key("dependents", task_ids))
+    def dependents(
+        self, world: World, ended: Sequence[Task], links: Collection[int]
+    ) -> list[tuple[int, int]]:
+        """Return stored (dependent, dependency) pairs of ended tasks, in order: those that this group settles."""
+        return load_dependents(self.rows, world, ended, links)
 
     def load_links(self, world: World, links: Sequence[int]) -> None:
         """Load what tasks that ended in the chain of a unique key have left to others."""

@@ -62,6 +62,10 @@ FROM json_each(?) AS wanted JOIN log_ends ON log_ends.task_id = wanted.value
 
 -- name: dependents
 SELECT task_id, depends_on FROM json_each(?) AS wanted JOIN dependencies ON depends_on = wanted.value AND met = 0
+LIMIT ?
+
+-- name: dependents_after
+SELECT task_id, depends_on FROM dependencies WHERE depends_on = ? AND task_id > ? AND met = 0 ORDER BY task_id LIMIT ?
 
 -- name: dependents_tree
 -- Of tasks that are run again, past the links of the chains of unique keys: these only waited for their turn.
@@ -258,6 +262,9 @@ SELECT DISTINCT queue FROM queue_counts WHERE namespace = ? AND state = 3 AND co
 
 -- name: put_branches
 INSERT OR REPLACE INTO cancel_trees ({columns:Branch}) VALUES {rows}
+
+-- name: delete_branch
+DELETE FROM cancel_trees WHERE root_id = ? AND task_id = ?
 
 -- name: delete_tree
 DELETE FROM cancel_trees WHERE root_id = ?

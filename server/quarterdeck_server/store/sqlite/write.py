@@ -13,6 +13,7 @@ from quarterdeck_server.engine.namespaces import settings_text
 from quarterdeck_server.engine.timeunits import DAY
 from quarterdeck_server.engine.world import World
 from quarterdeck_server.store.sqlite.admissions import prune_admissions, write_admissions
+from quarterdeck_server.store.sqlite.branches import write_branches
 from quarterdeck_server.store.sqlite.bulk import insert_rows, update_rows, write_rows
 from quarterdeck_server.store.sqlite.changelog import encode_changes
 from quarterdeck_server.store.sqlite.meters import prune_meters, write_meters
@@ -52,7 +53,7 @@ def write_world(connection: sqlite3.Connection, world: World) -> None:
     write_meters(connection, world)
     _write_holds(connection, world)
     write_rows(connection, "put_audit", [world.audit[key] for key in world.dirty_audit])
-    _write_trees(connection, world)
+    write_branches(connection, world)
     write_rows(connection, "insert_changes", encode_changes(world.changes))
 
 
@@ -144,18 +145,6 @@ def _write_holds(connection: sqlite3.Connection, world: World) -> None:
     write_rows(connection, "put_namespaces", rows)
     for key in world.deleted_holds:
         connection.execute(load_queries()["delete_hold"], key)
-
-
-def _write_trees(connection: sqlite3.Connection, world: World) -> None:
-    queries = load_queries()
-    if world.branches:
-        write_rows(connection, "put_branches", list(world.branches.values()))
-        for root_id in {root_id for root_id, _ in world.branches}:
-            connection.execute(queries["delete_walked_tree"], (root_id,))
-    # A tree that is cancelled again is walked again.
-    for root_id in world.new_trees:
-        connection.execute(queries["delete_tree"], (root_id,))
-    write_rows(connection, "put_branches", list(world.new_trees.values()))
 
 
 def _counts(world: World) -> list[tuple[Any, ...]]:

@@ -169,14 +169,14 @@ class Writer:
             world.wake_at,
             world.lapsed,
             reopen,
-            bool(world.new_trees),
+            world.walk_left or bool(world.new_trees),
         )
 
     def _answer_last(
         self, world: World, needs: Needs, commands: Sequence[Command], replies: list[Any]
     ) -> None:
         """Give the replies that depend on what the whole group did."""
-        if not (needs.prune or needs.sweep or needs.queues or needs.agents):
+        if not (needs.prune or needs.sweep or needs.walk or needs.queues or needs.agents):
             return
         removed = 0 if needs.prune is None else prune(self._connection, world, needs.prune)
         wake = self._loader.next_wake() if needs.sweep else None
@@ -229,6 +229,6 @@ def _add(whole: GroupResult, part: GroupResult) -> None:
     whole.ready.update(part.ready)
     whole.lapsed += part.lapsed
     whole.reopen += part.reopen
-    whole.trees = whole.trees or part.trees
+    whole.walk = whole.walk or part.walk
     if part.wake_at is not None:
         whole.wake_at = min(part.wake_at, whole.wake_at or part.wake_at)
