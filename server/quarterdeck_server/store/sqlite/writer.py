@@ -196,7 +196,7 @@ class Writer:
             links = open_links(ended)
             if links:
                 self._loader.load_links(world, links)
-            edges = open_edges(world, ids, self._loader.dependents(list(ids)))
+            edges = open_edges(world, ids, self._loader.dependents(world, ended, links))
             if edges or links:
                 waiting = {dependent for dependent, _ in edges}
                 self._loader.load_tasks(world, waiting)
