@@ -93,8 +93,7 @@ class HandOffs:
     def check(self, moment: Moment) -> None:
         """Go through a hand-off claim by claim."""
         for (_, name), queue in moment.queues.items():
-            stored = limits_of(queue.limits)._replace(drop_while_paused=False)
-            assert stored == self.limits(name), "the limits are those that were set"
+            assert limits_of(queue.limits) == self.limits(name), "the limits are those that were set"
             assert (queue.back_off_until or 0) == self.rests.get((name, None), 0)
         line = _HandOff(self, moment)
         for claim in sorted(moment.claims, key=lambda one: one.place):

@@ -41,7 +41,6 @@ LIMITS = st.builds(
     rate_per_key=st.sampled_from([Rate(), Rate(), Rate(1, 2 * SECOND), Rate(2, 7 * SECOND, 1)]),
     ageing=st.sampled_from([0, SECOND]),
     weights=st.sampled_from([(), (("a", 3),)]),
-    drop_while_paused=st.just(False),
 )
 
 

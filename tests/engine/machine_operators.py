@@ -118,7 +118,7 @@ class Operators(Machine):
     def pause(self, queue: str, paused: bool, drops: bool | None) -> None:
         """Pause or resume a queue."""
         self.group.append(
-            c.UpdateQueue("default", queue, paused, "", WHO, drop_while_paused=drops and paused)
+            c.UpdateQueue("default", queue, paused, "", WHO, drops=drops and paused)
         )
 
     @rule(queue=st.sampled_from(["default", *QUEUES]), limits=LIMITS)

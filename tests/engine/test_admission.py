@@ -130,7 +130,7 @@ class TestUnique:
 
     def test_a_dropped_replacement_replaces_nothing(self, bench: Bench) -> None:
         first = bench.one(unique())
-        bench.do(c.UpdateQueue("default", "default", True, "", drop_while_paused=True))
+        bench.do(c.UpdateQueue("default", "default", True, "", drops=True))
         second = bench.one(unique(REPLACE_PENDING))
         assert bench.task(second).reason == "DROPPED"
         assert bench.task(first).state == READY
@@ -201,7 +201,7 @@ class TestChain:
 
     def test_links_that_are_dropped_leave_the_key_where_it_is(self, bench: Bench) -> None:
         first = bench.one(unique())
-        bench.do(c.UpdateQueue("default", "default", True, "", drop_while_paused=True))
+        bench.do(c.UpdateQueue("default", "default", True, "", drops=True))
         dropped = bench.submit(unique(AFTER_EXISTING), unique(AFTER_EXISTING))
         assert [bench.task(i).reason for i in dropped] == ["DROPPED"] * 2
         bench.do(c.UpdateQueue("default", "default", False, ""))

@@ -68,6 +68,7 @@ QUEUE = model.Queue(
     "red",
     0,
     None,
+    0,
     limits_text(QueueLimits(Concurrency(3, 2), rate=Rate(10, 60_000_000, 5), weights=(("a", 3),))),
     9_000_000,
     *(5, 1, 2, 3, 4),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from quarterdeck_server.engine.commands import Batch, Profile
+from quarterdeck_server.engine.commands import Batch, Profile, UpdateQueue
 from quarterdeck_server.engine.limits import Concurrency, QueueLimits
 from quarterdeck_server.store.sqlite.load import Loader
 
@@ -74,7 +74,11 @@ def test_a_task_that_goes_first_is_given_before_the_head_that_was_known(bench: B
     assert (first.id, second.id) == (1, urgent)
 
 
-def test_a_plain_queue_is_read_once_a_group(bench: Bench, reads: Counter[str]) -> None:
+@pytest.mark.parametrize("drops", [None, True])
+def test_a_plain_queue_is_read_once_a_group(
+    bench: Bench, reads: Counter[str], drops: bool | None
+) -> None:
+    bench.do(UpdateQueue("default", "default", None, "", drops=drops))
     bench.submit(*(make.spec() for _ in range(500)))
     reads.clear()
     bench.claim(max_tasks=250)

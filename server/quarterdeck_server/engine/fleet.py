@@ -27,10 +27,10 @@ def update_queue(world: World, command: UpdateQueue) -> Queue:
         queue = queue._replace(
             paused=int(command.paused), pause_note=command.note if command.paused else None
         )
+    if command.drops is not None:
+        queue = queue._replace(drops=int(command.drops))
     before = limits_of(queue.limits)
     after = before if command.limits is None else command.limits
-    drops = command.drop_while_paused
-    after = after._replace(drop_while_paused=before.drop_while_paused if drops is None else drops)
     if after != before:
         queue = queue._replace(limits=limits_text(after))
         world.meters.limits_changed(*key, before, after, world.now)

@@ -36,7 +36,6 @@ class QueueLimits(NamedTuple):
     """After every such span a waiting task counts one priority more; 0 means never."""
     weights: tuple[tuple[str, int], ...] = ()
     """Shares of group keys, of those that have another than 1."""
-    drop_while_paused: bool = False
 
 
 NO_LIMITS = QueueLimits()

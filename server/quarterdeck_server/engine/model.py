@@ -138,6 +138,8 @@ class Queue(NamedTuple):
     name: str
     paused: int
     pause_note: str | None
+    drops: int
+    """What arrives while it is paused is dropped."""
     limits: str | None
     """See `engine.limits`. None for most queues."""
     back_off_until: int | None
@@ -158,7 +160,7 @@ class Queue(NamedTuple):
 
 def new_queue(namespace: str, name: str, now: int) -> Queue:
     """Return a queue at its first use."""
-    return Queue(namespace, name, 0, None, None, None, 0, 0, 0, 0, 0, now, 0)
+    return Queue(namespace, name, 0, None, 0, None, None, 0, 0, 0, 0, 0, now, 0)
 
 
 class Agent(NamedTuple):

@@ -257,6 +257,6 @@ def create(
         world.inputs[task.id] = spec.input
     task = world.create(task)
     queue = world.queues.get((namespace, spec.queue))
-    if world.holds or (queue is not None and queue.limits is not None):
+    if world.holds or (queue is not None and (queue.limits is not None or queue.drops)):
         return overflow.arrived(world, task)
     return task

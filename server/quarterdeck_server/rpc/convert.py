@@ -333,7 +333,7 @@ def queue(row: model.Queue) -> queue_pb2.Queue:
         cancelled_total=row.cancelled_total,
         expired_total=row.expired_total,
         revision=row.revision,
-        paused_arrivals=_arrivals(limits_of(row.limits).drop_while_paused),
+        paused_arrivals=_arrivals(row.drops),
     )
     if row.limits is not None:
         out.limits.CopyFrom(queue_limits(row.limits))

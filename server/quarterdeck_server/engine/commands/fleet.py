@@ -40,8 +40,8 @@ class UpdateQueue:
     note: str
     audit: Audit | None = None
     limits: QueueLimits | None = None
-    """All of them but `drop_while_paused`, which stands below."""
-    drop_while_paused: bool | None = None
+    drops: bool | None = None
+    """Whether what arrives while it is paused is dropped."""
 
 
 @dataclass(slots=True, frozen=True)

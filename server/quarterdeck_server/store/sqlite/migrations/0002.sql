@@ -20,6 +20,7 @@ CREATE INDEX tasks_ended ON tasks (namespace, state, end_time) WHERE end_time IS
 
 ALTER TABLE attempts ADD COLUMN late_heartbeats INTEGER NOT NULL DEFAULT 0;
 
+ALTER TABLE queues ADD COLUMN drops INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE queues ADD COLUMN limits TEXT;
 ALTER TABLE queues ADD COLUMN back_off_until INTEGER;
 ALTER TABLE queues ADD COLUMN submitted_total INTEGER NOT NULL DEFAULT 0;
