@@ -37,8 +37,9 @@ def columns(fields: Sequence[str]) -> str:
     return ", ".join(fields)
 
 
-async def _here(commit: Callable[[], None]) -> None:
+async def _here(commit: Callable[[], None], ended: Callable[[BaseException | None], None]) -> None:
     commit()
+    ended(None)
 
 
 class Sqlite:

@@ -55,7 +55,7 @@ class SqliteStore(Reader):
         row = self._connection.execute("SELECT value FROM meta WHERE key = 'store_id'").fetchone()
         self.store_id = row[0]
         ids = IdSource(secrets.randbits(NODE_BITS))
-        self._writer = Writer(self._connection, ids.next, _Tokens().next, self._on_thread)
+        self._writer = Writer(self._connection, ids.next, _Tokens().next, self._job)
 
     async def close(self) -> None:
         await super().close()
@@ -79,19 +79,39 @@ class SqliteStore(Reader):
 
     async def _on_thread(self, function: Callable[[], Result]) -> Result:
         """Run what waits for the disk on the store's thread. It runs to its end even when the caller is cancelled."""
+        return await asyncio.shield(self._job(function))
+
+    def _job(
+        self,
+        function: Callable[[], Result],
+        ended: Callable[[BaseException | None], None] = lambda error: None,
+    ) -> asyncio.Future[Result]:
+        """Run a function on the store's thread, and `ended` with its error on the loop, before anybody is answered."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
+
+        def settle(result: Any, error: BaseException | None) -> None:
+            try:
+                ended(error)
+            except BaseException as other:
+                error = other
+            if future.done():
+                return
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
 
         def job() -> None:
             try:
                 result = function()
             except BaseException as error:
-                loop.call_soon_threadsafe(_settle, future, None, error)
+                loop.call_soon_threadsafe(settle, None, error)
             else:
-                loop.call_soon_threadsafe(_settle, future, result, None)
+                loop.call_soon_threadsafe(settle, result, None)
 
         self._jobs.put(job)
-        return await asyncio.shield(future)
+        return future
 
     async def run_group(
         self, commands: Sequence[Command], waiting: Waiting, now: int
@@ -99,8 +119,7 @@ class SqliteStore(Reader):
         if self._writer is None:
             raise StoreUnavailable("the store is closed")
         self._directory.check()
-        # A group runs to its end even when the caller is cancelled.
-        return await asyncio.shield(asyncio.ensure_future(self._writer.run(commands, waiting, now)))
+        return await self._writer.run(commands, waiting, now)
 
     async def probe(self) -> None:
         await self._on_thread(self._probe)
@@ -141,12 +160,3 @@ class _Tokens:
             words = struct.unpack(f"{self._BATCH}Q", secrets.token_bytes(8 * self._BATCH))
             self._left = [word >> 1 for word in words]
         return self._left.pop()
-
-
-def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(result)
-    else:
-        future.set_exception(error)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from quarterdeck_server.engine.admission import open_links
@@ -34,6 +36,10 @@ _DISK_ERRORS = frozenset(
     }
 )
 
+_FEW_CHANGES = 16
+_WAITED_FOR = 0.001
+"""Seconds: while a COMMIT takes no longer, the loop waits for the next small one itself."""
+
 
 def is_disk_error(error: BaseException) -> bool:
     """Say whether an error is of the database file, so of no command in particular."""
@@ -46,7 +52,8 @@ class Writer:
 
     All but the COMMIT runs on the event loop. A second thread would have to win the interpreter lock back after every
     statement, from a loop that is busy with calls: measured, a group of 250 reports took 2 to 3 times as long there.
-    The COMMIT waits for the disk, so it runs apart, on the store's thread, while the loop goes on.
+    The COMMIT waits for the disk, so it runs apart, on the store's thread, while the loop goes on; but one of few
+    changes is waited for while the disk is quick, because changing threads twice takes as long as the disk does.
     """
 
     def __init__(
@@ -54,7 +61,9 @@ class Writer:
         connection: sqlite3.Connection,
         new_id: Callable[[int], int],
         new_token: Callable[[], int],
-        apart: Callable[[Callable[[], None]], Awaitable[None]],
+        apart: Callable[
+            [Callable[[], None], Callable[[BaseException | None], None]], Awaitable[None]
+        ],
     ) -> None:
         self._connection = connection
         self._apart = apart
@@ -62,6 +71,8 @@ class Writer:
         self._hand_off = HandOff(self._loader)
         self._new_id = new_id
         self._new_token = new_token
+        self._commit_seconds = 0.0
+        """Of the last one."""
         self._revision = connection.execute(
             "SELECT ifnull(max(last_revision), 0) FROM changes"
         ).fetchone()[0]
@@ -111,27 +122,62 @@ class Writer:
             before = connection.total_changes
             connection.execute("BEGIN IMMEDIATE")
             result = self._decide_and_write(world, commands, waiting)
-            if connection.total_changes == before:
+            written = connection.total_changes != before
+            if not written:
                 connection.execute("COMMIT")
-            else:
-                await self._apart(self._commit)
         except BaseException as error:
-            for claim in world.claims:
-                claim.taken.clear()
-            self._loader.rolled_back()
-            self._hand_off.rolled_back()
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            self._undo(world)
             if is_disk_error(error):
                 raise StoreUnavailable(str(error)) from error
             raise
+        if not written:
+            self._keep(world)
+        elif self._commit_seconds <= _WAITED_FOR and len(world.changes) <= _FEW_CHANGES:
+            self._commit_here(world)
+        else:
+            await self._apart(self._commit, partial(self._ended, world))
+        return result
+
+    def _commit_here(self, world: World) -> None:
+        try:
+            self._commit()
+        except Exception as error:
+            self._ended(world, error)
+            raise
+        self._keep(world)
+
+    def _ended(self, world: World, error: BaseException | None) -> None:
+        """Follow what became of a COMMIT, also when nobody waits for its group any more.
+
+        Raises:
+            StoreUnavailable: the disk refused it.
+        """
+        if error is None:
+            self._keep(world)
+            return
+        self._undo(world)
+        if is_disk_error(error):
+            raise StoreUnavailable(str(error)) from error
+
+    def _keep(self, world: World) -> None:
         self._revision = world.revision
         self._loader.committed(world)
         self._hand_off.committed(world)
-        return result
+
+    def _undo(self, world: World) -> None:
+        for claim in world.claims:
+            claim.taken.clear()
+        self._loader.rolled_back()
+        self._hand_off.rolled_back()
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     def _commit(self) -> None:
-        self._connection.execute("COMMIT")
+        started = time.perf_counter()
+        try:
+            self._connection.execute("COMMIT")
+        finally:
+            self._commit_seconds = time.perf_counter() - started
 
     def _decide_and_write(
         self, world: World, commands: Sequence[Command], waiting: Waiting
