@@ -12,6 +12,7 @@ from quarterdeck_server.engine.admission import ACTIVE, AFTER_EXISTING
 from quarterdeck_server.engine.model import Payload, Task
 from quarterdeck_server.engine.policy import Policy
 from quarterdeck_server.engine.states import BLOCKED, CANCELLED, READY, SUCCEEDED
+from quarterdeck_server.store.sqlite import load
 
 from . import make
 from .bench import Bench
@@ -186,3 +187,22 @@ class TestWithDependents:
         ((_, _, refusal),) = again(bench, root.id, with_dependents=True)
         assert refusal is not None and refusal.reason == "LIMIT_EXCEEDED"
         assert len(bench.driver.tasks) == count
+
+    def test_too_many_dependencies_are_refused_with_their_number(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for module in (rerun, load):
+            monkeypatch.setattr(module, "MAX_DEPENDENCIES", 6)
+        root = ended(bench)
+        first = bench.submit(*[make.spec(queue="else", depends_on=(root.id,))] * 2)
+        bench.submit(*[make.spec(queue="else", depends_on=first)] * 2)
+        (done,) = again(bench, root.id, with_dependents=True)
+        assert done.refusal is None and len(done.dependents) == 4
+        bench.submit(make.spec(queue="else", depends_on=first[:1]))
+        count = len(bench.driver.tasks)
+        ((_, _, refusal),) = again(bench, root.id, with_dependents=True)
+        assert refusal is not None and refusal.reason == "LIMIT_EXCEEDED"
+        assert "7 dependencies" in refusal.message and "at most 6" in refusal.message
+        assert refusal.metadata == (("limit", "6"), ("dependencies", "7"))
+        assert len(bench.driver.tasks) == count
+        assert again(bench, root.id)[0].refusal is None

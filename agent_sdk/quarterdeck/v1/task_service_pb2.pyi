@@ -779,9 +779,10 @@ class RerunTasksRequest(_message.Message):
     namespace: _builtins.str
     """Tenant. Empty means `default`."""
     with_dependents: _builtins.bool
-    """True runs again also what depended on them, to any depth, at most 10,000 tasks in all: the copies depend on each
-    other as the originals did. What they depended on besides is left as it is: it counts as met where it was, is
-    waited for where it has not ended, and cancels the copy where it ended otherwise than it must.
+    """True runs again also what depended on them, to any depth, at most 10,000 tasks in all with at most 100,000
+    dependencies: the copies depend on each other as the originals did. What they depended on besides is left as it is:
+    it counts as met where it was, is waited for where it has not ended, and cancels the copy where it ended otherwise
+    than it must.
     """
     reason: _builtins.str
     """Why, for the audit. At most 1,024 characters."""

@@ -92,6 +92,8 @@ class World:
     """Of tasks that are run again: what depends on them."""
     depended: dict[int, dict[int, bool]] = field(default_factory=dict)
     """Of those: what each depends on, and whether that is met."""
+    uncopied: dict[tuple[int, ...], int] = field(default_factory=dict)
+    """Of tasks that are run again together: how many dependencies there are, where these are too many to be loaded."""
     links: dict[int, int] = field(default_factory=dict)
     """Of tasks that ended while they waited in a chain of a unique key: what each waited for."""
     requests: dict[tuple[str, str, str], tuple[bytes, bytes]] = field(default_factory=dict)

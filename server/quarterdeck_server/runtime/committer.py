@@ -245,6 +245,9 @@ def _size(command: Command) -> int:
             return len(command.specs) + sum(len(spec.depends_on) for spec in command.specs)
         case Report():
             return len(command.items)
+        case Rerun(with_dependents=True):
+            # What depends on the tasks is not known here.
+            return GROUP_ITEMS
         case Cancel() | Retry() | Rerun() | UpdateTasks() | PauseTasks() | ResumeTasks():
             return len(command.task_ids)
         case Walk():

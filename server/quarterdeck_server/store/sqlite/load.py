@@ -29,7 +29,7 @@ from quarterdeck_server.engine.namespaces import (
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.preference import origins
 from quarterdeck_server.engine.quarantine import Streaks, agents_to_know, judge
-from quarterdeck_server.engine.rerun import MAX_TASKS
+from quarterdeck_server.engine.rerun import MAX_DEPENDENCIES, MAX_TASKS
 from quarterdeck_server.engine.schedules import Schedule
 from quarterdeck_server.engine.states import RUNNING
 from quarterdeck_server.engine.trees import AT_ONCE
@@ -207,6 +207,10 @@ class Loader:
     def _load_dependents(self, world: World, roots: Sequence[int]) -> None:
         found = [row[0] for row in self.rows("dependents_tree", json.dumps(roots), MAX_TASKS + 1)]
         named = {*roots, *found}
+        ((count,),) = self._by_key("count_dependencies", named)
+        if count > MAX_DEPENDENCIES:
+            world.uncopied[tuple(roots)] = count
+            return
         for task_id, dependency_id, met in self._by_key("dependencies_of", named):
             world.depend(task_id, dependency_id, met=bool(met))
             named.add(dependency_id)

@@ -77,6 +77,9 @@ WITH RECURSIVE tree (id) AS (
 )
 SELECT id FROM tree LIMIT ?2 + json_array_length(?1)
 
+-- name: count_dependencies
+SELECT count(*) FROM json_each(?) AS wanted JOIN dependencies ON task_id = wanted.value
+
 -- name: dependencies_of
 SELECT task_id, depends_on, met FROM json_each(?) AS wanted JOIN dependencies ON task_id = wanted.value
 
