@@ -6,6 +6,7 @@ import os
 
 import click
 
+from quarterdeck.cli._help import example
 from quarterdeck.cli._options import connection_options, settings
 
 
@@ -36,7 +37,7 @@ def run(address: str, namespace: str = "default") -> None:
         raise click.ClickException(str(error)) from error
 
 
-@click.command()
+@click.command(epilog=example("console --server 10.0.0.7:7400"))
 @connection_options
 @click.pass_context
 def console(ctx: click.Context) -> None:

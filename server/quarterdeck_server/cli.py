@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from quarterdeck.cli._help import example
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -20,7 +22,7 @@ SWITCH_INTERVAL = 0.0005
 and with the default of 5 ms a busy loop would hold each of them up for so long."""
 
 
-@click.command()
+@click.command(epilog=example("server --listen 127.0.0.1:7400 --data ./fleet"))
 @click.option("--listen", metavar="HOST:PORT", help="Where to serve the API. [127.0.0.1:7400]")
 @click.option("--data", "data_dir", metavar="DIR", help="Where to keep all state. [./.quarterdeck]")
 @click.option(

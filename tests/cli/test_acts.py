@@ -22,6 +22,8 @@ from quarterdeck.v1.task_service_pb2 import (
     ExplainTaskRequest,
     ExplainTaskResponse,
     LifeSpan,
+    ListTasksRequest,
+    ListTasksResponse,
     Obstacle,
     PauseResult,
     PauseTasksRequest,
@@ -118,7 +120,7 @@ def test_nothing_is_done_when_more_match_than_the_maximum(
 ) -> None:
     result = run("task", "cancel", "--filter", "queue:q")
     assert result.exit_code == ExitCode.REFUSED
-    assert "1,200 tasks match, more than 1,000" in result.stderr
+    assert "1,200 tasks found, more than 1,000" in result.stderr
     assert counted.asked(ActOnTasksRequest) == []
 
 
@@ -193,9 +195,40 @@ def test_running_tasks_are_paused_and_resumed(server: ScriptedServer, run: Run) 
     paused, resumed = PauseResult(state=RUNNING), ResumeResult(state=RUNNING)
     server.on("TaskService/PauseTasks", lambda _: PauseTasksResponse(results=[paused]))
     server.on("TaskService/ResumeTasks", lambda _: ResumeTasksResponse(results=[resumed]))
-    assert run("task", "pause", "task_1", "--reason", "look").stdout == "task_1  running\n"
+    paused_task = Task(id="task_1", state=RUNNING)
+    paused_task.pause.reason = "look"
+    server.on("TaskService/ListTasks", lambda _: ListTasksResponse(tasks=[paused_task]))
+    asked = run("task", "pause", "task_1", "--reason", "look").stdout
+    assert asked == "task_1  pausing: it stands still at its next checkpoint\n"
+    assert "pausing" in run("task", "list").stdout.splitlines()[1].split()
+    paused_task.pause.acknowledge_time.GetCurrentTime()
+    assert run("task", "pause", "task_1").stdout == "task_1  paused\n"
+    row = run("task", "list").stdout.splitlines()[1].split()
+    assert ("paused" in row, row[-1]) == (True, "look")
     assert run("task", "resume", "task_1").stdout == "task_1  running\n"
     assert server.asked(PauseTasksRequest)[0].reason == "look"
+    assert server.asked(ListTasksRequest)[0].filter == 'id:"task_1"'
+
+
+def test_a_pause_is_told_also_when_nobody_says_how_far_it_is(
+    server: ScriptedServer, run: Run
+) -> None:
+    result = PauseTasksResponse(results=[PauseResult(state=RUNNING)])
+    server.on("TaskService/PauseTasks", lambda _: result)
+    told = run("task", "pause", "task_1")
+    assert (told.exit_code, told.stdout.split()[1]) == (0, "pausing:")
+
+
+def test_a_refusal_that_names_its_task_does_not_name_it_twice(
+    server: ScriptedServer, run: Run
+) -> None:
+    wrong = status(grpc.StatusCode.FAILED_PRECONDITION, "WRONG_STATE", "task_1 is SUCCEEDED")
+    results = [RerunResult(error=wrong), RerunResult(error=WRONG_STATE)]
+    server.on("TaskService/RerunTasks", lambda _: RerunTasksResponse(results=results))
+    assert run("task", "rerun", "task_1", "task_2").stderr.splitlines() == [
+        "task_1 is SUCCEEDED (WRONG_STATE)",
+        "task_2: it has ended (WRONG_STATE)",
+    ]
 
 
 def test_a_rerun_prints_each_new_id_after_the_old_one(server: ScriptedServer, run: Run) -> None:

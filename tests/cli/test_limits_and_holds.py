@@ -63,7 +63,11 @@ def test_every_limit_reaches_the_server(server: ScriptedServer, run: Run, queue:
     assert (limits.rate.units, limits.rate.period.seconds, limits.rate.burst) == (100, 60, 200)
     assert (limits.rate_per_key.units, limits.rate_per_key.period.seconds) == (10, 1)
     assert (limits.ageing.seconds, dict(limits.weights)) == (300, {"acme": 3})
-    for shown in ("50, over it wait", "5, over it cancel oldest", "100 in 1m, burst 200"):
+    for shown in (
+        "50; over it tasks wait",
+        "5; over it the oldest task is cancelled",
+        "100 in 1m, burst 200",
+    ):
         assert shown in result.stdout
     (request,) = server.asked(UpdateQueueRequest)
     assert (request.reason, request.HasField("paused")) == ("why", False)
@@ -128,7 +132,7 @@ def test_a_namespace_is_frozen_and_thawed(server: ScriptedServer, run: Run) -> N
     answers = [ThawResponse(thawed=True), ThawResponse()]
     server.on("FleetService/Thaw", lambda _: answers.pop(0))
     frozen = run("freeze", "--reason", "stop").stdout
-    assert frozen.startswith("default frozen by ann, ")
+    assert frozen.startswith("default frozen already by ann, ")
     assert frozen.endswith(" ago: billed twice\n")
     assert run("thaw").stdout == "default thawed\n"
     assert run("thaw").stdout == "default was not frozen\n"

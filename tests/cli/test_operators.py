@@ -179,6 +179,8 @@ def test_a_queue_is_paused_and_resumed(server: ScriptedServer, run: Run) -> None
         return UpdateQueueResponse(queue=Queue(name=request.queue, paused=request.paused))
 
     server.on("FleetService/UpdateQueue", update)
+    there = ListQueuesResponse(queues=[Queue(name="deep")])
+    server.on("FleetService/ListQueues", lambda _: there)
     assert run("queue", "pause", "deep", "--note", "why").stdout == "deep paused\n"
     assert run("queue", "resume", "deep").stdout == "deep resumed\n"
     pause, resume = server.asked(UpdateQueueRequest)

@@ -112,12 +112,12 @@ def test_an_act_does_nothing_when_more_match_or_when_it_is_dry(run: Run) -> None
 def test_limits_are_set_changed_and_removed(run: Run) -> None:
     run("queue", "limits", "deep", "--concurrency", "1:reject", "--rate", "100/1m,burst=200")
     shown = run("queue", "limits", "deep", "--weight", "acme=3", "--ageing", "5m").stdout
-    for part in ("1, over it reject", "100 in 1m, burst 200", "acme=3", "5m"):
+    for part in ("1; over it new tasks are refused", "100 in 1m, burst 200", "acme=3", "5m"):
         assert part in shown
     submit(run, "a", "--queue", "deep")
     over = run("task", "submit", "a", "--queue", "deep", code=ExitCode.REFUSED)
     assert "LIMIT_EXCEEDED" in over.stderr
-    assert "reject" not in run("queue", "limits", "deep", "--clear").stdout
+    assert "refused" not in run("queue", "limits", "deep", "--clear").stdout
     submit(run, "a", "--queue", "deep")
 
 

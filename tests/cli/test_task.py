@@ -326,8 +326,8 @@ def test_named_tasks_are_cancelled_in_one_call(server: ScriptedServer, run: Run)
     assert list(request.task_ids) == ["task_1", "task_2"]
     assert request.reason == "enough"
     assert "@" in request.actor
-    assert result.stdout == "task_1  running\n"
-    assert "task_2: there is no task task_2" in result.stderr
+    assert result.stdout == "task_1  cancelling\n"
+    assert result.stderr.startswith("there is no task task_2")
     assert result.exit_code == ExitCode.NOT_FOUND
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from quarterdeck.cli import _format
-from quarterdeck.cli._call import PATIENCE, Connection, request_id
+from quarterdeck.cli._call import PATIENCE, CallError, Connection, request_id
 from quarterdeck.cli._options import Why
 from quarterdeck.v1.task_pb2 import TaskState
 from quarterdeck.v1.task_service_pb2 import (
     ActOnTasksRequest,
     CancelResult,
     CancelTasksRequest,
+    ListTasksRequest,
     PauseResult,
     PauseTasksRequest,
     ResumeResult,
@@ -34,6 +36,10 @@ _ACTIVE: States = tuple(
 _RUNNING: States = (TaskState.TASK_STATE_RUNNING,)
 
 
+_LOOK = 50
+"""Tasks looked at in one list: their ids have to fit into a filter."""
+
+
 class Act(Protocol):
     """Something that is done to many tasks."""
 
@@ -52,12 +58,27 @@ class Act(Protocol):
     def send(self, connection: Connection, task_ids: Sequence[str], why: Why) -> Sequence[Result]:
         """Does it to named tasks, and returns a result for every id."""
 
+    def words(
+        self, connection: Connection, task_ids: Sequence[str], results: Sequence[Result]
+    ) -> Sequence[str]:
+        """What became of named tasks: a word for every id, whether it was refused or not."""
+
     def put(self, request: ActOnTasksRequest) -> None:
         """Makes it the act of a request on all that matches."""
 
 
+class Plain:
+    """An act after which the state of a task says it all."""
+
+    def words(
+        self, connection: Connection, task_ids: Sequence[str], results: Sequence[Result]
+    ) -> Sequence[str]:
+        """The states."""
+        return [_format.task_state(result.state).text for result in results]
+
+
 @dataclass(frozen=True)
-class Cancel:
+class Cancel(Plain):
     """Requests that tasks be cancelled."""
 
     keep_children: bool = False
@@ -79,6 +100,17 @@ class Cancel:
         )
         return connection.call(connection.tasks.CancelTasks, request, patience=PATIENCE).results
 
+    def words(
+        self, connection: Connection, task_ids: Sequence[str], results: Sequence[Result]
+    ) -> Sequence[str]:
+        """A task that runs goes on until its agent has stopped it."""
+        running = TaskState.TASK_STATE_RUNNING
+        states = super().words(connection, task_ids, results)
+        return [
+            "cancelling" if result.state == running else word
+            for result, word in zip(results, states, strict=True)
+        ]
+
     def put(self, request: ActOnTasksRequest) -> None:
         """Makes it the act of a request."""
         request.cancel.keep_children = self.keep_children
@@ -86,7 +118,7 @@ class Cancel:
 
 
 @dataclass(frozen=True)
-class Retry:
+class Retry(Plain):
     """Puts ended tasks back in their queue."""
 
     verb: str = "retry"
@@ -112,7 +144,7 @@ class Retry:
 
 
 @dataclass(frozen=True)
-class Update:
+class Update(Plain):
     """Changes tasks that have not ended."""
 
     update: TaskUpdate
@@ -160,13 +192,32 @@ class Pause:
         )
         return connection.call(connection.tasks.PauseTasks, request, patience=PATIENCE).results
 
+    def words(
+        self, connection: Connection, task_ids: Sequence[str], results: Sequence[Result]
+    ) -> Sequence[str]:
+        """A task goes on to its next checkpoint; it is paused once its agent says so."""
+        still: set[str] = set()
+        for start in range(0, len(task_ids), _LOOK):
+            wanted = ",".join(map(_format.quoted, task_ids[start : start + _LOOK]))
+            request = ListTasksRequest(
+                namespace=connection.namespace, filter=f"id:{wanted}", page_size=_LOOK
+            )
+            # The pause was asked for, whether the server can still be asked how far it is or not.
+            with contextlib.suppress(CallError):
+                found = connection.call(connection.tasks.ListTasks, request)
+                still.update(t.id for t in found.tasks if t.pause.HasField("acknowledge_time"))
+        return [
+            "paused" if task_id in still else "pausing: it stands still at its next checkpoint"
+            for task_id in task_ids
+        ]
+
     def put(self, request: ActOnTasksRequest) -> None:
         """Makes it the act of a request."""
         request.pause.SetInParent()
 
 
 @dataclass(frozen=True)
-class Resume:
+class Resume(Plain):
     """Lets paused tasks go on."""
 
     verb: str = "resume"

@@ -9,6 +9,7 @@ import click
 import grpc
 
 from quarterdeck._text import sanitize
+from quarterdeck._words import counted
 from quarterdeck.cli import _format
 from quarterdeck.cli._acts import Act, Result
 from quarterdeck.cli._call import PATIENCE, CallError, Connection, item_error
@@ -45,14 +46,14 @@ def named(settings: Settings, act: Act, task_ids: Sequence[str], why: Why) -> in
     emit(
         settings.output,
         {"task_ids": list(task_ids), "results": [as_dict(result) for result in results]},
-        lambda: _print(task_ids, results),
+        lambda: _print(task_ids, results, act.words(connection, task_ids, results)),
     )
     errors = []
     for task_id, result in zip(task_ids, results, strict=True):
         if result.HasField("error"):
             errors.append(item_error(result.error))
             if len(errors) <= _REFUSALS_SHOWN:
-                click.echo(f"{sanitize(task_id)}: {errors[-1].message}", err=True)
+                click.echo(about(task_id, errors[-1].message), err=True)
     return _exit_code(errors)
 
 
@@ -88,18 +89,17 @@ def by_filter(
     if not filter_.strip():
         raise click.UsageError("an empty --filter: `id:*` means all tasks")
     connection = Connection(settings)
-    filter_, counted = _matching(connection, act, filter_)
-    total = sum(item.count for item in counted.counts if item.state in act.states)
+    filter_, seen = _matching(connection, act, filter_)
+    total = sum(item.count for item in seen.counts if item.state in act.states)
     if total > limit:
         raise CommandError(
-            f"{act.verb}: {_format.count(total, 'task')} match, more than {limit:,}; "
-            "nothing was done",
+            f"{act.verb}: {counted(total, 'task')} found, more than {limit:,}; nothing was done",
             ExitCode.REFUSED,
             "--max raises the limit",
         )
     if total and ask and not dry_run and sys.stdin.isatty():
-        click.confirm(f"{act.verb} {_format.count(total, 'task')}?", abort=True, err=True)
-    request = _request(settings, act, filter_, counted, why)
+        click.confirm(f"{act.verb} {counted(total, 'task')}?", abort=True, err=True)
+    request = _request(settings, act, filter_, seen, why)
     request.max_count, request.dry_run = limit, dry_run
     response, refused = _follow(connection, act, request, total)
     emit(settings.output, response, lambda: _print_end(act, response, dry_run))
@@ -112,11 +112,11 @@ def by_filter(
 def _matching(connection: Connection, act: Act, filter_: str) -> tuple[str, CountTasksResponse]:
     """What the act is for, and how many tasks that is."""
     # Alone first: within brackets, a filter that is wrong might mean something else.
-    counted = _count(connection, filter_)
+    seen = _count(connection, filter_)
     if act.terms:
         filter_ = f"({filter_}) {act.terms}"
-        counted = _count(connection, filter_)
-    return filter_, counted
+        seen = _count(connection, filter_)
+    return filter_, seen
 
 
 def _count(connection: Connection, filter_: str) -> CountTasksResponse:
@@ -170,17 +170,22 @@ def _follow(
 
 
 def _so_far(response: ActOnTasksResponse) -> str:
-    return f"{response.done:,} of {_format.count(response.matched, 'task')} were done"
+    return f"{response.done:,} of {counted(response.matched, 'task')} were done"
 
 
-def _print(task_ids: Sequence[str], results: Sequence[Result]) -> None:
-    for task_id, result in zip(task_ids, results, strict=True):
+def _print(task_ids: Sequence[str], results: Sequence[Result], words: Sequence[str]) -> None:
+    for task_id, result, word in zip(task_ids, results, words, strict=True):
         if not result.HasField("error"):
-            click.echo(f"{sanitize(task_id)}  {_format.task_state(result.state).text}")
+            click.echo(f"{sanitize(task_id)}  {word}")
+
+
+def about(task_id: str, message: str) -> str:
+    """A refusal of one of several tasks, which says of which."""
+    return message if task_id in message else f"{sanitize(task_id)}: {message}"
 
 
 def _print_end(act: Act, response: ActOnTasksResponse, dry_run: bool) -> None:
-    tasks = _format.count(response.matched, "task")
+    tasks = counted(response.matched, "task")
     if dry_run:
         click.echo(f"{act.verb}: {tasks} found, nothing was done")
     else:

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from quarterdeck._text import sanitize
-from quarterdeck.cli import _format
+from quarterdeck._words import counted
+from quarterdeck.cli import _bulk, _format
 from quarterdeck.cli._call import PATIENCE, Connection, item_error, request_id
 from quarterdeck.cli._exit import ExitCode
 from quarterdeck.cli._options import Settings, Why
@@ -52,7 +53,7 @@ def rerun(settings: Settings, task_ids: Sequence[str], values: Mapping[str, Any]
     for task_id, result in zip(task_ids, response.results, strict=True):
         if result.HasField("error"):
             error = item_error(result.error)
-            click.echo(f"{sanitize(task_id)}: {error.message}", err=True)
+            click.echo(_bulk.about(task_id, error.message), err=True)
             code = int(error.code if code in (0, error.code) else ExitCode.REFUSED)
     return code
 
@@ -70,7 +71,7 @@ def _print_reruns(task_ids: Sequence[str], response: RerunTasksResponse) -> None
         if result.HasField("error"):
             continue
         copies = len(result.dependent_ids)
-        more = f"  and {_format.count(copies, 'dependent')}" if copies else ""
+        more = f"  and {counted(copies, 'dependent')}" if copies else ""
         click.echo(f"{sanitize(task_id)}  {result.task_id}{more}")
 
 
@@ -85,7 +86,7 @@ def _print_explanation(response: ExplainTaskResponse) -> None:
     print_fields(
         [
             ("task", task.id),
-            ("state", _format.task_state(task.state, task.reason)),
+            ("state", _format.standing(task)),
             ("until", _format.instant(only.until)),
             ("tasks", " ".join(only.task_ids)),
             ("agents", " ".join(only.agent_ids)),

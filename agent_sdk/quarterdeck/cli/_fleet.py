@@ -1,26 +1,25 @@
-"""What `quarterdeck agent list`, `agent drain`, `queue`, `pool` and `info` do."""
+"""What `quarterdeck queue list`, `pool` and `info` do."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from quarterdeck.cli import _format
-from quarterdeck.cli._call import PATIENCE, CallError, Connection
-from quarterdeck.cli._options import Settings, Why
-from quarterdeck.cli._output import as_dict, emit
+from quarterdeck._words import short_ids
+from quarterdeck.cli import _format, _standing
+from quarterdeck.cli._call import Connection
+from quarterdeck.cli._options import Settings
+from quarterdeck.cli._output import emit
 from quarterdeck.cli._pages import collect
-from quarterdeck.cli._table import Column, print_fields, print_table
-from quarterdeck.v1.agent_pb2 import Agent
+from quarterdeck.cli._table import Cell, Column, print_fields, print_table
 from quarterdeck.v1.fleet_service_pb2 import (
-    DrainAgentRequest,
-    ListAgentsRequest,
     ListPoolsRequest,
     ListPoolsResponse,
     ListQueuesRequest,
 )
+from quarterdeck.v1.hold_pb2 import Hold
 from quarterdeck.v1.pool_pb2 import Instance, InstanceState, Pool
 from quarterdeck.v1.queue_pb2 import Queue
 from quarterdeck.v1.system_service_pb2 import GetServerInfoRequest, GetServerInfoResponse
@@ -37,19 +36,6 @@ _STATES = (
     "expired",
 )
 
-_AGENT_COLUMNS = (
-    Column("id", flexible=True),
-    Column("name", flexible=True),
-    Column("state"),
-    Column("running", right=True),
-    Column("slots", right=True),
-    Column("queues", flexible=True),
-    Column("host", flexible=True),
-    Column("pid", right=True),
-    Column("pool", flexible=True),
-    Column("seen", right=True),
-    Column("age", right=True),
-)
 _QUEUE_COLUMNS = (
     Column("queue", flexible=True),
     Column("state", flexible=True),
@@ -77,50 +63,18 @@ _INSTANCE_COLUMNS = (
 )
 
 
-def list_agents(settings: Settings, filter_: str) -> None:
-    """Prints every agent that matches."""
-    connection = Connection(settings)
-    request = ListAgentsRequest(namespace=settings.namespace, filter=filter_)
-    found = collect(connection, connection.fleet.ListAgents, request, "agents")
-    rows = [_agent_row(agent) for agent in found.agents]
-    emit(settings.output, found, lambda: print_table(_AGENT_COLUMNS, rows))
-
-
-def drain_agents(settings: Settings, agent_ids: Sequence[str], why: Why) -> int:
-    """Drains agents one after the other; the exit code is that of the last refusal."""
-    connection = Connection(settings)
-    agents: list[Agent] = []
-    code = 0
-    for agent_id in agent_ids:
-        request = DrainAgentRequest(
-            namespace=settings.namespace, agent_id=agent_id, reason=why.reason, actor=why.actor
-        )
-        try:
-            response = connection.call(connection.fleet.DrainAgent, request, patience=PATIENCE)
-        except CallError as error:
-            if len(agent_ids) == 1:
-                raise
-            click.echo(f"{agent_id}: {error.message}", err=True)
-            code = int(error.code)
-        else:
-            agents.append(response.agent)
-
-    def table() -> None:
-        for agent in agents:
-            state = _format.agent_state(agent.state).text
-            click.echo(f"{agent.info.agent_id} {state}, {agent.running} running")
-
-    emit(settings.output, {"agents": [as_dict(agent) for agent in agents]}, table)
-    return code
-
-
 def list_queues(settings: Settings, filter_: str) -> None:
     """Prints every queue that matches."""
     connection = Connection(settings)
     request = ListQueuesRequest(namespace=settings.namespace, filter=filter_)
     found = collect(connection, connection.fleet.ListQueues, request, "queues")
-    rows = [_queue_row(queue) for queue in found.queues]
-    emit(settings.output, found, lambda: print_table(_QUEUE_COLUMNS, rows))
+
+    def table() -> None:
+        freeze = _standing.ask(connection).freeze
+        rows = [_queue_row(queue, freeze) for queue in found.queues]
+        print_table(_QUEUE_COLUMNS, rows, nothing="no queues match" if filter_ else "no queues")
+
+    emit(settings.output, found, table)
 
 
 def list_pools(settings: Settings) -> None:
@@ -138,34 +92,32 @@ def info(settings: Settings) -> None:
     emit(settings.output, response, lambda: _print_info(settings, response))
 
 
-def _agent_row(agent: Agent) -> tuple[Any, ...]:
-    about = agent.info
-    return (
-        about.agent_id,
-        f"{about.name} {about.version}".strip(),
-        _format.agent_state(agent.state),
-        str(agent.running),
-        str(about.slots),
-        " ".join(agent.queues),
-        about.hostname,
-        str(about.pid),
-        agent.pool,
-        _format.age(agent.last_contact_time),
-        _format.age(agent.create_time),
-    )
-
-
-def _queue_row(queue: Queue) -> tuple[Any, ...]:
+def _queue_row(queue: Queue, freeze: Hold | None) -> tuple[Any, ...]:
     counts = _format.counts(queue.counts)
     numbers = [f"{counts.get(word, 0):,}" for word in _STATES]
-    return (queue.name, _format.paused(queue.paused, queue.pause_note), *numbers)
+    return (queue.name, queue_state(queue, freeze), *numbers)
+
+
+def queue_state(queue: Queue, freeze: Hold | None) -> Cell:
+    """What keeps a queue from handing out tasks, the freeze of its namespace first; or `active`."""
+    paused = _format.paused(queue.paused, queue.pause_note)
+    if freeze is not None:
+        frozen = f"frozen {_standing.by(freeze)}".rstrip()
+        return Cell(f"{frozen}; {paused.text}" if queue.paused else frozen, "red")
+    rests = _format.age(queue.back_off_until)
+    if not queue.paused and rests.startswith("in "):
+        return Cell(f"rests, goes on {rests}", "yellow")
+    return paused
 
 
 def _print_pools(response: ListPoolsResponse) -> None:
-    print_table(_POOL_COLUMNS, [_pool_row(pool) for pool in response.pools])
+    pools = [_pool_row(pool) for pool in response.pools]
+    print_table(_POOL_COLUMNS, pools, nothing="no pools: the server's settings have them")
     if response.instances:
         click.echo()
-        print_table(_INSTANCE_COLUMNS, [_instance_row(item) for item in response.instances])
+        agents = short_ids(item.agent_id for item in response.instances)
+        rows = [_instance_row(item, agents) for item in response.instances]
+        print_table(_INSTANCE_COLUMNS, rows)
 
 
 def _pool_row(pool: Pool) -> tuple[Any, ...]:
@@ -182,13 +134,13 @@ def _pool_row(pool: Pool) -> tuple[Any, ...]:
     )
 
 
-def _instance_row(instance: Instance) -> tuple[Any, ...]:
+def _instance_row(instance: Instance, agents: Mapping[str, str]) -> tuple[Any, ...]:
     return (
         instance.id,
         instance.pool,
         _format.enum_word(InstanceState.DESCRIPTOR, instance.state),
         str(instance.pid or ""),
-        instance.agent_id,
+        agents[instance.agent_id],
         _format.age(instance.create_time),
         instance.detail,
     )

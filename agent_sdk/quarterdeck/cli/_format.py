@@ -16,7 +16,7 @@ from quarterdeck.cli._table import Cell
 from quarterdeck.v1.agent_pb2 import AgentState
 from quarterdeck.v1.payload_pb2 import Failure, Payload
 from quarterdeck.v1.queue_pb2 import StateCount
-from quarterdeck.v1.task_pb2 import AttributeValue, Progress, TaskState
+from quarterdeck.v1.task_pb2 import AttributeValue, Progress, Task, TaskState
 
 ENDED = (
     TaskState.TASK_STATE_SUCCEEDED,
@@ -98,10 +98,25 @@ def task_state(value: TaskState.ValueType, reason: str = "") -> Cell:
     return Cell(f"{word} {reason}".rstrip(), _COLOURS.get(word))
 
 
-def agent_state(value: AgentState.ValueType) -> Cell:
-    """An agent's state."""
+def standing(task: Task) -> Cell:
+    """A task's state; of one that runs also that it is being cancelled, paused, or stands still."""
+    if task.state == TaskState.TASK_STATE_RUNNING:
+        if task.HasField("cancellation"):
+            return Cell("cancelling", "yellow")
+        if task.HasField("pause"):
+            return Cell(pause_word(task), "yellow")
+    return task_state(task.state, task.reason)
+
+
+def pause_word(task: Task) -> str:
+    """Of a task with a pause: whether it stands still already."""
+    return "paused" if task.pause.HasField("acknowledge_time") else "pausing"
+
+
+def agent_state(value: AgentState.ValueType, *, held: bool = False) -> Cell:
+    """An agent's state, and whether it is held."""
     word = enum_word(AgentState.DESCRIPTOR, value)
-    return Cell(word, _COLOURS.get(word))
+    return Cell(f"{word}, held", "yellow") if held else Cell(word, _COLOURS.get(word))
 
 
 def paused(flag: bool, note: str) -> Cell:
@@ -125,9 +140,9 @@ def counts(values: Iterable[StateCount]) -> dict[str, int]:
     return {enum_word(TaskState.DESCRIPTOR, item.state): item.count for item in values}
 
 
-def count(number: int, noun: str, plural: str = "") -> str:
-    """`1 task`, `2 tasks`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+def quoted(text: str) -> str:
+    """A text as a value of a filter, whatever is in it."""
+    return '"{}"'.format(text.replace("\\", "\\\\").replace('"', '\\"'))
 
 
 def progress(value: Progress) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import click
 
 from quarterdeck._text import sanitize
-from quarterdeck.cli import _format
-from quarterdeck.cli._call import PATIENCE, Connection
+from quarterdeck._words import short_ids
+from quarterdeck.cli import _agents, _format
+from quarterdeck.cli._call import PATIENCE, CallError, Connection
 from quarterdeck.cli._options import Settings, Why
 from quarterdeck.cli._output import emit
 from quarterdeck.cli._table import Column, print_table
 from quarterdeck.v1.fleet_service_pb2 import (
     FreezeRequest,
+    ListAgentsRequest,
     ListHoldsRequest,
     PutHoldRequest,
     ReleaseHoldRequest,
@@ -19,6 +21,8 @@ from quarterdeck.v1.fleet_service_pb2 import (
 )
 from quarterdeck.v1.hold_pb2 import Hold, HoldKind
 from quarterdeck.v1.queue_pb2 import ArrivalPolicy
+from quarterdeck.v1.schedule_service_pb2 import ListSchedulesRequest
+from quarterdeck.v1.task_service_pb2 import CountTasksRequest
 
 _COLUMNS = (
     Column("kind"),
@@ -38,7 +42,9 @@ def freeze(settings: Settings, why: Why) -> None:
     hold = response.hold
     by = f" by {hold.actor}" if hold.actor else ""
     said = f": {hold.reason}" if hold.reason else ""
-    line = f"{settings.namespace} frozen{by}, {_format.age(hold.create_time)} ago{said}"
+    # A second freeze changes nothing and is answered with the first.
+    before = " already" if (hold.actor, hold.reason) != (why.actor, why.reason) else ""
+    line = f"{settings.namespace} frozen{before}{by}, {_format.age(hold.create_time)} ago{said}"
     emit(settings.output, response, lambda: click.echo(sanitize(line)))
 
 
@@ -52,8 +58,13 @@ def thaw(settings: Settings, why: Why) -> None:
 
 
 def put(settings: Settings, kind: str, subject: str, why: Why, *, drop: bool) -> None:
-    """Pauses a task name, or puts an agent or a version in quarantine."""
+    """Pauses a task name, or puts an agent or a version in quarantine.
+
+    What is not known yet may be held; that it is not is said, as it may be mistyped.
+    """
     connection = Connection(settings)
+    if kind == "agent":
+        subject = _agents.whole_id(connection, subject)
     request = PutHoldRequest(
         namespace=settings.namespace,
         kind=_kind(kind),
@@ -65,11 +76,44 @@ def put(settings: Settings, kind: str, subject: str, why: Why, *, drop: bool) ->
         request.arrivals = ArrivalPolicy.ARRIVAL_POLICY_DROP
     response = connection.call(connection.fleet.PutHold, request, patience=PATIENCE)
     emit(settings.output, response, lambda: click.echo(sanitize(describe(response.hold))))
+    if not _known(connection, kind, subject):
+        what = kind.replace("-", " ")
+        remark = f"no {what} {subject} is known now: the hold is for when there is one"
+        click.echo(sanitize(remark), err=True)
+
+
+def _known(connection: Connection, kind: str, subject: str) -> bool:
+    """Whether there is, or will be, what is held; also when the server cannot say."""
+    try:
+        if kind == "task-name":
+            return _is_name(connection, subject)
+        name, _, version = subject.rpartition("@")
+        wanted = (
+            f"id:{_format.quoted(subject)}"
+            if kind == "agent"
+            else f"name:{_format.quoted(name)} version:{_format.quoted(version)}"
+        )
+        agents = ListAgentsRequest(namespace=connection.namespace, filter=wanted, page_size=1)
+        return bool(connection.call(connection.fleet.ListAgents, agents).agents)
+    except CallError:
+        return True
+
+
+def _is_name(connection: Connection, name: str) -> bool:
+    """Whether there are tasks of a name, or a schedule makes them."""
+    space, quoted = connection.namespace, _format.quoted(name)
+    tasks = CountTasksRequest(namespace=space, filter=f"name:{quoted}")
+    if connection.call(connection.tasks.CountTasks, tasks).total:
+        return True
+    made = ListSchedulesRequest(namespace=space, filter=f"task:{quoted}", page_size=1)
+    return bool(connection.call(connection.schedules.ListSchedules, made).schedules)
 
 
 def release(settings: Settings, kind: str, subject: str, why: Why) -> None:
     """Ends a pause or a quarantine."""
     connection = Connection(settings)
+    if kind == "agent":
+        subject = _agents.whole_id(connection, subject)
     request = ReleaseHoldRequest(
         namespace=settings.namespace,
         kind=_kind(kind),
@@ -86,10 +130,11 @@ def list_holds(settings: Settings) -> None:
     connection = Connection(settings)
     request = ListHoldsRequest(namespace=settings.namespace)
     response = connection.call(connection.fleet.ListHolds, request, patience=PATIENCE)
+    ids = short_ids(hold.subject for hold in response.holds)
     rows = [
         (
             _word(hold),
-            hold.subject,
+            ids[hold.subject],
             _how(hold),
             _format.age(hold.create_time),
             hold.actor,
@@ -97,7 +142,7 @@ def list_holds(settings: Settings) -> None:
         )
         for hold in response.holds
     ]
-    emit(settings.output, response, lambda: print_table(_COLUMNS, rows))
+    emit(settings.output, response, lambda: print_table(_COLUMNS, rows, nothing="nothing is held"))
 
 
 def describe(hold: Hold) -> str:

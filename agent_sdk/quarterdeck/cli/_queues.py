@@ -9,9 +9,10 @@ import click
 from google.protobuf.duration_pb2 import Duration
 
 from quarterdeck._text import sanitize
-from quarterdeck.cli import _format
+from quarterdeck.cli import _format, _standing
 from quarterdeck.cli._call import PATIENCE, Connection
 from quarterdeck.cli._exit import CommandError, ExitCode
+from quarterdeck.cli._fleet import queue_state
 from quarterdeck.cli._options import Settings, Why
 from quarterdeck.cli._output import emit
 from quarterdeck.cli._table import print_fields
@@ -20,6 +21,7 @@ from quarterdeck.v1.fleet_service_pb2 import (
     UpdateQueueRequest,
     UpdateQueueResponse,
 )
+from quarterdeck.v1.hold_pb2 import Hold
 from quarterdeck.v1.queue_pb2 import (
     ArrivalPolicy,
     ConcurrencyLimit,
@@ -31,8 +33,18 @@ from quarterdeck.v1.queue_pb2 import (
 
 
 def pause(settings: Settings, name: str, why: Why, *, paused: bool, drop: bool = False) -> None:
-    """Pauses or resumes a queue; with `drop` what arrives meanwhile is cancelled at once."""
+    """Pauses or resumes a queue; with `drop` what arrives meanwhile is cancelled at once.
+
+    One that was never used can be paused, which creates it: nothing of it starts before somebody
+    looked. There is nothing to resume of it.
+
+    Raises:
+        CommandError: there is no such queue to resume.
+    """
     connection = Connection(settings)
+    new = _find(connection, name) is None
+    if new and not paused:
+        raise _no_queue(name)
     request = UpdateQueueRequest(
         namespace=settings.namespace, queue=name, paused=paused, reason=why.reason, actor=why.actor
     )
@@ -44,6 +56,18 @@ def pause(settings: Settings, name: str, why: Why, *, paused: bool, drop: bool =
     word = "paused" if response.queue.paused else "resumed"
     word += ", what arrives is dropped" if paused and drop else ""
     emit(settings.output, response, lambda: click.echo(f"{sanitize(name)} {word}"))
+    _remark(name, new=new)
+
+
+def _remark(name: str, *, new: bool) -> None:
+    """Says that a queue was not there before: its name may be mistyped."""
+    if new:
+        click.echo(f"there was no queue {sanitize(name)}: it was created", err=True)
+
+
+def _no_queue(name: str) -> CommandError:
+    hint = "`quarterdeck queue list` lists all"
+    return CommandError(f"there is no queue {sanitize(name)}", ExitCode.NOT_FOUND, hint)
 
 
 def limits(
@@ -63,7 +87,7 @@ def limits(
     queue = _find(connection, name)
     if not given and not clear:
         if queue is None:
-            raise CommandError(f"there is no queue {sanitize(name)}", ExitCode.NOT_FOUND)
+            raise _no_queue(name)
         response = UpdateQueueResponse(queue=queue)
     else:
         wanted = QueueLimits() if clear or queue is None else queue.limits
@@ -76,12 +100,17 @@ def limits(
             actor=why.actor,
         )
         response = connection.call(connection.fleet.UpdateQueue, request)
-    emit(settings.output, response, lambda: _print(response.queue))
+    emit(
+        settings.output,
+        response,
+        lambda: _print(response.queue, _standing.ask(connection).freeze),
+    )
+    _remark(name, new=queue is None)
 
 
 def _find(connection: Connection, name: str) -> Queue | None:
-    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
-    request = ListQueuesRequest(namespace=connection.namespace, filter=f'name:"{quoted}"')
+    wanted = f"name:{_format.quoted(name)}"
+    request = ListQueuesRequest(namespace=connection.namespace, filter=wanted)
     found = connection.call(connection.fleet.ListQueues, request, patience=PATIENCE)
     return next((queue for queue in found.queues if queue.name == name), None)
 
@@ -128,12 +157,12 @@ def _limit(value: Any) -> ConcurrencyLimit | RateLimit | Duration | None:
             return ageing if value else None
 
 
-def _print(queue: Queue) -> None:
+def _print(queue: Queue, freeze: Hold | None) -> None:
     now = queue.limits
     print_fields(
         [
             ("queue", queue.name),
-            ("state", _format.paused(queue.paused, queue.pause_note)),
+            ("state", queue_state(queue, freeze)),
             ("concurrency", _concurrency(now.concurrency)),
             ("per key", _concurrency(now.concurrency_per_key)),
             ("rate", _rate(now.rate)),
@@ -145,11 +174,19 @@ def _print(queue: Queue) -> None:
     )
 
 
+_OVER: dict[int, str] = {
+    OverflowPolicy.OVERFLOW_POLICY_WAIT: "tasks wait",
+    OverflowPolicy.OVERFLOW_POLICY_REJECT: "new tasks are refused",
+    OverflowPolicy.OVERFLOW_POLICY_CANCEL_OLDEST: "the oldest task is cancelled",
+    OverflowPolicy.OVERFLOW_POLICY_CANCEL_NEWEST: "new tasks are cancelled",
+}
+
+
 def _concurrency(limit: ConcurrencyLimit) -> str:
     if not limit.limit:
         return ""
-    word = _format.enum_word(OverflowPolicy.DESCRIPTOR, limit.overflow or 1)
-    return f"{limit.limit:,}, over it {word.replace('_', ' ')}"
+    over = _OVER.get(limit.overflow or 1, "")
+    return f"{limit.limit:,}{over and f'; over it {over}'}"
 
 
 def _rate(limit: RateLimit) -> str:

@@ -70,7 +70,8 @@ def list_schedules(settings: Settings, filter_: str) -> None:
     request = ListSchedulesRequest(namespace=settings.namespace, filter=filter_)
     found = collect(connection, connection.schedules.ListSchedules, request, "schedules")
     rows = [_row(schedule) for schedule in found.schedules]
-    emit(settings.output, found, lambda: print_table(_COLUMNS, rows))
+    nothing = "no schedules match" if filter_ else "no schedules"
+    emit(settings.output, found, lambda: print_table(_COLUMNS, rows, nothing=nothing))
 
 
 def get(settings: Settings, schedule_id: str) -> None:

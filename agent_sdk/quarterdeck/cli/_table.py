@@ -39,13 +39,23 @@ class Cell:
     colour: str | None = None
 
 
-def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str | Cell]]) -> None:
-    """Prints rows under their headers on stdout; hostile text in cells is made safe."""
+def print_table(
+    columns: Sequence[Column], rows: Sequence[Sequence[str | Cell]], *, nothing: str = ""
+) -> None:
+    """Prints rows under their headers on stdout; hostile text in cells is made safe.
+
+    Args:
+        columns: The headers.
+        rows: A cell for each column.
+        nothing: Remarked on stderr when there are no rows.
+    """
     cells = [[_cell(value) for value in row] for row in rows]
     header = [Cell(column.header.upper()) for column in columns]
     widths = _widths(columns, [header, *cells], terminal_width())
     for row in (header, *cells):
         click.echo(_line(columns, row, widths))
+    if not rows and nothing:
+        click.echo(nothing, err=True)
 
 
 def print_fields(fields: Sequence[tuple[str, str | Cell]]) -> None:

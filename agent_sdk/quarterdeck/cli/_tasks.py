@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import click
 from google.protobuf.duration_pb2 import Duration
 
 from quarterdeck._text import sanitize
+from quarterdeck._words import counted, short_ids
 from quarterdeck.cli import _format
 from quarterdeck.cli._call import CALL_TIMEOUT, PATIENCE, Connection
 from quarterdeck.cli._exit import CommandError, ExitCode
@@ -59,7 +60,7 @@ def list_tasks(
         namespace=settings.namespace, filter=filter_, order_by=order_by, page_token=page_token
     )
     found = collect(connection, connection.tasks.ListTasks, request, "tasks", limit=limit)
-    emit(settings.output, found, lambda: _print_tasks(found))
+    emit(settings.output, found, lambda: _print_tasks(found, filtered=bool(filter_)))
 
 
 def get(settings: Settings, task_id: str) -> None:
@@ -107,7 +108,7 @@ def await_end(
         if response.ended:
             return response
         if give_up is not None and connection.clock() >= give_up:
-            state = _format.task_state(response.task.state).text
+            state = _format.standing(response.task).text
             hint = f"`quarterdeck task explain {task_id}` says why"
             raise CommandError(f"{task_id} is still {state}", ExitCode.TIMEOUT, hint)
 
@@ -120,17 +121,17 @@ def detail(task: Task) -> str:
         cancelled = task.state == TaskState.TASK_STATE_CANCELLED
         return f"{'cancelled' if cancelled else 'cancel asked'}: {task.cancellation.reason}"
     if task.HasField("pause"):
-        return f"paused: {task.pause.reason}".removesuffix(": ")
+        return task.pause.reason
     return _format.progress(task.progress) if task.HasField("progress") else ""
 
 
-def _print_tasks(found: ListTasksResponse) -> None:
+def _print_tasks(found: ListTasksResponse, *, filtered: bool) -> None:
     rows = [
         (
             task.id,
             task.name,
             task.queue,
-            _format.task_state(task.state, task.reason),
+            _format.standing(task),
             str(task.priority),
             f"{task.attempt}/{task.max_attempts}",
             _format.age(task.create_time),
@@ -138,9 +139,9 @@ def _print_tasks(found: ListTasksResponse) -> None:
         )
         for task in found.tasks
     ]
-    print_table(_COLUMNS, rows)
+    print_table(_COLUMNS, rows, nothing="no tasks match" if filtered else "no tasks")
     if found.next_page_token and sys.stderr.isatty():
-        click.echo(f"the first {_format.count(len(rows), 'task')}: --limit 0 lists all", err=True)
+        click.echo(f"the first {counted(len(rows), 'task')}: --limit 0 lists all", err=True)
 
 
 def _print_task(response: GetTaskResponse) -> None:
@@ -149,7 +150,7 @@ def _print_task(response: GetTaskResponse) -> None:
         [
             ("id", task.id),
             ("name", task.name),
-            ("state", _format.task_state(task.state, task.reason)),
+            ("state", _format.standing(task)),
             ("queue", task.queue),
             ("priority", str(task.priority)),
             ("attempt", f"{task.attempt} of {task.max_attempts}"),
@@ -208,12 +209,13 @@ def _pause(task: Task) -> list[tuple[str, str]]:
     ]
 
 
-def _print_attempts(attempts: Iterable[Attempt]) -> None:
+def _print_attempts(attempts: Sequence[Attempt]) -> None:
+    agents = short_ids(attempt.agent_id for attempt in attempts)
     rows = [
         (
             str(attempt.attempt),
             _outcome(attempt),
-            attempt.agent_id,
+            agents[attempt.agent_id],
             _format.instant(attempt.start_time),
             _format.between(attempt.start_time, attempt.end_time),
             _format.failure(attempt.failure),

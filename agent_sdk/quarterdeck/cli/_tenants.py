@@ -9,6 +9,7 @@ from typing import Any
 import click
 from google.protobuf.duration_pb2 import Duration
 
+from quarterdeck._words import counted
 from quarterdeck.cli import _format
 from quarterdeck.cli._call import PATIENCE, Connection
 from quarterdeck.cli._options import Settings, Why
@@ -75,9 +76,10 @@ def list_audit(settings: Settings, limit: int) -> None:
     found = collect(connection, connection.fleet.ListAuditEntries, request, "entries", limit=limit)
 
     def table() -> None:
-        print_table(_AUDIT_COLUMNS, [_row(entry) for entry in found.entries])
+        rows = [_row(entry) for entry in found.entries]
+        print_table(_AUDIT_COLUMNS, rows, nothing="no entries")
         if found.next_page_token and sys.stderr.isatty():
-            shown = _format.count(len(found.entries), "entry", "entries")
+            shown = counted(len(found.entries), "entry", "entries")
             click.echo(f"the newest {shown}: --limit 0 lists all", err=True)
 
     emit(settings.output, found, table)
@@ -99,7 +101,7 @@ def _kept(span: Duration) -> str:
 
 
 def _after(failures: int) -> str:
-    return f"after {_format.count(failures, 'failure')} in a row" if failures else "never"
+    return f"after {counted(failures, 'failure')} in a row" if failures else "never"
 
 
 def _row(entry: AuditEntry) -> tuple[str, ...]:

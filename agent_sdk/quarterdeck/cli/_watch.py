@@ -10,6 +10,7 @@ import click
 import grpc
 
 from quarterdeck._text import fit, sanitize
+from quarterdeck._words import counted
 from quarterdeck.cli import _format, _holds, _schedules, _tasks
 from quarterdeck.cli._call import Connection
 from quarterdeck.cli._options import Settings
@@ -107,7 +108,7 @@ def _describe(change: Change, kind: str) -> str:
     match kind:
         case "task":
             task = change.task
-            state = _format.task_state(task.state, task.reason).text
+            state = _format.standing(task).text
             return f"{task.id} {task.name} {state} {_tasks.detail(task)}"
         case "agent":
             about = change.agent.info
@@ -127,7 +128,7 @@ def _describe(change: Change, kind: str) -> str:
             return f"{instance.id} {state} {instance.detail}"
         case "pool":
             pool = change.pool
-            return f"{pool.name} {pool.instances} of {_format.count(pool.max, 'instance')} {pool.detail}"
+            return f"{pool.name} {pool.instances} of {counted(pool.max, 'instance')} {pool.detail}"
         case "hold":
             return _holds.describe(change.hold)
         case _:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from quarterdeck.cli._help import example
 from quarterdeck.cli._options import Settings, common_options
 
 
@@ -12,7 +13,7 @@ def audit() -> None:
     """Show what operators did."""
 
 
-@audit.command("list")
+@audit.command("list", epilog=example("audit list --limit 20"))
 @click.option(
     "--limit", type=click.IntRange(min=0), default=100, show_default=True, help="0 lists all."
 )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
+from quarterdeck.cli._help import example
 from quarterdeck.cli._options import Settings, Why, audit_options, common_options
 
 
-@click.command()
+@click.command(epilog=example("freeze --reason 'the provider bills us twice'"))
 @audit_options
 @common_options
 def freeze(settings: Settings, why: Why) -> None:

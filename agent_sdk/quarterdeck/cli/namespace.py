@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from quarterdeck.cli import _params
+from quarterdeck.cli._help import example
 from quarterdeck.cli._options import Settings, Why, audit_options, common_options
 
 _never = click.IntRange(min=0)
@@ -17,16 +18,16 @@ def namespace() -> None:
     """Show and change the settings of a namespace."""
 
 
-@namespace.command()
+@namespace.command(epilog=example("namespace get"))
 @common_options
 def get(settings: Settings) -> None:
-    """Show how long ended tasks are kept and when something is put in quarantine."""
+    """Show how long tasks are kept and what is put in quarantine."""
     from quarterdeck.cli import _tenants
 
     _tenants.get(settings)
 
 
-@namespace.command("set")
+@namespace.command("set", epilog=example("namespace set --keep-succeeded 1d --quarantine-name 20"))
 @click.option("--keep-succeeded", "succeeded", type=_params.duration, help="How long.")
 @click.option("--keep-failed", "failed", type=_params.duration, help="How long.")
 @click.option("--keep-cancelled", "cancelled", type=_params.duration, help="How long.")

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from quarterdeck.cli import _params
+from quarterdeck.cli._help import example
 from quarterdeck.cli._options import Settings, Why, audit_options, common_options
 
 
@@ -15,7 +16,7 @@ def queue() -> None:
     """List, pause, resume and limit queues."""
 
 
-@queue.command("list")
+@queue.command("list", epilog=example("queue list --filter 'ready>100'"))
 @click.option("--filter", "filter_", default="", help="Such as `paused:true`.")
 @common_options
 def list_queues(settings: Settings, filter_: str) -> None:
@@ -25,7 +26,7 @@ def list_queues(settings: Settings, filter_: str) -> None:
     _fleet.list_queues(settings, filter_)
 
 
-@queue.command()
+@queue.command(epilog=example("queue pause deep --reason 'provider is down'"))
 @click.argument("name")
 @click.option("--drop", is_flag=True, help="Cancel at once what arrives meanwhile.")
 @audit_options
@@ -37,7 +38,7 @@ def pause(settings: Settings, name: str, drop: bool, why: Why) -> None:
     _queues.pause(settings, name, why, paused=True, drop=drop)
 
 
-@queue.command()
+@queue.command(epilog=example("queue resume deep"))
 @click.argument("name")
 @audit_options
 @common_options
@@ -48,7 +49,7 @@ def resume(settings: Settings, name: str, why: Why) -> None:
     _queues.pause(settings, name, why, paused=False)
 
 
-@queue.command()
+@queue.command(epilog=example("queue limits deep --concurrency 50 --rate 100/1m,burst=200"))
 @click.argument("name")
 @click.option(
     "--concurrency",

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from quarterdeck.cli import _params
+from quarterdeck.cli._help import example
 from quarterdeck.cli._options import Settings, Why, audit_options, common_options
 from quarterdeck.cli._spec import rule_options
 
@@ -34,7 +35,9 @@ def schedule() -> None:
     """Create, list and control schedules."""
 
 
-@schedule.command("set")
+@schedule.command(
+    "set", epilog=example("schedule set nightly clean --cron '30 2 * * *' --zone Europe/Berlin")
+)
 @click.argument("schedule_id")
 @click.argument("name")
 @_when_options
@@ -48,7 +51,7 @@ def set_(settings: Settings, schedule_id: str, why: Why, **rule: Any) -> None:
     _schedules.set_schedule(settings, schedule_id, rule, why)
 
 
-@schedule.command("list")
+@schedule.command("list", epilog=example("schedule list --filter paused:yes"))
 @click.option("--filter", "filter_", default="", help="Such as `paused:true`.")
 @common_options
 def list_schedules(settings: Settings, filter_: str) -> None:
@@ -58,7 +61,7 @@ def list_schedules(settings: Settings, filter_: str) -> None:
     _schedules.list_schedules(settings, filter_)
 
 
-@schedule.command()
+@schedule.command(epilog=example("schedule get nightly"))
 @click.argument("schedule_id")
 @common_options
 def get(settings: Settings, schedule_id: str) -> None:
@@ -68,7 +71,7 @@ def get(settings: Settings, schedule_id: str) -> None:
     _schedules.get(settings, schedule_id)
 
 
-@schedule.command()
+@schedule.command(epilog=example("schedule pause nightly --reason holiday"))
 @click.argument("schedule_id")
 @audit_options
 @common_options
@@ -79,7 +82,7 @@ def pause(settings: Settings, schedule_id: str, why: Why) -> None:
     _schedules.pause(settings, schedule_id, why)
 
 
-@schedule.command()
+@schedule.command(epilog=example("schedule resume nightly"))
 @click.argument("schedule_id")
 @audit_options
 @common_options
@@ -90,18 +93,21 @@ def resume(settings: Settings, schedule_id: str, why: Why) -> None:
     _schedules.resume(settings, schedule_id, why)
 
 
-@schedule.command()
+@schedule.command(epilog=example("schedule trigger nightly"))
 @click.argument("schedule_id")
 @audit_options
 @common_options
 def trigger(settings: Settings, schedule_id: str, why: Why) -> None:
-    """Create one task now, beside the schedule's times, and print its id."""
+    """Create one task now, beside the schedule's times.
+
+    Its id is printed.
+    """
     from quarterdeck.cli import _schedules
 
     _schedules.trigger(settings, schedule_id, why)
 
 
-@schedule.command()
+@schedule.command(epilog=example("schedule preview --cron '0 9 * * mon' --count 5"))
 @click.argument("schedule_id", required=False)
 @_when_options
 @click.option("--count", type=click.IntRange(1, 100), default=10, show_default=True)
@@ -114,7 +120,7 @@ def preview(settings: Settings, schedule_id: str | None, **rule: Any) -> None:
     _schedules.preview(settings, schedule_id, rule)
 
 
-@schedule.command()
+@schedule.command(epilog=example("schedule delete nightly --yes"))
 @click.argument("schedule_id")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @audit_options

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from quarterdeck.cli import _params
+from quarterdeck.cli._help import example
 from quarterdeck.cli._options import Settings, Why, audit_options, common_options
 from quarterdeck.cli._spec import change_options, input_options, task_options, task_update
 
@@ -19,7 +20,7 @@ def task() -> None:
     """Submit, find and control tasks."""
 
 
-@task.command()
+@task.command(epilog=example('task submit greet --input \'{"name": "Ada"}\' --wait'))
 @click.argument("name", required=False)
 @task_options
 @click.option(
@@ -51,7 +52,7 @@ def submit(
     return _submit.submit_one(settings, spec, wait=wait, timeout=timeout)
 
 
-@task.command("list")
+@task.command("list", epilog=example("task list --filter 'state:failed age<1d'"))
 @click.option(
     "--filter", "filter_", default="", help="Such as `queue:default state:running age>5m`."
 )
@@ -76,7 +77,7 @@ def list_tasks(
     _tasks.list_tasks(settings, filter_, order_by, limit, page_token)
 
 
-@task.command()
+@task.command(epilog=example("task get task_06yb5h879ag00"))
 @click.argument("task_id")
 @common_options
 def get(settings: Settings, task_id: str) -> None:
@@ -135,22 +136,27 @@ def _selected(function: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@task.command()
+@task.command(
+    epilog=example("task cancel --filter 'queue:deep state:ready' --reason 'wrong input'")
+)
 @click.option("--keep-children", is_flag=True, help="Leave alone what these tasks submitted.")
 @_selected
 def cancel(keep_children: bool) -> Any:
-    """Request that tasks be cancelled: named ones, or those that match a filter."""
+    """Request that tasks be cancelled.
+
+    Named ones, or those that match a filter.
+    """
     from quarterdeck.cli import _acts
 
     return _acts.Cancel(keep_children)
 
 
-@task.command()
+@task.command(epilog=example("task retry --filter 'state:failed name:research'"))
 @_selected
 def retry() -> Any:
-    """Put ended tasks back in their queue, with a fresh budget of attempts.
+    """Put ended tasks back in their queue.
 
-    By filter it redrives the dead-letter list: `--filter state:failed`. It keeps
+    They have a fresh budget of attempts. By filter it redrives the dead-letter list: `--filter state:failed`. It keeps
     the input; `task rerun --input` runs a task again with another one.
     """
     from quarterdeck.cli import _acts
@@ -158,20 +164,21 @@ def retry() -> Any:
     return _acts.Retry()
 
 
-@task.command()
+@task.command(epilog=example("task update task_06yb5h879ag00 --priority 9"))
 @change_options
 @_selected
 def update(**changes: Any) -> Any:
-    """Change tasks that have not ended: named ones, or those that match a filter.
+    """Change tasks that have not ended.
 
-    Options of retries replace the whole policy, and those of time limits all limits.
+    Named ones, or those that match a filter. Options of retries replace
+    the whole policy, and those of time limits all limits.
     """
     from quarterdeck.cli import _acts
 
     return _acts.Update(task_update(changes))
 
 
-@task.command()
+@task.command(epilog=example("task pause task_06yb5h879ag00 --reason 'let me look'"))
 @_selected
 def pause() -> Any:
     """Ask the agents of running tasks to let them stand still."""
@@ -180,7 +187,7 @@ def pause() -> Any:
     return _acts.Pause()
 
 
-@task.command()
+@task.command(epilog=example("task resume task_06yb5h879ag00"))
 @_selected
 def resume() -> Any:
     """Let paused tasks go on."""
@@ -189,33 +196,33 @@ def resume() -> Any:
     return _acts.Resume()
 
 
-@task.command()
+@task.command(epilog=example("task rerun task_06yb5h879ag00 --with-dependents"))
 @click.argument("task_ids", nargs=-1, required=True, metavar="TASK_ID...")
 @input_options
 @click.option("--with-dependents", is_flag=True, help="Run again also what depended on them.")
 @audit_options
 @common_options
 def rerun(settings: Settings, task_ids: tuple[str, ...], why: Why, **values: Any) -> int:
-    """Run ended tasks again as new ones, and print each id with that of the new task.
+    """Run ended tasks again as new ones.
 
-    An input that is given takes the place of the old one.
+    Each id is printed with that of the new task. An input that is given takes the place of the old one.
     """
     from quarterdeck.cli import _edits
 
     return _edits.rerun(settings, task_ids, values, why)
 
 
-@task.command()
+@task.command(epilog=example("task explain task_06yb5h879ag00"))
 @click.argument("task_id")
 @common_options
 def explain(settings: Settings, task_id: str) -> None:
-    """Say why a task is not running, why it failed, and where its time went."""
+    """Say why a task waits or failed, and where its time went."""
     from quarterdeck.cli import _edits
 
     _edits.explain(settings, task_id)
 
 
-@task.command()
+@task.command(epilog=example("task wait task_06yb5h879ag00 --timeout 10m"))
 @click.argument("task_id")
 @click.option("--timeout", type=_params.duration, help="Give up after so long, with exit code 6.")
 @common_options
@@ -226,7 +233,7 @@ def wait(settings: Settings, task_id: str, timeout: dt.timedelta | None) -> int:
     return _tasks.wait(settings, task_id, timeout)
 
 
-@task.command()
+@task.command(epilog=example("task logs task_06yb5h879ag00 --follow"))
 @click.argument("task_id")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the task has ended.")
 @click.option("--attempt", type=click.IntRange(min=1), help="Only lines of this attempt.")

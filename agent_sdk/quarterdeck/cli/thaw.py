@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
+from quarterdeck.cli._help import example
 from quarterdeck.cli._options import Settings, Why, audit_options, common_options
 
 
-@click.command()
+@click.command(epilog=example("thaw --reason 'the provider is back'"))
 @audit_options
 @common_options
 def thaw(settings: Settings, why: Why) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from quarterdeck.cli._help import example
 from quarterdeck.cli._options import Settings, common_options
 
 KINDS = ("task", "agent", "queue", "schedule", "instance", "pool", "hold")
 
 
-@click.command()
+@click.command(epilog=example("watch task --filter queue:deep -o json --no-snapshot"))
 @click.argument("kinds", nargs=-1, type=click.Choice(KINDS), metavar="[KIND]...")
 @click.option("--filter", "filter_", default="", help="Needs exactly one KIND.")
 @click.option(

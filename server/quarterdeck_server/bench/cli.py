@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from quarterdeck.cli._help import example
+
 # The names of `scenarios.SCENARIOS`, here so that help does not wait for grpc.
 NAMES = (
     "submit_sequential",
@@ -28,7 +30,7 @@ TERMINATED = 143
 """The exit code after SIGTERM, as shells have it: 128 and the signal's number."""
 
 
-@click.command()
+@click.command(epilog=example("bench --scenario latency --json"))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 @click.option(
     "--scenario",

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from quarterdeck.cli._help import example
+
 if TYPE_CHECKING:
     from quarterdeck_server.demo.drive import Drive, Tally
 
 _TOLD_EVERY = 10.0
 
 
-@click.command()
+@click.command(epilog=example("demo PATH --headless --agents 2"))
 @click.argument("path", default=".", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--headless", is_flag=True, help="Show a progress bar instead of the console.")
 @click.option("--json", "as_json", is_flag=True, help="Headless; the last line is a JSON object.")
