@@ -93,8 +93,11 @@ class HandOffs:
     def check(self, moment: Moment) -> None:
         """Go through a hand-off claim by claim."""
         for (_, name), queue in moment.queues.items():
-            assert limits_of(queue.limits) == self.limits(name), "the limits are those that were set"
-            assert (queue.back_off_until or 0) == self.rests.get((name, None), 0)
+            assert limits_of(queue.limits) == self.limits(name), (
+                "the limits are those that were set"
+            )
+            rest = self.rests.get((name, None), 0)
+            assert queue.back_off_until == rest or (not queue.back_off_until and rest <= moment.now)
         line = _HandOff(self, moment)
         for claim in sorted(moment.claims, key=lambda one: one.place):
             line.serve(claim)

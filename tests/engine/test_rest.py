@@ -60,3 +60,14 @@ def test_a_key_rests_alone(bench: Bench, key: str) -> None:
     assert bench.driver.queues[KEY].back_off_until is None
     meter = bench.driver.meters[one_key("default", "default", key)]
     assert meter.back_off_until == bench.now + 20 * SECOND
+
+
+def test_a_rest_that_is_over_is_forgotten_with_the_next_change_of_its_queue(bench: Bench) -> None:
+    bench.end(bench.running(), asking(20))
+    bench.now += 20 * SECOND - 1
+    bench.one()
+    assert bench.driver.queues[KEY].back_off_until == bench.now + 1
+    bench.now += 1
+    bench.one()
+    assert bench.driver.queues[KEY].back_off_until is None
+    assert len(bench.claim(max_tasks=9)) == 3

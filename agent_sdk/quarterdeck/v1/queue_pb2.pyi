@@ -332,7 +332,9 @@ class Queue(_message.Message):
 
     @_builtins.property
     def back_off_until(self) -> _timestamp_pb2.Timestamp:
-        """Until when an agent asked that nothing be handed out, after a provider's 429."""
+        """Until when an agent asked that nothing be handed out, after a provider's 429. An instant that has passed means
+        nothing any more; it is unset with the next change of the queue.
+        """
 
     def __init__(
         self,

@@ -403,6 +403,8 @@ class World:
             queue = before or new_queue(*key, self.now)
             counts = {(name, state): n for name, state, n in queue.counts}
             for cell, step in self.deltas.get(key, {}).items():
+            if queue.back_off_until is not None and queue.back_off_until <= self.now:
+                queue = queue._replace(back_off_until=None)
                 counts[cell] = counts.get(cell, 0) + step
             submitted, succeeded, failed, cancelled, expired = self.totals.get(key, _NO_TOTALS)
             self.revision += 1
