@@ -27,7 +27,7 @@ from quarterdeck_server.engine.dependencies import open_edges, settle
 from quarterdeck_server.engine.desks import desk_queues, serve
 from quarterdeck_server.engine.lanes import Book
 from quarterdeck_server.engine.limits import limits_of
-from quarterdeck_server.engine.meters import Meter, MeterKey, at_rest
+from quarterdeck_server.engine.meters import Meter, MeterKey, at_rest, stepped_back
 from quarterdeck_server.engine.model import (
     Admission,
     AdmissionKey,
@@ -43,6 +43,7 @@ from quarterdeck_server.engine.model import (
 from quarterdeck_server.engine.namespaces import NamespaceSettings, due, quarantine_rules
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.quarantine import Streaks, judge
+from quarterdeck_server.engine.rest import bring_forward
 from quarterdeck_server.engine.schedules import Schedule
 from quarterdeck_server.engine.states import (
     BLOCKED,
@@ -81,6 +82,7 @@ class Memory:
         self._new_id = new_id
         self._new_token = new_token
         self.revision = 0
+        self.seen = 0
         self.tasks: dict[int, Task] = {}
         self.inputs: dict[int, Payload] = {}
         self.results: dict[int, Payload] = {}
@@ -125,6 +127,8 @@ class Memory:
     def _group(self, commands: Sequence[Command], waiting: Waiting, now: int) -> Group:
         world = World(now, self.revision, lambda: self._new_id(now), self._new_token)
         self._load(world, commands)
+        if by := stepped_back(self.seen, now):
+            bring_forward(world, by)
         replies = []
         for command in commands:
             if world.just_ended and settle_before(command):
@@ -293,7 +297,7 @@ class Memory:
         )
 
     def _store(self, world: World) -> None:
-        self.revision = world.revision
+        self.revision, self.seen = world.revision, world.now
         self.book.touched = False
         self.tasks = world.tasks
         self.inputs |= world.inputs

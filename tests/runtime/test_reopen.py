@@ -57,3 +57,12 @@ async def test_what_is_stopped_tells_nothing(clock: ManualClock) -> None:
     clock.advance(2)
     await done.more.wait()
     assert opened == []
+
+
+async def test_all_is_looked_at_when_the_wall_clock_was_set_back(clock: ManualClock) -> None:
+    opened = Opened()
+    reopener = Reopener(clock, opened)
+    reopener.note([(clock.now() + 10 * SECOND, FIRST)])
+    clock.jump(-3600)
+    await opened.more.wait()
+    assert opened == [FIRST]

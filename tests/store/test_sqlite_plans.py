@@ -113,6 +113,7 @@ LOOKED_THROUGH = {
     # At a start, once.
     "ready_lanes": {"SCAN tasks USING INDEX tasks_ready"},
     "running_lanes": {"USE TEMP B-TREE FOR GROUP BY"},
+    "last_change_time": {"SCAN changes"},
     "meters": {"SCAN meters"},
     "all_holds": {"SCAN holds"},
     "all_namespaces": {"SCAN namespaces"},
@@ -121,6 +122,8 @@ LOOKED_THROUGH = {
     # Small tables that do not grow with the tasks: pools of the settings, counters by queue, name and state.
     "pools": {"SCAN pools"},
     "prune_counts": {"SCAN queue_counts"},
+    # When the wall clock was set back.
+    "resting_queues": {"SCAN queues"},
     "count_all": {"USE TEMP B-TREE FOR GROUP BY"},
     "read_instances": {"SCAN instances USING INDEX instances_live"},
     "read_all_instances": {"SCAN instances", "USE TEMP B-TREE FOR ORDER BY"},

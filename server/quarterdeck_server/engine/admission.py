@@ -65,6 +65,8 @@ def admit(world: World, namespace: str, spec: Spec) -> Admitted | Submitted:
     """
     key = key_of(namespace, spec)
     row = world.admissions.get(key)
+    if row is not None and row.since > world.now:
+        row = _brought_forward(world, key, row)
     match spec.admission:
         case Unique():
             return _unique(world, spec, spec.admission, key, row)
@@ -155,6 +157,15 @@ def _debounce(
 
 def _waits_for_delay(task: Task) -> bool:
     return task.state == SCHEDULED and task.attempt == 0
+
+
+def _brought_forward(world: World, key: AdmissionKey, row: Admission) -> Admission:
+    """Let the span of a key begin now: the wall clock was ahead when it began, and has been set back."""
+    by = row.since - world.now
+    expire_at = None if row.expire_at is None else row.expire_at - by
+    row = row._replace(since=world.now, expire_at=expire_at)
+    world.put_admission(key, row)
+    return row
 
 
 def _throttle(

@@ -181,9 +181,7 @@ class QueueLanes:
         """Unpark the keys whose time has come, or all when the limits are other ones."""
         if rules != self.rules:
             self.rules = rules
-            self._later.clear()
-            for key in list(self.parked):
-                self.unpark(key)
+            self.unpark_all()
         if self.parked.get("", now) is None:
             # Of tasks without a lane nobody tells here when they end.
             self.unpark("")
@@ -191,6 +189,12 @@ class QueueLanes:
             until, key = heappop(self._later)
             if self.parked.get(key) == until:
                 self.unpark(key)
+
+    def unpark_all(self) -> None:
+        """Let every key stand in line again: what they were parked for is another."""
+        self._later.clear()
+        for key in list(self.parked):
+            self.unpark(key)
 
     def reopen_at(self) -> int | None:
         """The first instant at which a parked key can start something."""
@@ -253,6 +257,9 @@ class Book:
 
     def enter(self, world: World) -> None:
         """Count what the commands of a group did."""
+        if world.set_back:
+            for lanes in self.queues.values():
+                lanes.unpark_all()
         for task_id, before in world.stored.items():
             after = world.tasks.get(task_id, before)
             if before.lane is not None:

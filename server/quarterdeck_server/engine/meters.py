@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from quarterdeck_server.engine.limits import QueueLimits, Rate
+from quarterdeck_server.engine.timeunits import SECOND
 
 
 class MeterKey(NamedTuple):
@@ -36,6 +37,9 @@ class Meter(NamedTuple):
 
 REST = Meter()
 """A full bucket of which nobody asked for a rest."""
+
+STEP = SECOND
+"""A step back of the wall clock up to which meters are left alone: they stand still for no longer than that."""
 
 
 def whole_queue(namespace: str, queue: str) -> MeterKey:
@@ -113,6 +117,11 @@ def at_rest(meter: Meter, now: int) -> bool:
     return meter.full_at + bool(meter.part) <= now and meter.back_off_until <= now
 
 
+def stepped_back(seen: int, now: int) -> int:
+    """Return how far the wall clock was set back since it was last looked at; 0 for a small step."""
+    return seen - now if seen - now > STEP else 0
+
+
 class Meters:
     """The meters of a unit of work: those that the store has, and those that it changed."""
 
@@ -129,6 +138,13 @@ class Meters:
     def put(self, key: MeterKey, meter: Meter) -> None:
         """Replace a meter."""
         self.changed[key] = meter
+
+    def bring_forward(self, by: int, now: int) -> None:
+        """Follow a wall clock that was set back: what was left to wait then is left now."""
+        for key, meter in {**self.stored, **self.changed}.items():
+            if not at_rest(meter, now):
+                full_at, rest = max(0, meter.full_at - by), max(0, meter.back_off_until - by)
+                self.put(key, meter._replace(full_at=full_at, back_off_until=rest))
 
     def limits_changed(
         self, namespace: str, queue: str, before: QueueLimits, after: QueueLimits, now: int

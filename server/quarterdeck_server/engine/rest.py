@@ -1,4 +1,4 @@
-"""The rest that an agent asks for: its provider refuses everybody for a while."""
+"""The rest that an agent asks for: its provider refuses everybody for a while. What it is when clocks are set back."""
 
 from __future__ import annotations
 
@@ -22,3 +22,17 @@ def rest(world: World, task: Task, outcome: Fail) -> None:
     queue = world.queues.get(place) or new_queue(*place, world.now)
     if until > (queue.back_off_until or 0):
         world.put_queue(queue._replace(back_off_until=until))
+
+
+def bring_forward(world: World, by: int) -> None:
+    """Let nothing wait longer because the wall clock was ahead and has been set back.
+
+    Rates and rests have as long to go as they had when the clock was last looked at. The queues that rest must be
+    loaded.
+    """
+    world.set_back = by
+    world.meters.bring_forward(by, world.now)
+    for queue in list(world.queues.values()):
+        until = queue.back_off_until
+        if until is not None and until > world.now:
+            world.put_queue(queue._replace(back_off_until=until - by))

@@ -146,6 +146,8 @@ class World:
     audit: dict[tuple[str, int], AuditEntry] = field(default_factory=dict)
     dirty_audit: set[tuple[str, int]] = field(default_factory=set)
     meters: Meters = field(default_factory=Meters)
+    set_back: int = 0
+    """How far the wall clock was set back since the last group; see `engine.rest`."""
     active: dict[QueueKey, ActiveTasks] = field(default_factory=dict)
     """Of queues whose overflow policy asks for it. Kept up to date in place; a failed group spoils it."""
     holds: dict[HoldKey, Hold] = field(default_factory=dict)

@@ -22,6 +22,7 @@ class Reopener:
         self._at: dict[QueueKey, int] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0
+        self._seen = 0
 
     def note(self, instants: Iterable[tuple[int, QueueKey]]) -> None:
         """Learn of instants; of one queue the first counts."""
@@ -45,14 +46,17 @@ class Reopener:
                 return
             self._timer.cancel()
         self._due = first
+        self._seen = self._clock.now()
         # A little late rather than early, when nothing would be open yet.
-        seconds = max(0.0, (first - self._clock.now()) / SECOND) + 0.001
+        seconds = max(0.0, (first - self._seen) / SECOND) + 0.001
         self._timer = asyncio.get_running_loop().call_later(min(_LONGEST, seconds), self._look)
 
     def _look(self) -> None:
         self._timer = None
         now = self._clock.now()
-        for key in [key for key, instant in self._at.items() if instant <= now]:
+        # When the wall clock was set back, the instants are others.
+        back = now < self._seen
+        for key in [key for key, instant in self._at.items() if back or instant <= now]:
             del self._at[key]
             self._opened(key)
         if self._at:

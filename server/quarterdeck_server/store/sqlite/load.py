@@ -30,6 +30,7 @@ from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.preference import origins
 from quarterdeck_server.engine.quarantine import Streaks, agents_to_know, judge
 from quarterdeck_server.engine.rerun import MAX_DEPENDENCIES, MAX_TASKS
+from quarterdeck_server.engine.rest import bring_forward
 from quarterdeck_server.engine.schedules import Schedule
 from quarterdeck_server.engine.states import RUNNING
 from quarterdeck_server.engine.trees import AT_ONCE
@@ -74,7 +75,10 @@ class Loader:
 
     def load(self, world: World, needs: Needs) -> None:
         """Load what the commands need, where it exists."""
-        self._meters.show(world)
+        set_back = self._meters.show(world)
+        if set_back:
+            self.load_queues(world, self.rows("resting_queues", world.now))
+            bring_forward(world, set_back)
         self._active.show(world)
         world.holds = self._holds
         world.namespaces, world.rules = self._namespaces, self._rules

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from itertools import islice
 
-from quarterdeck_server.engine.meters import Meter, MeterKey, at_rest
+from quarterdeck_server.engine.meters import Meter, MeterKey, at_rest, stepped_back
 from quarterdeck_server.engine.world import World
 from quarterdeck_server.store.sqlite.bulk import write_rows
 from quarterdeck_server.store.sqlite.queries import load_queries
@@ -17,13 +17,19 @@ class StoredMeters:
     def __init__(self, connection: sqlite3.Connection) -> None:
         rows = connection.execute(load_queries()["meters"])
         self._meters = {MeterKey._make(row[:4]): Meter._make(row[4:]) for row in rows}
+        # No meter changes without an entry in the log.
+        last = connection.execute(load_queries()["last_change_time"]).fetchone()
+        self._seen: int = last[0] if last else 0
+        """The instant of the last group."""
 
-    def show(self, world: World) -> None:
-        """Let a World see them."""
+    def show(self, world: World) -> int:
+        """Let a World see them; return how far the wall clock was set back since the last group."""
         world.meters.stored = self._meters
+        return stepped_back(self._seen, world.now)
 
     def committed(self, world: World) -> None:
         """Remember what a group left, and forget what it removed."""
+        self._seen = world.now
         self._meters.update(world.meters.changed)
         for key in world.meters.removed:
             self._meters.pop(key, None)

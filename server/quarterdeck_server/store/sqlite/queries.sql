@@ -162,6 +162,12 @@ UNION ALL
 SELECT id, lane, cancel IS NOT NULL FROM tasks
 WHERE state = 4 AND state NOT IN (3, 6) AND namespace = ?1 AND queue = ?2
 
+-- name: last_change_time
+SELECT time FROM changes ORDER BY last_revision DESC LIMIT 1
+
+-- name: resting_queues
+SELECT namespace, name FROM queues WHERE back_off_until > ?
+
 -- name: meters
 SELECT namespace, queue, whole, group_key, full_at, back_off_until, part FROM meters
 
