@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -345,6 +346,41 @@ def test_every_rule_of_a_spec_is_enforced(fields: dict[str, Any], wrong: list[st
     specs.task_spec(task_pb2.TaskSpec(**{"name": "work", **fields}), 1, 100, out)
     assert [violation.field for violation in out] == wrong
     assert all(violation.description for violation in out)
+
+
+def test_specs_that_differ_in_their_input_alone_keep_each_its_own() -> None:
+    out: validate.Violations = []
+    made = [
+        specs.task_spec(spec(labels={"a": "b"}, input={"data": data} if data else None), 0, 9, out)
+        for data in (b"1", b"", b"2")
+    ]
+    assert not out
+    assert [found.input and found.input.data for found in made] == [b"1", None, b"2"]
+    assert {found._replace(input=None) for found in made} == {made[1]}
+
+
+def test_a_bad_spec_is_refused_as_often_as_it_is_sent() -> None:
+    for _ in range(2):
+        out: validate.Violations = []
+        specs.task_spec(spec(name="?"), 0, 9, out)
+        assert [violation.field for violation in out] == ["name"]
+
+
+def test_a_spec_too_large_to_be_kept_is_read_as_any_other() -> None:
+    out: validate.Violations = []
+    labels = {f"label{number}": "x" * 200 for number in range(8)}
+    found = specs.task_spec(spec(labels=labels, input={"data": b"1"}), 0, 9, out)
+    assert not out
+    assert json.loads(found.labels or "") == labels
+    assert found.input is not None and found.input.data == b"1"
+
+
+def test_the_content_of_an_idempotency_key_has_the_input_in_it() -> None:
+    hashes = {
+        specs.task_spec(spec(idempotency_key="k", input={"data": data}), 0, 9, []).content_hash
+        for data in (b"1", b"2", b"1")
+    }
+    assert len(hashes) == 2
 
 
 @given(st.binary(max_size=300))

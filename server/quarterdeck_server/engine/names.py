@@ -6,11 +6,23 @@ A name is a kind of work, and whoever handles any name looks at all that a queue
 
 from __future__ import annotations
 
-from quarterdeck_server.engine.commands import Refusal
+from quarterdeck_server.engine.commands import Refusal, Submit
 from quarterdeck_server.engine.world import World
 
 MOST_NAMES = 1_000
 """Names of the tasks that a queue keeps, ended ones included."""
+
+
+def crowded(world: World, command: Submit) -> set[str]:
+    """Return the queues of new tasks whose names must be looked at: all together might be too many."""
+    rows, deltas, namespace = world.queues, world.deltas, command.namespace
+    found = set()
+    for queue in {spec.queue for spec in command.specs}:
+        row, added = rows.get((namespace, queue)), deltas.get((namespace, queue))
+        cells = (len(row.counts) if row else 0) + (len(added) if added else 0)
+        if cells + len(command.specs) > MOST_NAMES:
+            found.add(queue)
+    return found
 
 
 def one_too_many(world: World, namespace: str, queue: str, name: str) -> Refusal | None:

@@ -10,6 +10,7 @@ from typing import Final
 from quarterdeck.v1 import schedule_pb2, task_pb2
 from quarterdeck_server.engine.commands import Spec
 from quarterdeck_server.engine.ids import decode_task_id
+from quarterdeck_server.engine.model import Payload
 from quarterdeck_server.engine.policy import DEFAULT_POLICY, Policy, policy_text
 from quarterdeck_server.engine.schedules import Kind, Schedule
 from quarterdeck_server.engine.scheduling import template_text
@@ -23,6 +24,9 @@ _MAX_ATTEMPTS = 1000
 _MAX_DELAYS = 100
 _DEPENDENCY_POLICIES = frozenset(task_pb2.DependencyPolicy.values())
 _ALL_ENDED = task_pb2.DEPENDENCY_POLICY_ALL_ENDED
+_INPUT = Spec._fields.index("input")
+_MAX_SHARED = 1024
+"""Bytes of a spec without its input: larger ones are not kept."""
 _PRODUCER_ONLY = (
     *("run_time", "delay", "depends_on", "parent_id", "idempotency_key", "idempotency_ttl"),
     *("unique", "debounce", "throttle"),
@@ -32,41 +36,68 @@ _PRODUCER_ONLY = (
 def task_spec(spec: task_pb2.TaskSpec, index: int, limit: int, out: Violations) -> Spec:
     """Check and convert one item of a Submit; the result is of use only when `out` stays empty.
 
+    Tasks that are submitted in numbers differ in their inputs as a rule, so all else is read once.
+
     Args:
-        spec: The item.
+        spec: The item. Its input is taken out of it.
         index: Its place in the request.
         limit: Of its payload, in bytes.
         out: Gets what is wrong.
     """
-    name = spec.name
-    if not validate.is_name(name):
-        validate.name(name, "name", out)
-    queue = spec.queue or "default"
-    if not validate.is_name(queue):
-        validate.name(queue, "queue", out)
     key = spec.idempotency_key
-    parent = spec.parent_id
-    depends_on = spec.depends_on
-    group_key = affinity.read_group_key(spec.group_key, out) if spec.group_key else ""
+    content_hash = None
+    if key:
+        content_hash = hashlib.sha256(spec.SerializeToString(deterministic=True)).digest()
+    payload = None
+    if spec.HasField("input"):
+        payload = validate.payload(spec.input, "input", limit, out)
+        spec.ClearField("input")
+    if key or spec.depends_on:
+        return _read(spec, index, payload, content_hash, out)
+    rest = spec.SerializeToString()
+    if len(rest) > _MAX_SHARED:
+        return _read(spec, index, payload, None, out)
+    shared, violations = _shared(rest)
+    out.extend(violations)
+    if payload is None:
+        return shared
+    return Spec._make((*shared[:_INPUT], payload, *shared[_INPUT + 1 :]))
+
+
+@lru_cache(maxsize=1024)
+def _shared(rest: bytes) -> tuple[Spec, tuple[Violation, ...]]:
+    out: Violations = []
+    return _read(task_pb2.TaskSpec.FromString(rest), 0, None, None, out), tuple(out)
+
+
+def _read(
+    spec: task_pb2.TaskSpec,
+    index: int,
+    payload: Payload | None,
+    content_hash: bytes | None,
+    out: Violations,
+) -> Spec:
+    name = validate.name(spec.name, "name", out)
+    key = spec.idempotency_key
+    group_key = affinity.read_group_key(spec.group_key, out)
     policy = _policy(spec, out) if _has_policy(spec) else None
-    # Positional, in the order of the fields: this runs for every task that is submitted.
     return Spec(
-        queue,
-        name,
-        _priority(spec, out) if spec.HasField("priority") else _DEFAULT_PRIORITY,
-        _run_time(spec, out) if spec.HasField("run_time") else None,
-        validate.span(spec.delay, "delay", out) if spec.HasField("delay") else 0,
-        policy,
-        validate.labels(spec.labels, "labels", out),
-        validate.attributes(spec.attributes, "attributes", out) if spec.attributes else None,
-        affinity.lane(group_key, policy) if group_key or policy else None,
-        _parent(parent, out) if parent else None,
-        validate.text(key, "idempotency_key", 256, out) if key else None,
-        hashlib.sha256(spec.SerializeToString(deterministic=True)).digest() if key else None,
-        _dependencies(spec, index, out) if depends_on else (),
-        validate.payload(spec.input, "input", limit, out) if spec.HasField("input") else None,
-        admission.read_admission(spec, out) if admission.has_admission(spec) else None,
-        admission.read_key_ttl(spec, out) if key else None,
+        queue=validate.name(spec.queue, "queue", out, default="default"),
+        name=name,
+        priority=_priority(spec, out) if spec.HasField("priority") else _DEFAULT_PRIORITY,
+        run_at=_run_time(spec, out) if spec.HasField("run_time") else None,
+        delay=validate.span(spec.delay, "delay", out),
+        policy=policy,
+        labels=validate.labels(spec.labels, "labels", out),
+        attributes=validate.attributes(spec.attributes, "attributes", out),
+        lane=affinity.lane(group_key, policy) if group_key or policy else None,
+        parent_id=_parent(spec.parent_id, out) if spec.parent_id else None,
+        idempotency_key=validate.text(key, "idempotency_key", 256, out) if key else None,
+        content_hash=content_hash,
+        depends_on=_dependencies(spec, index, out),
+        input=payload,
+        admission=admission.read_admission(spec, out) if admission.has_admission(spec) else None,
+        key_ttl=admission.read_key_ttl(spec, out) if key else None,
     )
 
 

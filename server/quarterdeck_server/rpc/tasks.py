@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from quarterdeck.v1 import status_pb2
 from quarterdeck.v1 import task_service_pb2 as pb
 from quarterdeck_server.engine.commands import (
     Cancel,
@@ -68,9 +69,9 @@ class TaskService:
         namespace = validate.namespace_of(request.namespace)
         validate.batch(len(request.tasks), "tasks")
         key = request_key(namespace, "Submit", request)
-        results: list[pb.SubmitResult | None] = []
         specs: list[Spec] = []
         places: list[int | None] = []
+        refused: dict[int, status_pb2.Status] = {}
         out: Violations = []
         limit = self._core.settings.max_payload_bytes
         edges = 0
@@ -81,21 +82,13 @@ class TaskService:
                 validate.batch(edges, "tasks.depends_on", _MAX_EDGES)
                 spec = _renumbered(spec, places, out)
             if out:
-                error = validate.item_error(out, f"tasks[{index}].")
-                results.append(pb.SubmitResult(error=status_of(error)))
+                refused[index] = status_of(validate.item_error(out, f"tasks[{index}]."))
                 places.append(None)
             else:
-                results.append(None)
                 places.append(len(specs))
                 specs.append(spec)
         replies = await execute(self._core, Submit(namespace, specs, key)) if specs else []
-        answers = iter(replies)
-        return pb.SubmitResponse(
-            results=[
-                _submit_result(next(answers), index) if result is None else result
-                for index, result in enumerate(results)
-            ]
-        )
+        return _submitted(places, refused, replies)
 
     async def get_task(self, request: pb.GetTaskRequest, context: Context) -> pb.GetTaskResponse:
         """One task with all that belongs to it."""
@@ -292,7 +285,22 @@ def _renumbered(spec: Spec, places: Sequence[int | None], out: Violations) -> Sp
     return spec._replace(depends_on=tuple(found))
 
 
-def _submit_result(reply: Submitted, index: int) -> pb.SubmitResult:
-    if reply.refusal is not None:
-        return pb.SubmitResult(error=refusal_status(reply.refusal, f"tasks[{index}]."))
-    return pb.SubmitResult(task_id=encode_task_id(reply.task_id), existed=reply.existed)
+def _submitted(
+    places: Sequence[int | None],
+    refused: Mapping[int, status_pb2.Status],
+    replies: Sequence[Submitted],
+) -> pb.SubmitResponse:
+    """Answer for every item: with what is wrong with it, or with the reply in its place."""
+    response = pb.SubmitResponse()
+    # A message that is put into a list is copied; one that is added is not, which is a third of the cost.
+    add = response.results.add
+    for index, place in enumerate(places):
+        if place is None:
+            add(error=refused[index])
+            continue
+        task_id, existed, refusal = replies[place]
+        if refusal is None:
+            add(task_id=encode_task_id(task_id), existed=existed)
+        else:
+            add(error=refusal_status(refusal, f"tasks[{index}]."))
+    return response

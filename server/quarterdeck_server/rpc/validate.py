@@ -156,7 +156,9 @@ def labels(value: Mapping[str, str], field: str, out: Violations) -> str | None:
 def attributes(
     value: Mapping[str, task_pb2.AttributeValue], field: str, out: Violations
 ) -> str | None:
-    """Typed facts as the JSON text of their column."""
+    """Typed facts as the JSON text of their column; None when there are none."""
+    if not value:
+        return None
     if len(value) > _MAX_LABELS:
         out.append(Violation(field, f"expected at most {_MAX_LABELS} pairs, got {len(value)}"))
         return None

@@ -43,24 +43,35 @@ class StoredActive:
         self._queues.clear()
 
     def prepare(
-        self, world: World, submits: Iterable[Submit], others: Iterable[QueueKey]
+        self,
+        world: World,
+        queues: Iterable[QueueKey],
+        submits: Iterable[Submit],
+        others: Iterable[QueueKey],
     ) -> set[int]:
-        """Read what is active in the queues, all of them loaded, that tasks are submitted to.
+        """Read what is active in the queues, all of them loaded, that get tasks.
+
+        Args:
+            world: The group's.
+            queues: Those of the submits.
+            submits: What is submitted.
+            others: The queues of schedules that may fire.
 
         Returns:
             The oldest tasks of those queues: as many as these arrivals may displace.
         """
-        arrivals: dict[QueueKey, Counter[str | None]] = {}
+        asked = {key for key in (*queues, *others) if self._asked(world, key)}
+        if not asked:
+            return set()
+        arrivals: dict[QueueKey, Counter[str | None]] = {key: Counter() for key in asked}
         for command in submits:
             for spec in command.specs:
-                key = (command.namespace, spec.queue)
-                if self._asked(world, key):
-                    scopes = arrivals.setdefault(key, Counter())
+                scopes = arrivals.get((command.namespace, spec.queue))
+                if scopes is not None:
                     scopes[None] += 1
                     scopes[lane_of(spec.lane).group_key] += 1
-        for key in others:
-            if self._asked(world, key):
-                arrivals.setdefault(key, Counter())[None] += _SOME
+        for key in asked.intersection(others):
+            arrivals[key][None] += _SOME
         oldest: set[int] = set()
         for key, scopes in arrivals.items():
             active = self._queues[key]

@@ -146,9 +146,9 @@ class Loader:
             for queue in {spec.queue for spec in command.specs}
         }
         resting = (world.tasks[task_id] for task_id in needs.resting if task_id in world.tasks)
-        queues.update((task.namespace, task.queue) for task in resting)
-        self.load_queues(world, queues | others)
-        self.load_tasks(world, self._active.prepare(world, needs.submits, others))
+        rested = {(task.namespace, task.queue) for task in resting}
+        self.load_queues(world, queues | rested | others)
+        self.load_tasks(world, self._active.prepare(world, queues, needs.submits, others))
 
     def load_origins(self, world: World, tasks: Iterable[Task], more: Collection[int] = ()) -> None:
         """Load what `same_agent_as` of these tasks, or of tasks to be made, speaks of."""
