@@ -57,6 +57,24 @@ async def test_a_drained_agent_is_given_nothing_more(core: Core) -> None:
     assert len(core.leases) == 0
 
 
+async def test_a_silent_agent_without_a_lease_is_given_nothing_by_the_claim_it_left_waiting(
+    core: Core, clock: ManualClock
+) -> None:
+    for agent_id in ("stopped", "alive"):
+        core.agents.contact("default", make.agent(agent_id), ["default"])
+    left = asyncio.create_task(core.claim(make.claim("stopped"), 600))
+    await asyncio.sleep(0)
+    for _ in range(3):
+        clock.advance(core.settings.lease_duration / 3)
+        core.agents.contact("default", make.agent("alive"), ())
+        await core._expirer.round()
+    assert await asyncio.wait_for(left, 30) == []
+    task_id = await _submit(core)
+    assert len(core.leases) == 0
+    ((task, _),) = await core.claim(make.claim("alive"), 60)
+    assert task.id == task_id
+
+
 async def test_a_restart_takes_over_leases_agents_and_the_line(
     tmp_path: Path, clock: ManualClock
 ) -> None:

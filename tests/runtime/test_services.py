@@ -143,13 +143,25 @@ async def test_the_expirer_ends_leases_and_notes_silence(
 ) -> None:
     registry = _registry(clock, executed)
     leases = LeaseTable(clock, 30.0)
-    expirer = LeaseExpirer(executed, leases, registry, lambda namespace, agent_id: None)
+    dismissed: list[tuple[str, str]] = []
+    expirer = LeaseExpirer(
+        executed,
+        leases,
+        registry,
+        lambda namespace, agent_id: dismissed.append((namespace, agent_id)),
+    )
     registry.contact("default", make.agent(), ["default"])
+    registry.contact("default", make.agent("a2"), ["default"])
     assert await expirer.round() == 0.5 and executed.commands == []
-    for _ in range(60):
+    for _ in range(59):
         clock.advance(0.5)
         await expirer.round()
+    assert not dismissed
+    registry.contact("default", make.agent("a2"), ())
+    clock.advance(0.5)
+    await expirer.round()
     assert executed.commands[-1] == c.SetAgentState("default", ["a1"], 3)
+    assert dismissed == [("default", "a1")]
 
 
 async def test_an_agent_that_loses_a_lease_is_given_nothing_by_the_claims_it_left_waiting(

@@ -134,6 +134,9 @@ class LeaseExpirer(Service):
                 self._dismiss(*agent)
             await self._execute(Expire(overdue))
         for command in self._agents.silent():
+            # Nor may one be given anything that is stopped and has no lease.
+            for agent_id in command.agent_ids:
+                self._dismiss(command.namespace, agent_id)
             await self._execute(command)
         return self.pause
 
