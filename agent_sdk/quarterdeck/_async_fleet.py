@@ -76,6 +76,8 @@ class AsyncFleetMethods(AsyncMethods):
         limits: QueueLimits | None = None,
         paused: bool | None = None,
         arrivals: Arrivals | None = None,
+        update_mask: Sequence[str] = (),
+        etag: str = "",
         reason: str = "",
         actor: str = "",
     ) -> Queue:
@@ -86,8 +88,14 @@ class AsyncFleetMethods(AsyncMethods):
             limits: All of its limits; `QueueLimits()` removes them.
             paused: Whether nothing is handed out from it.
             arrivals: What becomes of tasks that arrive while it is paused: `queue` or `drop`.
+            update_mask: Change these alone, such as `["limits.rate"]`, of `paused`,
+                `paused_arrivals`, `limits` and its attributes; what is named and None is removed.
+            etag: That of the queue that was seen; empty for whatever it is now.
             reason: Why, for the audit log.
             actor: Who asks.
+
+        Raises:
+            ConflictError: What operators set of the queue is no longer what it was at `etag`.
         """
         return await self._do(
             _operator_calls.update_queue(
@@ -96,6 +104,8 @@ class AsyncFleetMethods(AsyncMethods):
                 paused=paused,
                 limits=limits,
                 arrivals=arrivals,
+                update_mask=update_mask,
+                etag=etag,
                 reason=reason,
                 actor=actor,
             )
@@ -171,6 +181,8 @@ class AsyncFleetMethods(AsyncMethods):
         *,
         retention: Retention | None = None,
         quarantine: QuarantineRules | None = None,
+        update_mask: Sequence[str] = (),
+        etag: str = "",
         reason: str = "",
         actor: str = "",
     ) -> Namespace:
@@ -179,11 +191,25 @@ class AsyncFleetMethods(AsyncMethods):
         Args:
             retention: How long ended tasks are kept: all of it.
             quarantine: When something is put in quarantine: all of it.
+            update_mask: Change these alone, such as `["retention.failed"]`, of `retention`,
+                `quarantine` and their attributes.
+            etag: That of the settings that were seen; empty for whatever they are now.
             reason: Why, for the audit log.
             actor: Who asks.
+
+        Raises:
+            ConflictError: The settings are no longer what they were at `etag`.
         """
         return await self._do(
-            _operator_calls.update_namespace(self._namespace, retention, quarantine, reason, actor)
+            _operator_calls.update_namespace(
+                self._namespace,
+                retention,
+                quarantine,
+                update_mask=update_mask,
+                etag=etag,
+                reason=reason,
+                actor=actor,
+            )
         )
 
     def audit(self, *, page_size: int = PAGE) -> AsyncIterator[AuditEntry]:

@@ -198,6 +198,7 @@ class Queue:
     cancelled_total: int
     expired_total: int
     back_off_until: Instant
+    etag: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,12 +152,14 @@ class Namespace:
         retention: Its own rules; what is None follows the server's setting.
         quarantine: When something is put in quarantine.
         effective_retention: How long ended tasks are kept now.
+        etag: Another one whenever its own settings are others.
     """
 
     name: str
     retention: Retention | None
     quarantine: QuarantineRules | None
     effective_retention: Retention | None = None
+    etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,18 +137,29 @@ def update_queue(
     paused: bool | None = None,
     limits: QueueLimits | None = None,
     arrivals: Arrivals | None = None,
+    update_mask: Sequence[str] = (),
+    etag: str = "",
     reason: str = "",
     actor: str = "",
 ) -> Call[Queue]:
-    """Pause, resume or limit a queue; what is None stays."""
+    """Pause, resume or limit a queue; what is None stays, unless the mask names it."""
     request = fleet.UpdateQueueRequest(
-        namespace=namespace, queue=queue, paused=paused, reason=reason, actor=actor
+        namespace=namespace, queue=queue, paused=paused, reason=reason, actor=actor, etag=etag
     )
+    _set_mask(request, update_mask)
     if limits is not None:
         request.limits.CopyFrom(to_message(queue_pb2.QueueLimits, limits))
     if arrivals is not None:
         _set_enum(request, "paused_arrivals", arrivals)
     return Call("fleet", "UpdateQueue", request, lambda r: from_message(Queue, r.queue))
+
+
+def _set_mask(
+    request: fleet.UpdateQueueRequest | fleet.UpdateNamespaceRequest, paths: Sequence[str]
+) -> None:
+    if isinstance(paths, str):
+        raise TypeError(f"update_mask: expected a list of paths, got {paths!r}")
+    request.update_mask.paths.extend(paths)
 
 
 def freeze(namespace: str, reason: str, actor: str) -> Call[Hold]:
@@ -211,11 +222,17 @@ def update_namespace(
     namespace: str,
     retention: Retention | None,
     quarantine: QuarantineRules | None,
-    reason: str,
-    actor: str,
+    *,
+    update_mask: Sequence[str] = (),
+    etag: str = "",
+    reason: str = "",
+    actor: str = "",
 ) -> Call[Namespace]:
-    """Change the settings of a namespace; what is None stays."""
-    request = fleet.UpdateNamespaceRequest(namespace=namespace, reason=reason, actor=actor)
+    """Change the settings of a namespace; what is None stays, unless the mask names it."""
+    request = fleet.UpdateNamespaceRequest(
+        namespace=namespace, reason=reason, actor=actor, etag=etag
+    )
+    _set_mask(request, update_mask)
     if retention is not None:
         request.retention.CopyFrom(to_message(namespace_pb2.Retention, retention))
     if quarantine is not None:

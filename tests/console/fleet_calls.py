@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import grpc
 from tests.console.calls import Calls
+from tests.console.speech import abort
 
 from quarterdeck.v1 import agent_pb2, fleet_service_pb2, queue_pb2
 
@@ -34,6 +36,8 @@ class FleetCalls(Calls):
         self._note("UpdateQueue", request)
         item = queue_pb2.Queue()
         item.CopyFrom(self._fleet.items["queue"][request.queue])
+        if request.etag not in ("", item.etag):
+            await abort(context, grpc.StatusCode.ABORTED, "CONFLICT", "it was changed meanwhile")
         if request.HasField("paused"):
             item.paused, item.pause_note = request.paused, request.reason
         if request.HasField("limits"):

@@ -149,6 +149,26 @@ async def test_limits_are_edited_in_the_words_of_the_command_line(
         await driver.shows("40:cancel-oldest", "100/1m,burst=200")
 
 
+async def test_limits_that_somebody_changed_under_an_open_dialog_are_not_overwritten(
+    console: Open, fleet: Fleet, size: tuple[int, int]
+) -> None:
+    fleet.queue("mail", etag="seen", counts={4: 5})
+    async with console(size) as driver:
+        await driver.press("5", "slash")
+        await driver.type("name:mail")
+        await driver.shows("1 queues")
+        await driver.press("e")
+        await driver.shows("limits of mail")
+        fleet.queue("mail", etag="newer", counts={4: 6})
+        await driver.press(*"40", "enter")
+        await driver.shows("it was changed meanwhile")
+        assert last(fleet, "UpdateQueueRequest").etag == "seen"
+        await driver.press("e")
+        await driver.shows("limits of mail")
+        await driver.press(*"40", "enter")
+        await driver.shows("1 limited")
+
+
 async def test_a_queue_at_its_limit_shows_it_where_there_is_room(
     console: Open, fleet: Fleet
 ) -> None:

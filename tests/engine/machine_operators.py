@@ -117,9 +117,7 @@ class Operators(Machine):
     @rule(queue=st.sampled_from(QUEUES), paused=st.booleans(), drops=st.sampled_from([None, True]))
     def pause(self, queue: str, paused: bool, drops: bool | None) -> None:
         """Pause or resume a queue."""
-        self.group.append(
-            c.UpdateQueue("default", queue, paused, "", WHO, drops=drops and paused)
-        )
+        self.group.append(c.UpdateQueue("default", queue, paused, "", WHO, drops=drops and paused))
 
     @rule(queue=st.sampled_from(["default", *QUEUES]), limits=LIMITS)
     def limit(self, queue: str, limits: QueueLimits) -> None:

@@ -90,6 +90,36 @@ def test_a_task_says_why_it_is_not_running(client: Client) -> None:
     assert explanation.task.state == "ready"
 
 
+def test_what_somebody_changed_meanwhile_is_not_overwritten(client: Client) -> None:
+    seen = client.update_queue("q", limits=QueueLimits(concurrency=ConcurrencyLimit(5)))
+    client.update_queue("q", paused=True)
+    with pytest.raises(quarterdeck.ConflictError, match="read it again"):
+        client.update_queue("q", limits=QueueLimits(), etag=seen.etag)
+    (now,) = client.queues("name:q")
+    assert now.limits == seen.limits
+    assert client.update_queue("q", limits=QueueLimits(), etag=now.etag).limits is None
+    settings = client.get_namespace()
+    client.update_namespace(quarantine=QuarantineRules(agent=1), etag=settings.etag)
+    with pytest.raises(quarterdeck.ConflictError):
+        client.update_namespace(quarantine=QuarantineRules(agent=2), etag=settings.etag)
+
+
+def test_one_limit_is_changed_without_the_others(client: Client) -> None:
+    limits = QueueLimits(concurrency=ConcurrencyLimit(5), ageing=60)
+    client.update_queue("q", limits=limits)
+    rate = QueueLimits(rate=RateLimit(9))
+    changed = client.update_queue("q", limits=rate, update_mask=["limits.rate", "limits.ageing"])
+    assert changed.limits is not None
+    assert (changed.limits.concurrency, changed.limits.ageing) == (limits.concurrency, None)
+    assert changed.limits.rate == RateLimit(9, 1.0)
+    rules = QuarantineRules(task_name=3, agent=4)
+    client.update_namespace(quarantine=rules)
+    settings = client.update_namespace(update_mask=["quarantine.agent"])
+    assert settings.quarantine == QuarantineRules(task_name=3)
+    with pytest.raises(TypeError, match="update_mask: expected a list"):
+        client.update_queue("q", update_mask="limits.rate")
+
+
 def test_an_act_does_what_matches_and_tells_how_far_it_is(client: Client) -> None:
     ids = [done.task_id for done in client.submit_many([quarterdeck.Spec("a")] * 1100)]
     with pytest.raises(quarterdeck.LimitExceededError):

@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from quarterdeck.v1 import agent_pb2 as quarterdeck_dot_v1_dot_agent__pb2
 from quarterdeck.v1 import audit_pb2 as quarterdeck_dot_v1_dot_audit__pb2
 from quarterdeck.v1 import hold_pb2 as quarterdeck_dot_v1_dot_hold__pb2
@@ -30,7 +31,7 @@ from quarterdeck.v1 import pool_pb2 as quarterdeck_dot_v1_dot_pool__pb2
 from quarterdeck.v1 import queue_pb2 as quarterdeck_dot_v1_dot_queue__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"quarterdeck/v1/fleet_service.proto\x12\x0equarterdeck.v1\x1a\x1aquarterdeck/v1/agent.proto\x1a\x1aquarterdeck/v1/audit.proto\x1a\x19quarterdeck/v1/hold.proto\x1a\x1equarterdeck/v1/namespace.proto\x1a\x19quarterdeck/v1/pool.proto\x1a\x1aquarterdeck/v1/queue.proto\"]\n\x11ListAgentsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"i\n\x12ListAgentsResponse\x12%\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x15.quarterdeck.v1.Agent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x13\n\x0bwatch_token\x18\x03 \x01(\t\"W\n\x11\x44rainAgentRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\":\n\x12\x44rainAgentResponse\x12$\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x15.quarterdeck.v1.Agent\"]\n\x11ListQueuesRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"i\n\x12ListQueuesResponse\x12%\n\x06queues\x18\x01 \x03(\x0b\x32\x15.quarterdeck.v1.Queue\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x13\n\x0bwatch_token\x18\x03 \x01(\t\"\xec\x01\n\x12UpdateQueueRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12\x13\n\x06paused\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x10\n\x04note\x18\x04 \x01(\tB\x02\x18\x01\x12+\n\x06limits\x18\x05 \x01(\x0b\x32\x1b.quarterdeck.v1.QueueLimits\x12\x36\n\x0fpaused_arrivals\x18\x06 \x01(\x0e\x32\x1d.quarterdeck.v1.ArrivalPolicy\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\tB\t\n\x07_paused\";\n\x13UpdateQueueResponse\x12$\n\x05queue\x18\x01 \x01(\x0b\x32\x15.quarterdeck.v1.Queue\"%\n\x10ListPoolsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"e\n\x11ListPoolsResponse\x12#\n\x05pools\x18\x01 \x03(\x0b\x32\x14.quarterdeck.v1.Pool\x12+\n\tinstances\x18\x02 \x03(\x0b\x32\x18.quarterdeck.v1.Instance\"A\n\rFreezeRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\"4\n\x0e\x46reezeResponse\x12\"\n\x04hold\x18\x01 \x01(\x0b\x32\x14.quarterdeck.v1.Hold\"?\n\x0bThawRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\"\x1e\n\x0cThawResponse\x12\x0e\n\x06thawed\x18\x01 \x01(\x08\"\xac\x01\n\x0ePutHoldRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.quarterdeck.v1.HoldKind\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12/\n\x08\x61rrivals\x18\x06 \x01(\x0e\x32\x1d.quarterdeck.v1.ArrivalPolicy\"5\n\x0fPutHoldResponse\x12\"\n\x04hold\x18\x01 \x01(\x0b\x32\x14.quarterdeck.v1.Hold\"\x7f\n\x12ReleaseHoldRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.quarterdeck.v1.HoldKind\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\"9\n\x13ReleaseHoldResponse\x12\"\n\x04hold\x18\x01 \x01(\x0b\x32\x14.quarterdeck.v1.Hold\"%\n\x10ListHoldsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"8\n\x11ListHoldsResponse\x12#\n\x05holds\x18\x01 \x03(\x0b\x32\x14.quarterdeck.v1.Hold\"(\n\x13GetNamespaceRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"D\n\x14GetNamespaceResponse\x12,\n\tnamespace\x18\x01 \x01(\x0b\x32\x19.quarterdeck.v1.Namespace\"\xad\x01\n\x16UpdateNamespaceRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12,\n\tretention\x18\x02 \x01(\x0b\x32\x19.quarterdeck.v1.Retention\x12\x33\n\nquarantine\x18\x03 \x01(\x0b\x32\x1f.quarterdeck.v1.QuarantineRules\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\"G\n\x17UpdateNamespaceResponse\x12,\n\tnamespace\x18\x01 \x01(\x0b\x32\x19.quarterdeck.v1.Namespace\"S\n\x17ListAuditEntriesRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x18ListAuditEntriesResponse\x12+\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1a.quarterdeck.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xdf\x08\n\x0c\x46leetService\x12S\n\nListAgents\x12!.quarterdeck.v1.ListAgentsRequest\x1a\".quarterdeck.v1.ListAgentsResponse\x12S\n\nDrainAgent\x12!.quarterdeck.v1.DrainAgentRequest\x1a\".quarterdeck.v1.DrainAgentResponse\x12S\n\nListQueues\x12!.quarterdeck.v1.ListQueuesRequest\x1a\".quarterdeck.v1.ListQueuesResponse\x12V\n\x0bUpdateQueue\x12\".quarterdeck.v1.UpdateQueueRequest\x1a#.quarterdeck.v1.UpdateQueueResponse\x12P\n\tListPools\x12 .quarterdeck.v1.ListPoolsRequest\x1a!.quarterdeck.v1.ListPoolsResponse\x12G\n\x06\x46reeze\x12\x1d.quarterdeck.v1.FreezeRequest\x1a\x1e.quarterdeck.v1.FreezeResponse\x12\x41\n\x04Thaw\x12\x1b.quarterdeck.v1.ThawRequest\x1a\x1c.quarterdeck.v1.ThawResponse\x12J\n\x07PutHold\x12\x1e.quarterdeck.v1.PutHoldRequest\x1a\x1f.quarterdeck.v1.PutHoldResponse\x12V\n\x0bReleaseHold\x12\".quarterdeck.v1.ReleaseHoldRequest\x1a#.quarterdeck.v1.ReleaseHoldResponse\x12P\n\tListHolds\x12 .quarterdeck.v1.ListHoldsRequest\x1a!.quarterdeck.v1.ListHoldsResponse\x12Y\n\x0cGetNamespace\x12#.quarterdeck.v1.GetNamespaceRequest\x1a$.quarterdeck.v1.GetNamespaceResponse\x12\x62\n\x0fUpdateNamespace\x12&.quarterdeck.v1.UpdateNamespaceRequest\x1a\'.quarterdeck.v1.UpdateNamespaceResponse\x12\x65\n\x10ListAuditEntries\x12\'.quarterdeck.v1.ListAuditEntriesRequest\x1a(.quarterdeck.v1.ListAuditEntriesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"quarterdeck/v1/fleet_service.proto\x12\x0equarterdeck.v1\x1a google/protobuf/field_mask.proto\x1a\x1aquarterdeck/v1/agent.proto\x1a\x1aquarterdeck/v1/audit.proto\x1a\x19quarterdeck/v1/hold.proto\x1a\x1equarterdeck/v1/namespace.proto\x1a\x19quarterdeck/v1/pool.proto\x1a\x1aquarterdeck/v1/queue.proto\"]\n\x11ListAgentsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"i\n\x12ListAgentsResponse\x12%\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x15.quarterdeck.v1.Agent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x13\n\x0bwatch_token\x18\x03 \x01(\t\"W\n\x11\x44rainAgentRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\":\n\x12\x44rainAgentResponse\x12$\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x15.quarterdeck.v1.Agent\"]\n\x11ListQueuesRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"i\n\x12ListQueuesResponse\x12%\n\x06queues\x18\x01 \x03(\x0b\x32\x15.quarterdeck.v1.Queue\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x13\n\x0bwatch_token\x18\x03 \x01(\t\"\xab\x02\n\x12UpdateQueueRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12\x13\n\x06paused\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x10\n\x04note\x18\x04 \x01(\tB\x02\x18\x01\x12+\n\x06limits\x18\x05 \x01(\x0b\x32\x1b.quarterdeck.v1.QueueLimits\x12\x36\n\x0fpaused_arrivals\x18\x06 \x01(\x0e\x32\x1d.quarterdeck.v1.ArrivalPolicy\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12/\n\x0bupdate_mask\x18\t \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x0c\n\x04\x65tag\x18\n \x01(\tB\t\n\x07_paused\";\n\x13UpdateQueueResponse\x12$\n\x05queue\x18\x01 \x01(\x0b\x32\x15.quarterdeck.v1.Queue\"%\n\x10ListPoolsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"e\n\x11ListPoolsResponse\x12#\n\x05pools\x18\x01 \x03(\x0b\x32\x14.quarterdeck.v1.Pool\x12+\n\tinstances\x18\x02 \x03(\x0b\x32\x18.quarterdeck.v1.Instance\"A\n\rFreezeRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\"4\n\x0e\x46reezeResponse\x12\"\n\x04hold\x18\x01 \x01(\x0b\x32\x14.quarterdeck.v1.Hold\"?\n\x0bThawRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\"\x1e\n\x0cThawResponse\x12\x0e\n\x06thawed\x18\x01 \x01(\x08\"\xac\x01\n\x0ePutHoldRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.quarterdeck.v1.HoldKind\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12/\n\x08\x61rrivals\x18\x06 \x01(\x0e\x32\x1d.quarterdeck.v1.ArrivalPolicy\"5\n\x0fPutHoldResponse\x12\"\n\x04hold\x18\x01 \x01(\x0b\x32\x14.quarterdeck.v1.Hold\"\x7f\n\x12ReleaseHoldRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.quarterdeck.v1.HoldKind\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\"9\n\x13ReleaseHoldResponse\x12\"\n\x04hold\x18\x01 \x01(\x0b\x32\x14.quarterdeck.v1.Hold\"%\n\x10ListHoldsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"8\n\x11ListHoldsResponse\x12#\n\x05holds\x18\x01 \x03(\x0b\x32\x14.quarterdeck.v1.Hold\"(\n\x13GetNamespaceRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"D\n\x14GetNamespaceResponse\x12,\n\tnamespace\x18\x01 \x01(\x0b\x32\x19.quarterdeck.v1.Namespace\"\xec\x01\n\x16UpdateNamespaceRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12,\n\tretention\x18\x02 \x01(\x0b\x32\x19.quarterdeck.v1.Retention\x12\x33\n\nquarantine\x18\x03 \x01(\x0b\x32\x1f.quarterdeck.v1.QuarantineRules\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12/\n\x0bupdate_mask\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x0c\n\x04\x65tag\x18\x07 \x01(\t\"G\n\x17UpdateNamespaceResponse\x12,\n\tnamespace\x18\x01 \x01(\x0b\x32\x19.quarterdeck.v1.Namespace\"S\n\x17ListAuditEntriesRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x18ListAuditEntriesResponse\x12+\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1a.quarterdeck.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xdf\x08\n\x0c\x46leetService\x12S\n\nListAgents\x12!.quarterdeck.v1.ListAgentsRequest\x1a\".quarterdeck.v1.ListAgentsResponse\x12S\n\nDrainAgent\x12!.quarterdeck.v1.DrainAgentRequest\x1a\".quarterdeck.v1.DrainAgentResponse\x12S\n\nListQueues\x12!.quarterdeck.v1.ListQueuesRequest\x1a\".quarterdeck.v1.ListQueuesResponse\x12V\n\x0bUpdateQueue\x12\".quarterdeck.v1.UpdateQueueRequest\x1a#.quarterdeck.v1.UpdateQueueResponse\x12P\n\tListPools\x12 .quarterdeck.v1.ListPoolsRequest\x1a!.quarterdeck.v1.ListPoolsResponse\x12G\n\x06\x46reeze\x12\x1d.quarterdeck.v1.FreezeRequest\x1a\x1e.quarterdeck.v1.FreezeResponse\x12\x41\n\x04Thaw\x12\x1b.quarterdeck.v1.ThawRequest\x1a\x1c.quarterdeck.v1.ThawResponse\x12J\n\x07PutHold\x12\x1e.quarterdeck.v1.PutHoldRequest\x1a\x1f.quarterdeck.v1.PutHoldResponse\x12V\n\x0bReleaseHold\x12\".quarterdeck.v1.ReleaseHoldRequest\x1a#.quarterdeck.v1.ReleaseHoldResponse\x12P\n\tListHolds\x12 .quarterdeck.v1.ListHoldsRequest\x1a!.quarterdeck.v1.ListHoldsResponse\x12Y\n\x0cGetNamespace\x12#.quarterdeck.v1.GetNamespaceRequest\x1a$.quarterdeck.v1.GetNamespaceResponse\x12\x62\n\x0fUpdateNamespace\x12&.quarterdeck.v1.UpdateNamespaceRequest\x1a\'.quarterdeck.v1.UpdateNamespaceResponse\x12\x65\n\x10ListAuditEntries\x12\'.quarterdeck.v1.ListAuditEntriesRequest\x1a(.quarterdeck.v1.ListAuditEntriesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,58 +40,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_UPDATEQUEUEREQUEST'].fields_by_name['note']._loaded_options = None
   _globals['_UPDATEQUEUEREQUEST'].fields_by_name['note']._serialized_options = b'\030\001'
-  _globals['_LISTAGENTSREQUEST']._serialized_start=224
-  _globals['_LISTAGENTSREQUEST']._serialized_end=317
-  _globals['_LISTAGENTSRESPONSE']._serialized_start=319
-  _globals['_LISTAGENTSRESPONSE']._serialized_end=424
-  _globals['_DRAINAGENTREQUEST']._serialized_start=426
-  _globals['_DRAINAGENTREQUEST']._serialized_end=513
-  _globals['_DRAINAGENTRESPONSE']._serialized_start=515
-  _globals['_DRAINAGENTRESPONSE']._serialized_end=573
-  _globals['_LISTQUEUESREQUEST']._serialized_start=575
-  _globals['_LISTQUEUESREQUEST']._serialized_end=668
-  _globals['_LISTQUEUESRESPONSE']._serialized_start=670
-  _globals['_LISTQUEUESRESPONSE']._serialized_end=775
-  _globals['_UPDATEQUEUEREQUEST']._serialized_start=778
-  _globals['_UPDATEQUEUEREQUEST']._serialized_end=1014
-  _globals['_UPDATEQUEUERESPONSE']._serialized_start=1016
-  _globals['_UPDATEQUEUERESPONSE']._serialized_end=1075
-  _globals['_LISTPOOLSREQUEST']._serialized_start=1077
-  _globals['_LISTPOOLSREQUEST']._serialized_end=1114
-  _globals['_LISTPOOLSRESPONSE']._serialized_start=1116
-  _globals['_LISTPOOLSRESPONSE']._serialized_end=1217
-  _globals['_FREEZEREQUEST']._serialized_start=1219
-  _globals['_FREEZEREQUEST']._serialized_end=1284
-  _globals['_FREEZERESPONSE']._serialized_start=1286
-  _globals['_FREEZERESPONSE']._serialized_end=1338
-  _globals['_THAWREQUEST']._serialized_start=1340
-  _globals['_THAWREQUEST']._serialized_end=1403
-  _globals['_THAWRESPONSE']._serialized_start=1405
-  _globals['_THAWRESPONSE']._serialized_end=1435
-  _globals['_PUTHOLDREQUEST']._serialized_start=1438
-  _globals['_PUTHOLDREQUEST']._serialized_end=1610
-  _globals['_PUTHOLDRESPONSE']._serialized_start=1612
-  _globals['_PUTHOLDRESPONSE']._serialized_end=1665
-  _globals['_RELEASEHOLDREQUEST']._serialized_start=1667
-  _globals['_RELEASEHOLDREQUEST']._serialized_end=1794
-  _globals['_RELEASEHOLDRESPONSE']._serialized_start=1796
-  _globals['_RELEASEHOLDRESPONSE']._serialized_end=1853
-  _globals['_LISTHOLDSREQUEST']._serialized_start=1855
-  _globals['_LISTHOLDSREQUEST']._serialized_end=1892
-  _globals['_LISTHOLDSRESPONSE']._serialized_start=1894
-  _globals['_LISTHOLDSRESPONSE']._serialized_end=1950
-  _globals['_GETNAMESPACEREQUEST']._serialized_start=1952
-  _globals['_GETNAMESPACEREQUEST']._serialized_end=1992
-  _globals['_GETNAMESPACERESPONSE']._serialized_start=1994
-  _globals['_GETNAMESPACERESPONSE']._serialized_end=2062
-  _globals['_UPDATENAMESPACEREQUEST']._serialized_start=2065
-  _globals['_UPDATENAMESPACEREQUEST']._serialized_end=2238
-  _globals['_UPDATENAMESPACERESPONSE']._serialized_start=2240
-  _globals['_UPDATENAMESPACERESPONSE']._serialized_end=2311
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=2313
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=2396
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=2398
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=2494
-  _globals['_FLEETSERVICE']._serialized_start=2497
-  _globals['_FLEETSERVICE']._serialized_end=3616
+  _globals['_LISTAGENTSREQUEST']._serialized_start=258
+  _globals['_LISTAGENTSREQUEST']._serialized_end=351
+  _globals['_LISTAGENTSRESPONSE']._serialized_start=353
+  _globals['_LISTAGENTSRESPONSE']._serialized_end=458
+  _globals['_DRAINAGENTREQUEST']._serialized_start=460
+  _globals['_DRAINAGENTREQUEST']._serialized_end=547
+  _globals['_DRAINAGENTRESPONSE']._serialized_start=549
+  _globals['_DRAINAGENTRESPONSE']._serialized_end=607
+  _globals['_LISTQUEUESREQUEST']._serialized_start=609
+  _globals['_LISTQUEUESREQUEST']._serialized_end=702
+  _globals['_LISTQUEUESRESPONSE']._serialized_start=704
+  _globals['_LISTQUEUESRESPONSE']._serialized_end=809
+  _globals['_UPDATEQUEUEREQUEST']._serialized_start=812
+  _globals['_UPDATEQUEUEREQUEST']._serialized_end=1111
+  _globals['_UPDATEQUEUERESPONSE']._serialized_start=1113
+  _globals['_UPDATEQUEUERESPONSE']._serialized_end=1172
+  _globals['_LISTPOOLSREQUEST']._serialized_start=1174
+  _globals['_LISTPOOLSREQUEST']._serialized_end=1211
+  _globals['_LISTPOOLSRESPONSE']._serialized_start=1213
+  _globals['_LISTPOOLSRESPONSE']._serialized_end=1314
+  _globals['_FREEZEREQUEST']._serialized_start=1316
+  _globals['_FREEZEREQUEST']._serialized_end=1381
+  _globals['_FREEZERESPONSE']._serialized_start=1383
+  _globals['_FREEZERESPONSE']._serialized_end=1435
+  _globals['_THAWREQUEST']._serialized_start=1437
+  _globals['_THAWREQUEST']._serialized_end=1500
+  _globals['_THAWRESPONSE']._serialized_start=1502
+  _globals['_THAWRESPONSE']._serialized_end=1532
+  _globals['_PUTHOLDREQUEST']._serialized_start=1535
+  _globals['_PUTHOLDREQUEST']._serialized_end=1707
+  _globals['_PUTHOLDRESPONSE']._serialized_start=1709
+  _globals['_PUTHOLDRESPONSE']._serialized_end=1762
+  _globals['_RELEASEHOLDREQUEST']._serialized_start=1764
+  _globals['_RELEASEHOLDREQUEST']._serialized_end=1891
+  _globals['_RELEASEHOLDRESPONSE']._serialized_start=1893
+  _globals['_RELEASEHOLDRESPONSE']._serialized_end=1950
+  _globals['_LISTHOLDSREQUEST']._serialized_start=1952
+  _globals['_LISTHOLDSREQUEST']._serialized_end=1989
+  _globals['_LISTHOLDSRESPONSE']._serialized_start=1991
+  _globals['_LISTHOLDSRESPONSE']._serialized_end=2047
+  _globals['_GETNAMESPACEREQUEST']._serialized_start=2049
+  _globals['_GETNAMESPACEREQUEST']._serialized_end=2089
+  _globals['_GETNAMESPACERESPONSE']._serialized_start=2091
+  _globals['_GETNAMESPACERESPONSE']._serialized_end=2159
+  _globals['_UPDATENAMESPACEREQUEST']._serialized_start=2162
+  _globals['_UPDATENAMESPACEREQUEST']._serialized_end=2398
+  _globals['_UPDATENAMESPACERESPONSE']._serialized_start=2400
+  _globals['_UPDATENAMESPACERESPONSE']._serialized_end=2471
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=2473
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=2556
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=2558
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=2654
+  _globals['_FLEETSERVICE']._serialized_start=2657
+  _globals['_FLEETSERVICE']._serialized_end=3776
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from quarterdeck.v1 import agent_pb2 as _agent_pb2
@@ -233,6 +234,8 @@ class UpdateQueueRequest(_message.Message):
     PAUSED_ARRIVALS_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
     """Tenant. Empty means `default`."""
     queue: _builtins.str
@@ -255,9 +258,20 @@ class UpdateQueueRequest(_message.Message):
     """Who asks, until the server knows its callers. At most 256 characters."""
     reason: _builtins.str
     """Why, for the audit, and shown with the queue while it is paused. At most 1,024 characters."""
+    etag: _builtins.str
+    """Queue.etag of the queue that was seen; one that was never used has the etag of one that nothing was set of. Refused
+    with CONFLICT when it is another by now. Empty means whatever it is.
+    """
     @_builtins.property
     def limits(self) -> _queue_pb2.QueueLimits:
         """What may start from it: all of its limits, an empty message removing them. Unset leaves them as they are."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """What to change, of `paused`, `paused_arrivals`, `limits` and parts of limits such as `limits.rate`: a path that is
+        named and unset here gets its default, what is not named stays, whatever is set here. `*` means all. Empty means what
+        is set here.
+        """
 
     def __init__(
         self,
@@ -270,10 +284,12 @@ class UpdateQueueRequest(_message.Message):
         paused_arrivals: _queue_pb2.ArrivalPolicy.ValueType = ...,
         actor: _builtins.str = ...,
         reason: _builtins.str = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_paused", b"_paused", "limits", b"limits", "paused", b"paused"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_paused", b"_paused", "limits", b"limits", "paused", b"paused", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_paused", b"_paused", "actor", b"actor", "limits", b"limits", "namespace", b"namespace", "note", b"note", "paused", b"paused", "paused_arrivals", b"paused_arrivals", "queue", b"queue", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_paused", b"_paused", "actor", b"actor", "etag", b"etag", "limits", b"limits", "namespace", b"namespace", "note", b"note", "paused", b"paused", "paused_arrivals", b"paused_arrivals", "queue", b"queue", "reason", b"reason", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__paused: _TypeAlias = _typing.Literal["paused"]  # noqa: Y015
     _WhichOneofArgType__paused: _TypeAlias = _typing.Literal["_paused", b"_paused"]  # noqa: Y015
@@ -696,12 +712,18 @@ class UpdateNamespaceRequest(_message.Message):
     QUARANTINE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
     """Tenant. Empty means `default`."""
     reason: _builtins.str
     """Why, for the audit. At most 1,024 characters."""
     actor: _builtins.str
     """Who asks, until the server knows its callers. At most 256 characters."""
+    etag: _builtins.str
+    """Namespace.etag of the settings that were seen. Refused with CONFLICT when it is another by now. Empty means whatever
+    they are.
+    """
     @_builtins.property
     def retention(self) -> _namespace_pb2.Retention:
         """How long what ended is kept: all of it. Unset leaves it as it is."""
@@ -709,6 +731,13 @@ class UpdateNamespaceRequest(_message.Message):
     @_builtins.property
     def quarantine(self) -> _namespace_pb2.QuarantineRules:
         """When something is put in quarantine: all of it. Unset leaves it as it is."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """What to change, of `retention`, `quarantine` and their parts such as `retention.failed`: a path that is named and
+        unset here gets its default, what is not named stays, whatever is set here. `*` means all. Empty means what is set
+        here.
+        """
 
     def __init__(
         self,
@@ -718,10 +747,12 @@ class UpdateNamespaceRequest(_message.Message):
         quarantine: _namespace_pb2.QuarantineRules | None = ...,
         reason: _builtins.str = ...,
         actor: _builtins.str = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["quarantine", b"quarantine", "retention", b"retention"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quarantine", b"quarantine", "retention", b"retention", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "namespace", b"namespace", "quarantine", b"quarantine", "reason", b"reason", "retention", b"retention"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "etag", b"etag", "namespace", b"namespace", "quarantine", b"quarantine", "reason", b"reason", "retention", b"retention", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

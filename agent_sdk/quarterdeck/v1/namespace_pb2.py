@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1equarterdeck/v1/namespace.proto\x12\x0equarterdeck.v1\x1a\x1egoogle/protobuf/duration.proto\"\xbe\x01\n\tRetention\x12,\n\tsucceeded\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06\x66\x61iled\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tcancelled\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07\x65xpired\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"J\n\x0fQuarantineRules\x12\x11\n\ttask_name\x18\x01 \x01(\x05\x12\r\n\x05\x61gent\x18\x02 \x01(\x05\x12\x15\n\ragent_version\x18\x03 \x01(\x05\"\xb4\x01\n\tNamespace\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\tretention\x18\x02 \x01(\x0b\x32\x19.quarterdeck.v1.Retention\x12\x33\n\nquarantine\x18\x03 \x01(\x0b\x32\x1f.quarterdeck.v1.QuarantineRules\x12\x36\n\x13\x65\x66\x66\x65\x63tive_retention\x18\x04 \x01(\x0b\x32\x19.quarterdeck.v1.Retentionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1equarterdeck/v1/namespace.proto\x12\x0equarterdeck.v1\x1a\x1egoogle/protobuf/duration.proto\"\xbe\x01\n\tRetention\x12,\n\tsucceeded\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06\x66\x61iled\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tcancelled\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07\x65xpired\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"J\n\x0fQuarantineRules\x12\x11\n\ttask_name\x18\x01 \x01(\x05\x12\r\n\x05\x61gent\x18\x02 \x01(\x05\x12\x15\n\ragent_version\x18\x03 \x01(\x05\"\xc2\x01\n\tNamespace\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\tretention\x18\x02 \x01(\x0b\x32\x19.quarterdeck.v1.Retention\x12\x33\n\nquarantine\x18\x03 \x01(\x0b\x32\x1f.quarterdeck.v1.QuarantineRules\x12\x36\n\x13\x65\x66\x66\x65\x63tive_retention\x18\x04 \x01(\x0b\x32\x19.quarterdeck.v1.Retention\x12\x0c\n\x04\x65tag\x18\x05 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,5 +37,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUARANTINERULES']._serialized_start=275
   _globals['_QUARANTINERULES']._serialized_end=349
   _globals['_NAMESPACE']._serialized_start=352
-  _globals['_NAMESPACE']._serialized_end=532
+  _globals['_NAMESPACE']._serialized_end=546
 # @@protoc_insertion_point(module_scope)

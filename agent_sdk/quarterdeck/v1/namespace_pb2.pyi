@@ -101,8 +101,13 @@ class Namespace(_message.Message):
     RETENTION_FIELD_NUMBER: _builtins.int
     QUARANTINE_FIELD_NUMBER: _builtins.int
     EFFECTIVE_RETENTION_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
+    etag: _builtins.str
+    """Opaque. Another one whenever its own settings are others; what the server's settings change leaves it as it is.
+    For UpdateNamespaceRequest.etag.
+    """
     @_builtins.property
     def retention(self) -> Global___Retention:
         """Its own rules of how long ended tasks are kept; what is unset follows the server's setting."""
@@ -122,10 +127,11 @@ class Namespace(_message.Message):
         retention: Global___Retention | None = ...,
         quarantine: Global___QuarantineRules | None = ...,
         effective_retention: Global___Retention | None = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["effective_retention", b"effective_retention", "quarantine", b"quarantine", "retention", b"retention"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_retention", b"effective_retention", "name", b"name", "quarantine", b"quarantine", "retention", b"retention"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_retention", b"effective_retention", "etag", b"etag", "name", b"name", "quarantine", b"quarantine", "retention", b"retention"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

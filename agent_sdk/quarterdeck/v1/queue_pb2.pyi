@@ -292,6 +292,7 @@ class Queue(_message.Message):
     CANCELLED_TOTAL_FIELD_NUMBER: _builtins.int
     EXPIRED_TOTAL_FIELD_NUMBER: _builtins.int
     BACK_OFF_UNTIL_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     namespace: _builtins.str
@@ -314,6 +315,10 @@ class Queue(_message.Message):
     """Tasks that ever ended as CANCELLED, whether or not they are still kept."""
     expired_total: _builtins.int
     """Tasks that ever ended as EXPIRED, whether or not they are still kept."""
+    etag: _builtins.str
+    """Opaque. Another one whenever what operators set of the queue is another: whether it is paused and why, its limits,
+    what becomes of arrivals. Tasks that come and go leave it as it is. For UpdateQueueRequest.etag.
+    """
     @_builtins.property
     def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___StateCount]:
         """Kept tasks by state; states without tasks are left out."""
@@ -355,10 +360,11 @@ class Queue(_message.Message):
         cancelled_total: _builtins.int = ...,
         expired_total: _builtins.int = ...,
         back_off_until: _timestamp_pb2.Timestamp | None = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["back_off_until", b"back_off_until", "create_time", b"create_time", "limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["back_off_until", b"back_off_until", "cancelled_total", b"cancelled_total", "counts", b"counts", "create_time", b"create_time", "expired_total", b"expired_total", "failed_total", b"failed_total", "limits", b"limits", "name", b"name", "names", b"names", "namespace", b"namespace", "pause_note", b"pause_note", "paused", b"paused", "paused_arrivals", b"paused_arrivals", "revision", b"revision", "submitted_total", b"submitted_total", "succeeded_total", b"succeeded_total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["back_off_until", b"back_off_until", "cancelled_total", b"cancelled_total", "counts", b"counts", "create_time", b"create_time", "etag", b"etag", "expired_total", b"expired_total", "failed_total", b"failed_total", "limits", b"limits", "name", b"name", "names", b"names", "namespace", b"namespace", "pause_note", b"pause_note", "paused", b"paused", "paused_arrivals", b"paused_arrivals", "revision", b"revision", "submitted_total", b"submitted_total", "succeeded_total", b"succeeded_total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

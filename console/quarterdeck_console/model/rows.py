@@ -197,6 +197,7 @@ class QueueRow:
     limits: LimitsRow
     drops: bool
     rests_until: float
+    etag: str
 
     @classmethod
     def of(cls, queue: queue_pb2.Queue) -> QueueRow:
@@ -214,6 +215,7 @@ class QueueRow:
             limits=LimitsRow.of(queue.limits) if queue.HasField("limits") else NO_LIMITS,
             drops=queue.paused_arrivals == queue_pb2.ARRIVAL_POLICY_DROP,
             rests_until=seconds(queue.back_off_until),
+            etag=queue.etag,
         )
 
     def in_state(self, *states: int) -> int:

@@ -108,6 +108,8 @@ class QueuesScreen(StoreScreen[QueueRow], NewTaskAct):
         row = self.table.row(ids[0]) if ids else None
         if row is None:
             return
+        rows = {queue: self.table.row(queue) for queue in ids}
+        seen = {queue: "" if found is None else found.etag for queue, found in rows.items()}
 
         def made(values: Mapping[str, str]) -> tuple[QueueLimits, str]:
             given = {key: values[key] for key in values if key != "reason"}
@@ -117,7 +119,7 @@ class QueuesScreen(StoreScreen[QueueRow], NewTaskAct):
         form = Form(f"limits of {what}", [*_limit_fields(row.limits), REASON], "Set", made, _HINTS)
         answer = await self.app.push_screen_wait(form)
         if answer is not None:
-            self.acted(await self.console_app.acts.limit_queues(ids, *answer))
+            self.acted(await self.console_app.acts.limit_queues(ids, *answer, seen))
 
 
 _ARRIVALS = (("wait", "waits until it is resumed"), ("drop", "is cancelled at once (asks)"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import grpc
 
@@ -43,11 +43,13 @@ class Acts(TaskCalls):
 
         return await each("resumed", queues, call)
 
-    async def limit_queues(self, queues: Sequence[str], limits: QueueLimits, note: str) -> Outcome:
-        """Replaces what may start from queues."""
+    async def limit_queues(
+        self, queues: Sequence[str], limits: QueueLimits, note: str, etags: Mapping[str, str]
+    ) -> Outcome:
+        """Replaces what may start from queues, unless they are others than those with these etags."""
 
         async def call(queue: str) -> None:
-            await self._update_queue(queue, note, limits=limits)
+            await self._update_queue(queue, note, limits=limits, etag=etags[queue])
 
         return await each("limited", queues, call)
 
@@ -59,6 +61,7 @@ class Acts(TaskCalls):
         paused: bool | None = None,
         paused_arrivals: ArrivalPolicy.ValueType = ArrivalPolicy.ARRIVAL_POLICY_UNSPECIFIED,
         limits: QueueLimits | None = None,
+        etag: str = "",
     ) -> None:
         request = fleet_pb.UpdateQueueRequest(
             namespace=self._link.namespace,
@@ -67,6 +70,7 @@ class Acts(TaskCalls):
             reason=note,
             limits=limits,
             paused_arrivals=paused_arrivals,
+            etag=etag,
             actor=actor(),
         )
         await self._link.fleet.UpdateQueue(request, timeout=CALL_TIMEOUT)

@@ -242,7 +242,7 @@ def settle_before(command: c.Command) -> bool:
 
 def finished(world: World, command: c.Command, reply: Any) -> Any:
     """Return the reply of a command that tells what the whole group did; `world.finish` counts and gives revisions."""
-    if isinstance(command, c.UpdateQueue):
+    if isinstance(command, c.UpdateQueue) and not isinstance(reply, c.Refusal):
         return world.queues[command.namespace, command.queue]
     if isinstance(command, c.SetAgentState):
         return [

@@ -11,18 +11,21 @@ from quarterdeck_server.engine.commands import (
     SetAgentState,
     UpdateQueue,
 )
+from quarterdeck_server.engine.etags import conflict, queue_etag
 from quarterdeck_server.engine.limits import limits_of, limits_text
 from quarterdeck_server.engine.model import Agent, Queue, new_queue
 from quarterdeck_server.engine.states import AgentState
 from quarterdeck_server.engine.world import World
 
 
-def update_queue(world: World, command: UpdateQueue) -> Queue:
-    """Change a queue, creating it if need be."""
+def update_queue(world: World, command: UpdateQueue) -> Queue | Refusal:
+    """Change a queue, creating it if need be, unless it is another than the caller has seen."""
     key = (command.namespace, command.queue)
     queue = world.queues.get(key)
     if queue is None:
         queue = new_queue(command.namespace, command.queue, world.now)
+    if command.etag and command.etag != queue_etag(queue):
+        return conflict("queue", command.queue)
     if command.paused is not None:
         queue = queue._replace(
             paused=int(command.paused), pause_note=command.note if command.paused else None
@@ -30,7 +33,9 @@ def update_queue(world: World, command: UpdateQueue) -> Queue:
     if command.drops is not None:
         queue = queue._replace(drops=int(command.drops))
     before = limits_of(queue.limits)
-    after = before if command.limits is None else command.limits
+    after = before
+    if command.limits is not None:
+        after = before._replace(**{p: getattr(command.limits, p) for p in command.limit_parts})
     if after != before:
         queue = queue._replace(limits=limits_text(after))
         world.meters.limits_changed(*key, before, after, world.now)

@@ -69,9 +69,7 @@ def arrived(world: World, task: Task) -> Task:
     queue = world.queues.get(key)
     limits = limits_of(None if queue is None else queue.limits)
     held = name_held(world.holds, task.namespace, task.name) if world.holds else None
-    if (held is not None and held.drops) or (
-        queue is not None and queue.paused and queue.drops
-    ):
+    if (held is not None and held.drops) or (queue is not None and queue.paused and queue.drops):
         return world.put(transitions.turned_away(task, Reason.DROPPED, world.now))
     active = world.active.get(key)
     if active is None or task.state != READY:

@@ -21,6 +21,7 @@ from quarterdeck.v1 import (
 )
 from quarterdeck_server.engine import model
 from quarterdeck_server.engine.commands import Claimed
+from quarterdeck_server.engine.etags import queue_etag
 from quarterdeck_server.engine.ids import encode_task_id
 from quarterdeck_server.engine.lane import lane_of
 from quarterdeck_server.engine.limits import limits_of
@@ -334,6 +335,7 @@ def queue(row: model.Queue) -> queue_pb2.Queue:
         expired_total=row.expired_total,
         revision=row.revision,
         paused_arrivals=_arrivals(row.drops),
+        etag=queue_etag(row),
     )
     if row.limits is not None:
         out.limits.CopyFrom(queue_limits(row.limits))

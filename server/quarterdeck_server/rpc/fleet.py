@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from quarterdeck.v1 import fleet_service_pb2 as pb
 from quarterdeck_server.engine.commands import Refusal, SetAgentState, UpdateQueue
 from quarterdeck_server.engine.filters import AGENT_FIELDS, QUEUE_FIELDS
+from quarterdeck_server.engine.limits import QueueLimits
 from quarterdeck_server.engine.model import Agent, Queue
 from quarterdeck_server.engine.states import AgentState
 from quarterdeck_server.rpc import convert, validate
@@ -15,6 +16,7 @@ from quarterdeck_server.rpc.backend import Core
 from quarterdeck_server.rpc.errors import ApiError
 from quarterdeck_server.rpc.filters import parse_filter
 from quarterdeck_server.rpc.holds import HoldCalls
+from quarterdeck_server.rpc.masks import meant, read_mask
 from quarterdeck_server.rpc.methods import Context
 from quarterdeck_server.rpc.namespaces import NamespaceCalls
 from quarterdeck_server.rpc.pages import Call, read_page
@@ -25,6 +27,7 @@ from quarterdeck_server.rpc.validate import Violations
 from quarterdeck_server.store.base import Page
 
 _DRAINING = int(AgentState.DRAINING)
+_QUEUE_FIELDS: Final = {"paused": (), "paused_arrivals": (), "limits": QueueLimits._fields}
 
 
 class FleetService(HoldCalls, NamespaceCalls):
@@ -96,12 +99,25 @@ class FleetService(HoldCalls, NamespaceCalls):
         namespace = validate.namespace_of(request.namespace)
         queue = validate.name(request.queue, "queue", out)
         who = read_who(request, out)
-        limits = read_limits(request.limits, out) if request.HasField("limits") else None
-        drops = read_arrivals(request.paused_arrivals, out)
+        mask = read_mask(request.update_mask, _QUEUE_FIELDS, out)
+        said = request if mask is None else meant(request, mask)
+        named = mask or {}
+        limits = None
+        if said.HasField("limits") or "limits" in named:
+            limits = read_limits(said.limits, out)
+        drops = read_arrivals(said.paused_arrivals, out)
         validate.refuse(out)
-        paused = request.paused if request.HasField("paused") else None
-        audit = who.audit("UpdateQueue", [queue])
-        command = UpdateQueue(namespace, queue, paused, who.note, audit, limits, drops)
+        command = UpdateQueue(
+            namespace,
+            queue,
+            said.paused if said.HasField("paused") or "paused" in named else None,
+            who.note,
+            who.audit("UpdateQueue", [queue]),
+            limits,
+            False if drops is None and "paused_arrivals" in named else drops,
+            named.get("limits", QueueLimits._fields),
+            request.etag,
+        )
         row: Queue = await execute(self._core, command)
         return pb.UpdateQueueResponse(queue=convert.queue(row))
 

@@ -10,18 +10,21 @@ from quarterdeck.v1 import fleet_service_pb2 as pb
 from quarterdeck.v1 import namespace_pb2
 from quarterdeck_server.config import Settings
 from quarterdeck_server.engine.commands import UpdateNamespace
+from quarterdeck_server.engine.etags import namespace_etag
 from quarterdeck_server.engine.namespaces import NamespaceSettings, QuarantineRules, Retention
 from quarterdeck_server.engine.timeunits import DAY, SECOND
 from quarterdeck_server.rpc import convert, validate
 from quarterdeck_server.rpc.audit import read_who
 from quarterdeck_server.rpc.backend import Core
 from quarterdeck_server.rpc.errors import Violation
+from quarterdeck_server.rpc.masks import meant, read_mask
 from quarterdeck_server.rpc.methods import Context
 from quarterdeck_server.rpc.requests import execute
 from quarterdeck_server.rpc.validate import Violations
 
 MAX_RETENTION: Final = 3650 * DAY
 MAX_FAILURES: Final = 1_000_000
+_FIELDS: Final = {"retention": Retention._fields, "quarantine": QuarantineRules._fields}
 
 
 class NamespaceCalls:
@@ -43,14 +46,26 @@ class NamespaceCalls:
         """Change the settings of a namespace."""
         out: Violations = []
         namespace = validate.namespace_of(request.namespace)
-        retention = (
-            _read_retention(request.retention, out) if request.HasField("retention") else None
-        )
-        rules = _read_rules(request.quarantine, out) if request.HasField("quarantine") else None
+        mask = read_mask(request.update_mask, _FIELDS, out)
+        said = request if mask is None else meant(request, mask)
+        named = _FIELDS if mask is None else mask
+        retention = rules = None
+        if said.HasField("retention") or (mask and "retention" in mask):
+            retention = _read_retention(said.retention, out)
+        if said.HasField("quarantine") or (mask and "quarantine" in mask):
+            rules = _read_rules(said.quarantine, out)
         who = read_who(request, out)
         validate.refuse(out)
-        audit = who.audit("UpdateNamespace", [namespace])
-        settings = await execute(self._core, UpdateNamespace(namespace, retention, rules, audit))
+        command = UpdateNamespace(
+            namespace,
+            retention,
+            rules,
+            who.audit("UpdateNamespace", [namespace]),
+            named.get("retention", ()),
+            named.get("quarantine", ()),
+            request.etag,
+        )
+        settings: NamespaceSettings = await execute(self._core, command)
         return pb.UpdateNamespaceResponse(
             namespace=to_proto(namespace, settings, self._core.settings)
         )
@@ -58,7 +73,7 @@ class NamespaceCalls:
 
 def to_proto(name: str, settings: NamespaceSettings, server: Settings) -> namespace_pb2.Namespace:
     """A namespace: its own settings, and what is in force with those of the server."""
-    out = namespace_pb2.Namespace(name=name)
+    out = namespace_pb2.Namespace(name=name, etag=namespace_etag(settings))
     for state, span in settings.retention._asdict().items():
         convert.set_span(getattr(out.retention, state), span)
         seconds = server.retention_failed if state == "failed" else server.retention_finished

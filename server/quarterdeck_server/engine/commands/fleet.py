@@ -32,7 +32,7 @@ class SetAgentState:
 
 @dataclass(slots=True, frozen=True)
 class UpdateQueue:
-    """Change a queue, creating it if need be. What is None stays as it is. Answered with the Queue."""
+    """Change a queue, creating it if need be. What is None stays as it is. Answered with `Queue | Refusal`."""
 
     namespace: str
     queue: str
@@ -42,6 +42,10 @@ class UpdateQueue:
     limits: QueueLimits | None = None
     drops: bool | None = None
     """Whether what arrives while it is paused is dropped."""
+    limit_parts: Sequence[str] = QueueLimits._fields
+    """The limits that are meant; the others stay."""
+    etag: str = ""
+    """Of the queue as it was seen; empty for whatever it is."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -108,12 +112,18 @@ class ReleaseHold:
 
 @dataclass(slots=True, frozen=True)
 class UpdateNamespace:
-    """Change the settings of a namespace; None leaves a part as it is. Answered with NamespaceSettings."""
+    """Change the settings of a namespace; None leaves them as they are. Answered with `NamespaceSettings | Refusal`."""
 
     namespace: str
     retention: Retention | None = None
     quarantine: QuarantineRules | None = None
     audit: Audit | None = None
+    retention_parts: Sequence[str] = Retention._fields
+    """The parts of `retention` that are meant; the others stay."""
+    quarantine_parts: Sequence[str] = QuarantineRules._fields
+    """The same for `quarantine`."""
+    etag: str = ""
+    """Of the settings as they were seen; empty for whatever they are."""
 
 
 @dataclass(slots=True, frozen=True)
