@@ -403,10 +403,10 @@ class World:
         for key in self.dirty_queues | self.deltas.keys():
             before = self.queues.get(key)
             queue = before or new_queue(*key, self.now)
-            counts = {(name, state): n for name, state, n in queue.counts}
-            for cell, step in self.deltas.get(key, {}).items():
             if queue.back_off_until is not None and queue.back_off_until <= self.now:
                 queue = queue._replace(back_off_until=None)
+            counts = {(name, state): n for name, state, n in queue.counts}
+            for cell, step in self.deltas.get(key, {}).items():
                 counts[cell] = counts.get(cell, 0) + step
             submitted, succeeded, failed, cancelled, expired = self.totals.get(key, _NO_TOTALS)
             self.revision += 1
