@@ -168,9 +168,9 @@ class AsyncFleetMethods(AsyncMethods):
             _operator_calls.release_hold(self._namespace, kind, subject, reason, actor)
         )
 
-    async def holds(self) -> Sequence[Hold]:
-        """All that is held: freezes, pauses of names, quarantines."""
-        return await self._do(_operator_calls.holds(self._namespace))
+    def holds(self, *, page_size: int = PAGE) -> AsyncIterator[Hold]:
+        """What is held: freezes, pauses of names, quarantines, fetched as it is read."""
+        return self._pages(lambda token: _operator_calls.holds(self._namespace, page_size, token))
 
     async def get_namespace(self) -> Namespace:
         """The settings of the client's namespace."""

@@ -206,10 +206,10 @@ def _set_enum(request: Message, name: str, text: str) -> None:
         raise ValueError(f"{name}: {error}") from error
 
 
-def holds(namespace: str) -> Call[list[Hold]]:
-    """All that is held."""
-    request = fleet.ListHoldsRequest(namespace=namespace)
-    return Call("fleet", "ListHolds", request, lambda r: [from_message(Hold, h) for h in r.holds])
+def holds(namespace: str, size: int, token: str) -> Call[Page[Hold]]:
+    """A page of what is held."""
+    request = fleet.ListHoldsRequest(namespace=namespace, page_size=size, page_token=token)
+    return Call("fleet", "ListHolds", request, lambda r: _page(Hold, r.holds, r.next_page_token))
 
 
 def get_namespace(namespace: str) -> Call[Namespace]:

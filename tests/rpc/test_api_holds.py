@@ -205,6 +205,27 @@ async def test_a_hold_is_replaced_and_keeps_its_beginning(api: Api) -> None:
     assert await holds(api) == [second]
 
 
+async def test_holds_are_listed_page_by_page(api: Api) -> None:
+    names = [f"name-{n:02}" for n in range(5)]
+    for name in reversed(names):
+        await hold(api, NAME, name)
+    await hold(api, AGENT, "agent-1")
+    await api.fleet.Freeze(pb.FreezeRequest())
+    seen: list[str] = []
+    token, more = "", True
+    while more:
+        page = await api.fleet.ListHolds(pb.ListHoldsRequest(page_size=2, page_token=token))
+        assert 0 < len(page.holds) <= 2
+        assert page.watch_token
+        seen += [found.subject for found in page.holds]
+        token, more = page.next_page_token, bool(page.next_page_token)
+    assert seen == ["", *names, "agent-1"]
+    other = pb.ListAuditEntriesRequest(page_size=1)
+    token = (await api.fleet.ListAuditEntries(other)).next_page_token
+    error = await refused(api.fleet.ListHolds(pb.ListHoldsRequest(page_token=token)))
+    assert error.reason == "INVALID_PAGE_TOKEN"
+
+
 async def test_what_is_wrong_is_named(api: Api) -> None:
     error = await refused(api.fleet.PutHold(pb.PutHoldRequest()))
     assert error.fields.keys() == {"kind"}

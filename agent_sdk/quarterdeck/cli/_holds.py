@@ -10,6 +10,7 @@ from quarterdeck.cli import _agents, _format
 from quarterdeck.cli._call import PATIENCE, CallError, Connection
 from quarterdeck.cli._options import Settings, Why
 from quarterdeck.cli._output import emit
+from quarterdeck.cli._pages import collect
 from quarterdeck.cli._table import Column, print_table
 from quarterdeck.v1.fleet_service_pb2 import (
     FreezeRequest,
@@ -129,7 +130,7 @@ def list_holds(settings: Settings) -> None:
     """Prints all that is held."""
     connection = Connection(settings)
     request = ListHoldsRequest(namespace=settings.namespace)
-    response = connection.call(connection.fleet.ListHolds, request, patience=PATIENCE)
+    response = collect(connection, connection.fleet.ListHolds, request, "holds")
     ids = short_ids(hold.subject for hold in response.holds)
     rows = [
         (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from quarterdeck.cli._call import PATIENCE, CallError, Connection
+from quarterdeck.cli._call import CallError, Connection
+from quarterdeck.cli._pages import collect
 from quarterdeck.v1.agent_pb2 import AgentInfo
 from quarterdeck.v1.fleet_service_pb2 import ListHoldsRequest
 from quarterdeck.v1.hold_pb2 import Hold, HoldKind
@@ -36,7 +37,7 @@ def ask(connection: Connection) -> Standing:
     """What is held now; nothing by a server that is too old to hold anything."""
     request = ListHoldsRequest(namespace=connection.namespace)
     try:
-        found = connection.call(connection.fleet.ListHolds, request, patience=PATIENCE).holds
+        found = collect(connection, connection.fleet.ListHolds, request, "holds").holds
     except CallError as error:
         if error.error.code != "UNIMPLEMENTED":
             raise

@@ -170,7 +170,7 @@ class FleetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListHolds(self, request, context):
-        """All that is held: freezes, pauses of names, quarantines.
+        """What is held, page by page: freezes, pauses of names, quarantines.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

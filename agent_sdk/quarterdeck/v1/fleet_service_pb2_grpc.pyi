@@ -52,7 +52,7 @@ class FleetServiceStub:
     ReleaseHold: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.ReleaseHoldRequest, _fleet_service_pb2.ReleaseHoldResponse]
     """Ends a pause or a quarantine."""
     ListHolds: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.ListHoldsRequest, _fleet_service_pb2.ListHoldsResponse]
-    """All that is held: freezes, pauses of names, quarantines."""
+    """What is held, page by page: freezes, pauses of names, quarantines."""
     GetNamespace: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.GetNamespaceRequest, _fleet_service_pb2.GetNamespaceResponse]
     """The settings of a namespace."""
     UpdateNamespace: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.UpdateNamespaceRequest, _fleet_service_pb2.UpdateNamespaceResponse]
@@ -84,7 +84,7 @@ class FleetServiceAsyncStub(FleetServiceStub):
     ReleaseHold: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.ReleaseHoldRequest, _fleet_service_pb2.ReleaseHoldResponse]  # type: ignore[assignment]
     """Ends a pause or a quarantine."""
     ListHolds: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.ListHoldsRequest, _fleet_service_pb2.ListHoldsResponse]  # type: ignore[assignment]
-    """All that is held: freezes, pauses of names, quarantines."""
+    """What is held, page by page: freezes, pauses of names, quarantines."""
     GetNamespace: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.GetNamespaceRequest, _fleet_service_pb2.GetNamespaceResponse]  # type: ignore[assignment]
     """The settings of a namespace."""
     UpdateNamespace: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.UpdateNamespaceRequest, _fleet_service_pb2.UpdateNamespaceResponse]  # type: ignore[assignment]
@@ -173,7 +173,7 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _fleet_service_pb2.ListHoldsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_service_pb2.ListHoldsResponse, _abc.Awaitable[_fleet_service_pb2.ListHoldsResponse]]:
-        """All that is held: freezes, pauses of names, quarantines."""
+        """What is held, page by page: freezes, pauses of names, quarantines."""
 
     @_abc_1.abstractmethod
     def GetNamespace(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from quarterdeck.v1 import fleet_service_pb2 as pb
 from quarterdeck.v1 import hold_pb2
@@ -14,14 +14,15 @@ from quarterdeck_server.rpc.audit import read_who
 from quarterdeck_server.rpc.backend import Core
 from quarterdeck_server.rpc.errors import ApiError, Violation
 from quarterdeck_server.rpc.methods import Context
+from quarterdeck_server.rpc.pages import Call, read_page
 from quarterdeck_server.rpc.queue_limits import read_arrivals
 from quarterdeck_server.rpc.requests import execute
+from quarterdeck_server.rpc.tokens import watch_token
 from quarterdeck_server.rpc.validate import Violations
+from quarterdeck_server.store.base import Page
 
 _KINDS: Final = "expected HOLD_KIND_TASK_NAME, HOLD_KIND_AGENT or HOLD_KIND_AGENT_VERSION"
 _MAX_VERSION_SUBJECT: Final = 256 + 1 + 128
-_SHORT_REASON: Final = 100
-"""Characters of a reason in a list that would be too large for one answer."""
 
 
 class HoldCalls:
@@ -83,14 +84,20 @@ class HoldCalls:
     async def list_holds(
         self, request: pb.ListHoldsRequest, context: Context
     ) -> pb.ListHoldsResponse:
-        """All that is held."""
+        """A page of what is held."""
+        core = self._core
         namespace = validate.namespace_of(request.namespace)
-        rows = await self._core.store.list_holds(namespace)
-        response = pb.ListHoldsResponse(holds=map(convert.hold, rows))
-        if response.ByteSize() > validate.MAX_ANSWER:
-            for hold in response.holds:
-                hold.reason = hold.reason[:_SHORT_REASON]
-        return response
+
+        async def read(limit: int, after: list[Any] | None) -> Page[Hold]:
+            return await core.store.list_holds(namespace, limit, after)
+
+        call = Call("holds", namespace, None, request.page_size, request.page_token)
+        page = await read_page(call, read, convert.hold)
+        return pb.ListHoldsResponse(
+            holds=page.items,
+            next_page_token=page.next_token,
+            watch_token=watch_token(core.store.store_id, page.revision),
+        )
 
 
 def _subject(kind: int, subject: str, instead: str, out: Violations) -> str:

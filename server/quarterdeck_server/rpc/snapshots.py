@@ -42,8 +42,6 @@ async def _rows(
 ) -> AsyncIterator[list[Any]]:
     if kind == log.POOL:
         yield list(await core.store.list_pools(namespace))
-    elif kind == log.HOLD:
-        yield list(await core.store.list_holds(namespace))
     elif kind == log.INSTANCE:
         yield list(await core.store.list_instances(namespace))
     else:
@@ -62,6 +60,8 @@ def _reader(store: Store, namespace: str, kind: int, filter: Filter | None, now:
         return lambda after: store.list_tasks(
             namespace, filter, "create_time", True, PAGE, after, now
         )
+    if kind == log.HOLD:
+        return lambda after: store.list_holds(namespace, PAGE, after)
     lists: dict[int, Any] = {
         log.AGENT: store.list_agents,
         log.QUEUE: store.list_queues,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quarterdeck_server.engine.commands import PutInstance, PutPools, SetAgentState
-from quarterdeck_server.engine.holds import handed_out
+from quarterdeck_server.engine.holds import MAX_HOLDS, handed_out
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.states import READY, RUNNING, AgentState
 from quarterdeck_server.pools.host import AgentView, Load
@@ -25,7 +25,8 @@ class PoolHost:
             return Load(0, 0)
         (row,) = rows
         names = {name: n for name, state, n in row.counts if state == READY}
-        holds = {hold[:3]: hold for hold in await self._core.store.list_holds(namespace)}
+        held = await self._core.store.list_holds(namespace, MAX_HOLDS, None)
+        holds = {hold[:3]: hold for hold in held.rows}
         ready = sum(handed_out(holds, namespace, names).values())
         running = sum(n for _, state, n in row.counts if state == RUNNING)
         return Load(0 if row.paused else ready, running)

@@ -175,7 +175,7 @@ class Store(Protocol):
     ) -> Page[AuditEntry]:
         """The newest first."""
 
-    async def list_holds(self, namespace: str) -> list[Hold]:
+    async def list_holds(self, namespace: str, limit: int, after: list[Any] | None) -> Page[Hold]:
         """By kind and subject."""
 
     async def get_namespace(self, namespace: str) -> NamespaceSettings:

@@ -439,7 +439,7 @@ SELECT {columns:AuditEntry} FROM audit WHERE namespace = ? AND id < ? ORDER BY i
 SELECT settings FROM namespaces WHERE name = ?
 
 -- name: read_holds
-SELECT {columns:Hold} FROM holds WHERE namespace = ? ORDER BY kind, subject
+SELECT {columns:Hold} FROM holds WHERE namespace = ? AND (kind, subject) > (?, ?) ORDER BY kind, subject LIMIT ?
 
 -- name: read_pools
 SELECT {columns:PoolStatus} FROM pools WHERE namespace = ? ORDER BY name

@@ -326,8 +326,11 @@ class Reader:
         found = [AuditEntry._make(row) for row in rows[:limit]]
         return Page(found, [found[-1].id] if len(rows) > limit else None, revision)
 
-    async def list_holds(self, namespace: str) -> list[Hold]:
-        return [Hold._make(row) for row in await self._named("read_holds", namespace)]
+    async def list_holds(self, namespace: str, limit: int, after: list[Any] | None) -> Page[Hold]:
+        sql, position = self._queries["read_holds"], after or [0, ""]
+        rows, revision = await self._page(sql, namespace, *position, limit + 1)
+        found = [Hold._make(row) for row in rows[:limit]]
+        return Page(found, list(found[-1][1:3]) if len(rows) > limit else None, revision)
 
     async def get_namespace(self, namespace: str) -> NamespaceSettings:
         rows = await self._named("read_namespace", namespace)
