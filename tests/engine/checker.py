@@ -81,6 +81,8 @@ class Checker:
         self.born: dict[int, Task] = {}
         """Of the last group: new tasks as they came into being."""
         self.created: Counter[Key] = Counter()
+        """With those that were moved into a queue."""
+        self.moved = 0
         self.removed: Counter[Key] = Counter()
         self.finished: Counter[tuple[Key, int]] = Counter()
         """By queue and state: how often a task ended so."""
@@ -154,6 +156,9 @@ class Checker:
             self.created[queue] += 1
         else:
             self._step(before, after)
+            if before.queue != after.queue:
+                self.created[queue] += 1
+                self.moved += 1
         if after.state in ENDED:
             self.ended.add(after.id)
             if before is None or before.state not in ENDED:
@@ -318,7 +323,7 @@ class Checker:
             ended = [self.finished[key, state] for state in sorted(ENDED)]
             totals = queue[queue._fields.index("succeeded_total") :][: len(ended)]
             assert list(totals) == ended, "totals are what the log counted"
-        submitted = len(self.tasks) + self.removed.total()
+        submitted = len(self.tasks) + self.removed.total() + self.moved
         assert submitted == sum(queue.submitted_total for queue in queues.values())
 
     def _saved(self, driver: Driver) -> None:

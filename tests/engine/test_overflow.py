@@ -8,12 +8,16 @@ import pytest
 
 from quarterdeck_server.engine.claim import NOBODY
 from quarterdeck_server.engine.commands import (
+    Debounce,
+    ItemResult,
     PutSchedule,
     Release,
     Rerun,
     Spec,
     Submitted,
+    TaskChange,
     UpdateQueue,
+    UpdateTasks,
 )
 from quarterdeck_server.engine.lane import LaneKey, lane_text
 from quarterdeck_server.engine.limits import (
@@ -273,3 +277,92 @@ def test_one_arrival_makes_room_in_its_queue_and_in_its_key(bench: Bench) -> Non
     bench.do(UpdateQueue("default", "default", None, "", None, both))
     new = bench.one()
     assert [bench.task(i).state for i in (*tasks, new)] == [CANCELLED, CANCELLED, READY]
+
+
+class TestMoves:
+    """A task that an operator moves into a queue."""
+
+    @staticmethod
+    def move(bench: Bench, *task_ids: int, **change: Any) -> list[ItemResult]:
+        """Move tasks into the default queue."""
+        results: list[ItemResult] = bench.do(
+            UpdateTasks("default", task_ids, TaskChange(queue="default", **change))
+        )
+        return results
+
+    def test_a_full_queue_that_rejects_refuses_what_is_moved_into_it(self, bench: Bench) -> None:
+        limit(bench, whole(REJECT))
+        bench.one()
+        first, second = bench.submit(make.spec(queue="other"), make.spec(queue="other"))
+        moved, refused = self.move(bench, first, second, priority=7)
+        assert moved.refusal is None and bench.task(first).queue == "default"
+        assert refused.refusal is not None and refused.refusal.reason == "LIMIT_EXCEEDED"
+        assert "move it again" in refused.refusal.message
+        task = bench.task(second)
+        assert (refused.state, task.state, task.queue, task.priority) == (READY, READY, "other", 5)
+
+    def test_a_full_key_refuses_what_is_moved_to_it(self, bench: Bench) -> None:
+        limit(bench, per_key(REJECT))
+        bench.one(of_key("red"))
+        red, blue = bench.submit(
+            make.spec(queue="other", group_key="red"), make.spec(queue="other", group_key="blue")
+        )
+        refused, moved = self.move(bench, red, blue)
+        assert refused.refusal is not None and moved.refusal is None
+
+    def test_a_queue_that_is_read_from_its_tables_refuses_too(self, bench: Bench) -> None:
+        limit(bench, whole(REJECT, 1))
+        bench.one()
+        other = bench.one(make.spec(queue="other"))
+        bench.driver.restart()
+        (refused,) = self.move(bench, other)
+        assert refused.refusal is not None
+
+    def test_a_task_that_is_not_ready_is_no_arrival(self, bench: Bench) -> None:
+        limit(bench, whole(REJECT, 1))
+        first = bench.one()
+        others = bench.submit(
+            make.spec(queue="other", delay=10 * make.SECOND),
+            make.spec(queue="other", depends_on=[first]),
+        )
+        assert [result.refusal for result in self.move(bench, *others)] == [None, None]
+        ready = bench.one(make.spec(queue="other"))
+        (result,) = self.move(bench, ready, delay=10 * make.SECOND)
+        assert (result.state, result.refusal) == (SCHEDULED, None)
+
+    def test_what_is_in_the_queue_already_may_be_changed(self, bench: Bench) -> None:
+        limit(bench, whole(REJECT, 1))
+        first = bench.one()
+        (result,) = self.move(bench, first, priority=7)
+        assert result.refusal is None and bench.task(first).priority == 7
+
+    @pytest.mark.parametrize("overflow", [WAIT, CANCEL_OLDEST, CANCEL_NEWEST])
+    def test_nothing_is_cancelled_because_of_a_move(self, bench: Bench, overflow: int) -> None:
+        other = bench.one(make.spec(queue="other"))
+        limit(bench, whole(overflow, 1))
+        first = bench.one()
+        (result,) = self.move(bench, other)
+        assert result.refusal is None
+        assert states(bench, first, other) == [READY, READY]
+        assert len(bench.claim(max_tasks=9)) == 1
+
+    def test_what_is_moved_counts_as_submitted_to_both_queues(self, bench: Bench) -> None:
+        limit(bench, whole(REJECT, 1))
+        ready, waiting, refused = bench.submit(
+            make.spec(queue="other"),
+            make.spec(queue="other", delay=10 * make.SECOND),
+            make.spec(queue="other"),
+        )
+        self.move(bench, ready, waiting, refused)
+        self.move(bench, ready)
+        queues = bench.driver.queues
+        assert queues["default", "default"].submitted_total == 2
+        assert queues["default", "other"].submitted_total == 3
+
+    def test_a_debounced_submit_that_changes_the_queue_is_counted_there(self, bench: Bench) -> None:
+        debounced = Debounce("k", 10 * make.SECOND, None)
+        for queue in ("other", "default", "default"):
+            bench.one(make.spec(queue=queue, admission=debounced))
+        queues = bench.driver.queues
+        assert queues["default", "other"].submitted_total == 1
+        assert queues["default", "default"].submitted_total == 1

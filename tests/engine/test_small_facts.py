@@ -141,8 +141,8 @@ def test_a_copy_of_a_task_of_the_same_group_has_its_input(bench: Bench) -> None:
 
 
 def test_limits_of_a_moved_task_count_where_it_is(bench: Bench) -> None:
-    limits = QueueLimits(Concurrency(1, REJECTS))
-    for queue in ("default", "other"):
+    for queue, most in (("default", 1), ("other", 2)):
+        limits = QueueLimits(Concurrency(most, REJECTS))
         bench.do(c.UpdateQueue("default", queue, None, "", None, limits))
     moved = bench.one()
     bench.do(make.submit(make.spec(queue="other")))

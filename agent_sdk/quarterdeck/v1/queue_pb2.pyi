@@ -310,7 +310,7 @@ class Queue(_message.Message):
     paused_arrivals: Global___ArrivalPolicy.ValueType
     """What becomes of tasks that arrive while it is paused."""
     submitted_total: _builtins.int
-    """Tasks that were ever submitted to it, whether or not they are still kept."""
+    """Tasks that were ever submitted to it, or moved into it, whether or not they are still kept."""
     cancelled_total: _builtins.int
     """Tasks that ever ended as CANCELLED, whether or not they are still kept."""
     expired_total: _builtins.int

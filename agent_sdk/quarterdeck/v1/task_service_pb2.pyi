@@ -913,7 +913,10 @@ class TaskUpdate(_message.Message):
     priority: _builtins.int
     """0 to 9. Of a task that waits."""
     queue: _builtins.str
-    """The line it waits in. Of a task that waits."""
+    """The line it waits in. Of a task that waits. One that is ready is refused with LIMIT_EXCEEDED, and stays where it is,
+    when its new queue is full and refuses new tasks (OVERFLOW_POLICY_REJECT); nothing is cancelled because of a move.
+    A task that is moved counts as submitted to its new queue.
+    """
     @_builtins.property
     def run_time(self) -> _timestamp_pb2.Timestamp:
         """Its earliest start; one that has passed makes it ready at once, as of now. `schedule_to_start` counts from there.
@@ -1022,8 +1025,8 @@ class UpdateResult(_message.Message):
     """The state of the task after it."""
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Set when it was refused: TASK_NOT_FOUND, or WRONG_STATE for a task that ended, or that runs where only a waiting
-        one can be changed so.
+        """Set when it was refused: TASK_NOT_FOUND, WRONG_STATE for a task that ended, or that runs where only a waiting one
+        can be changed so, LIMIT_EXCEEDED for one that its new queue has no room for.
         """
 
     def __init__(

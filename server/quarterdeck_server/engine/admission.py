@@ -147,6 +147,8 @@ def _debounce(
         if debounce.max_wait is not None:
             run_at = min(run_at, row.since + debounce.max_wait)
         world.put(edits.debounced(waiting, spec, run_at, now))
+        if spec.queue != waiting.queue:
+            world.count_arrival(waiting.namespace, spec.queue)
         world.put_input(waiting.id, spec.input)
         return Submitted(waiting.id, existed=True)
     delay = debounce.delay

@@ -37,6 +37,8 @@ class Needs:
     tasks: set[int] = field(default_factory=set)
     submits: list[c.Submit] = field(default_factory=list)
     """Their queues are needed, and the tasks that theirs may displace."""
+    moves: set[tuple[str, str]] = field(default_factory=set)
+    """Queues into which tasks are moved: how many of their tasks are active is needed where a policy asks for it."""
     resting: set[int] = field(default_factory=set)
     """Tasks whose queues are needed."""
     origins: set[int] = field(default_factory=set)
@@ -143,7 +145,9 @@ def _gather_walk(needs: Needs, command: c.Walk) -> None:
 def _gather_update(needs: Needs, command: c.UpdateTasks) -> None:
     needs.tasks.update(command.task_ids)
     if command.change.queue is not None:
-        needs.queues.add((command.namespace, command.change.queue))
+        key = (command.namespace, command.change.queue)
+        needs.queues.add(key)
+        needs.moves.add(key)
 
 
 def _gather_pools(needs: Needs, command: c.PutPools) -> None:

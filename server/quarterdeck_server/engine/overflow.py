@@ -2,7 +2,8 @@
 
 Only what is submitted is an arrival: a task that is retried, released or rerun by an operator never overflows its
 queue, and is not dropped. A task that is not ready when it is submitted is not looked at for the limits of its queue,
-neither then nor when it gets ready; it waits for its turn.
+neither then nor when it gets ready; it waits for its turn. One that an operator moves into a queue is refused where a
+new one would be, and stays where it was; but nothing is cancelled because of a move.
 """
 
 from __future__ import annotations
@@ -37,23 +38,34 @@ def _caps(limits: QueueLimits, group_key: str) -> Iterator[tuple[str | None, Con
 
 def refusal(world: World, namespace: str, spec: Spec) -> Refusal | None:
     """Refuse a spec whose task would be ready at once, when its queue or key is full and rejects; None lets it in."""
-    key = (namespace, spec.queue)
+    return _full(world, namespace, spec.queue, spec.lane, "submit")
+
+
+def refused_move(world: World, task: Task) -> Refusal | None:
+    """Refuse to move a task, here as it would be, that is ready into a queue that is full and rejects."""
+    if task.state != READY:
+        return None
+    return _full(world, task.namespace, task.queue, task.lane, "move it")
+
+
+def _full(world: World, namespace: str, queue: str, lane: str | None, what: str) -> Refusal | None:
+    key = (namespace, queue)
     active = world.active.get(key)
     if active is None:
         return None
     limits = limits_of(world.queues[key].limits)
-    for scope, cap in _caps(limits, lane_of(spec.lane).group_key):
+    for scope, cap in _caps(limits, lane_of(lane).group_key):
         count = active.count(scope)
         if cap.overflow == REJECT and count >= cap.limit:
             of_key = "" if scope is None else f" of group key {scope!r}"
             oldest = encode_task_id(active.oldest(scope))
             return Refusal(
                 "LIMIT_EXCEEDED",
-                f"queue {spec.queue!r} is full (active tasks{of_key}: {count}, limit: {cap.limit}); "
-                f"submit again when one has ended: {oldest} is the oldest",
+                f"queue {queue!r} is full (active tasks{of_key}: {count}, limit: {cap.limit}); "
+                f"{what} again when one has ended: {oldest} is the oldest",
                 (
                     ("limit", str(cap.limit)),
-                    ("queue", spec.queue),
+                    ("queue", queue),
                     ("group_key", scope or ""),
                     ("task_id", oldest),
                 ),

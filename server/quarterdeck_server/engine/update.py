@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from quarterdeck_server.engine import edits
+from quarterdeck_server.engine import edits, overflow
 from quarterdeck_server.engine.commands import ItemResult, Refusal, TaskChange, UpdateTasks
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.names import one_too_many
@@ -35,8 +35,15 @@ def _update_one(world: World, namespace: str, task_id: int, change: TaskChange) 
     if refusal is not None:
         return ItemResult(task.state, refusal)
     after = _changed(task, change, world.now)
+    moved = after.queue != task.queue
+    if moved:
+        refusal = overflow.refused_move(world, after)
+        if refusal is not None:
+            return ItemResult(task.state, refusal)
     if after != task:
         world.put(after)
+    if moved:
+        world.count_arrival(namespace, after.queue)
     return ItemResult(after.state)
 
 

@@ -278,6 +278,10 @@ class World:
         self.admissions[key] = row
         self.dirty_admissions.add(key)
 
+    def count_arrival(self, namespace: str, queue: str) -> None:
+        """Count a task that was moved into a queue among those that were submitted to it."""
+        self.totals.setdefault((namespace, queue), [0, 0, 0, 0, 0])[0] += 1
+
     def _end(self, task: Task) -> None:
         self.just_ended.append(task)
         totals = self.totals.setdefault((task.namespace, task.queue), [0, 0, 0, 0, 0])

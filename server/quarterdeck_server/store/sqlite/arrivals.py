@@ -55,7 +55,7 @@ class StoredActive:
             world: The group's.
             queues: Those of the submits.
             submits: What is submitted.
-            others: The queues of schedules that may fire.
+            others: The queues of schedules that may fire, and of moves.
 
         Returns:
             The oldest tasks of those queues: as many as these arrivals may displace.
