@@ -85,7 +85,14 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True)
 class LifeSpan:
-    """One span of a task's life: `blocked`, `delayed`, `ready`, `running` or `backoff`."""
+    """One span of a task's life.
+
+    Attributes:
+        phase: `blocked`, `delayed`, `ready`, `running` or `backoff`.
+        start_time: When it began.
+        end_time: When it ended; None for what goes on.
+        attempt: The attempt, of `running` and of the `backoff` after it.
+    """
 
     phase: str
     start_time: Instant

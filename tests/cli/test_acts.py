@@ -21,6 +21,7 @@ from quarterdeck.v1.task_service_pb2 import (
     CountTasksResponse,
     ExplainTaskRequest,
     ExplainTaskResponse,
+    LifePhase,
     LifeSpan,
     ListTasksRequest,
     ListTasksResponse,
@@ -255,7 +256,7 @@ def test_a_rerun_may_have_another_input(server: ScriptedServer, run: Run) -> Non
 def test_an_explanation_names_what_has_to_end_first(server: ScriptedServer, run: Run) -> None:
     obstacle = Obstacle(message="paused by \x1b[31mann", actor="ann", task_ids=["task_7"])
     obstacle.until.seconds = 4_000_000_000
-    span = LifeSpan(phase="ready")
+    span = LifeSpan(phase=LifePhase.LIFE_PHASE_READY)
     span.start_time.seconds = 1
     response = ExplainTaskResponse(
         task=Task(id="task_1", state=READY),

@@ -108,7 +108,7 @@ async def test_a_task_says_why_it_waits_and_where_its_time_went(
     obstacle = why.obstacles.add(message="As many tasks of its key run as may.", actor="ana@bridge")
     stamp(obstacle.until, time.time() + 90)
     stamp(why.estimated_start_time, time.time() + 200)
-    span = why.spans.add(phase="ready")
+    span = why.spans.add(phase=task_service_pb2.LIFE_PHASE_READY)
     stamp(span.start_time, time.time() - 60)
     why.time_summary = "Most of it went into waiting."
     fleet.explanations[key] = why

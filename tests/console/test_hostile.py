@@ -80,7 +80,7 @@ def _poison_flow(fleet: Fleet, key: str, text: str) -> None:
     """The same into an explanation, a hold and an audit entry."""
     why = task_service_pb2.ExplainTaskResponse(summary=text, time_summary=text)
     why.obstacles.add(message=text, actor=text, task_ids=[text], agent_ids=[text])
-    why.spans.add(phase=text)
+    why.spans.add(phase=77)
     fleet.explanations[key] = why
     fleet.put(
         "hold",

@@ -21,12 +21,17 @@ def kinds(answer: Any) -> list[str]:
     return [K.Name(o.kind).removeprefix("OBSTACLE_KIND_") for o in answer.obstacles]
 
 
+def phases(answer: Any) -> list[str]:
+    """What the task did, in order."""
+    return [pb.LifePhase.Name(s.phase).removeprefix("LIFE_PHASE_") for s in answer.spans]
+
+
 async def test_without_agents_the_queue_is_named(api: Api) -> None:
     (task_id,) = await api.submit(spec(queue="lonely"))
     answer = await explain(api, task_id)
     assert kinds(answer) == ["NO_AGENT_FOR_QUEUE"]
     assert "queue lonely" in answer.summary
-    assert [part.phase for part in answer.spans] == ["ready"]
+    assert phases(answer) == ["READY"]
     assert not answer.spans[0].HasField("end_time")
 
 
@@ -73,7 +78,7 @@ async def test_a_dependency_and_its_end(api: Api) -> None:
     await api.report(await api.claim_one(), succeeded={})
     answer = await explain(api, second)
     assert "DEPENDENCIES" not in kinds(answer)
-    assert [part.phase for part in answer.spans] == ["blocked", "ready"]
+    assert phases(answer) == ["BLOCKED", "READY"]
 
 
 async def test_a_delay_and_a_paused_queue(api: Api) -> None:
@@ -93,7 +98,7 @@ async def test_a_backoff_names_the_error_and_its_end(api: Api) -> None:
     answer = await explain(api, task.task_id)
     assert kinds(answer)[0] == "BACKOFF"
     assert "RateLimited" in answer.summary
-    assert [part.phase for part in answer.spans][-2:] == ["running", "backoff"]
+    assert phases(answer)[-2:] == ["RUNNING", "BACKOFF"]
 
 
 async def test_why_it_failed(api: Api) -> None:

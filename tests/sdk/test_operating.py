@@ -192,12 +192,13 @@ def test_an_explanation_is_read(answer: Answer) -> None:
     response = tasks.ExplainTaskResponse(summary="paused", ahead=3)
     response.task.id = "task_1"
     response.obstacles.add(kind=tasks.OBSTACLE_KIND_QUEUE_PAUSED, task_ids=["task_7"])
-    response.spans.add(phase="ready").start_time.seconds = 1
+    response.spans.add(phase=tasks.LIFE_PHASE_READY).start_time.seconds = 1
     answer(response)
     explanation = Client().explain("task_1")
     (obstacle,) = explanation.obstacles
     assert (obstacle.kind, obstacle.task_ids, obstacle.until) == ("queue_paused", ("task_7",), None)
     assert (explanation.task.id, explanation.ahead) == ("task_1", 3)
+    assert explanation.spans[0].phase == "ready"
     assert explanation.spans[0].end_time is None
 
 

@@ -19,6 +19,7 @@ from quarterdeck.cli._table import Column, print_fields, print_table
 from quarterdeck.v1.task_service_pb2 import (
     ExplainTaskRequest,
     ExplainTaskResponse,
+    LifePhase,
     LifeSpan,
     Obstacle,
     RerunTasksRequest,
@@ -121,7 +122,7 @@ def _about(obstacle: Obstacle) -> str:
 def _span(span: LifeSpan) -> tuple[str, ...]:
     took = _format.between(span.start_time, span.end_time) or _format.age(span.start_time)
     return (
-        span.phase,
+        _format.enum_word(LifePhase.DESCRIPTOR, span.phase),
         str(span.attempt or ""),
         _format.instant(span.start_time),
         took,

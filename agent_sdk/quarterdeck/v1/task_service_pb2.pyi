@@ -121,6 +121,42 @@ OBSTACLE_KIND_TASK_PAUSED: ObstacleKind.ValueType  # 20
 """The attempt was paused by an operator."""
 Global___ObstacleKind: _TypeAlias = ObstacleKind  # noqa: Y015
 
+class _LifePhase:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LifePhaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LifePhase.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LIFE_PHASE_UNSPECIFIED: _LifePhase.ValueType  # 0
+    """Never sent by the server."""
+    LIFE_PHASE_BLOCKED: _LifePhase.ValueType  # 1
+    """Waits for other tasks."""
+    LIFE_PHASE_DELAYED: _LifePhase.ValueType  # 2
+    """Waits for the start time that it was submitted with."""
+    LIFE_PHASE_READY: _LifePhase.ValueType  # 3
+    """Waits in its queue."""
+    LIFE_PHASE_RUNNING: _LifePhase.ValueType  # 4
+    """Runs."""
+    LIFE_PHASE_BACKOFF: _LifePhase.ValueType  # 5
+    """Waits before another attempt."""
+
+class LifePhase(_LifePhase, metaclass=_LifePhaseEnumTypeWrapper):
+    """What a task does for a part of its life. Clients must tolerate values that they do not know."""
+
+LIFE_PHASE_UNSPECIFIED: LifePhase.ValueType  # 0
+"""Never sent by the server."""
+LIFE_PHASE_BLOCKED: LifePhase.ValueType  # 1
+"""Waits for other tasks."""
+LIFE_PHASE_DELAYED: LifePhase.ValueType  # 2
+"""Waits for the start time that it was submitted with."""
+LIFE_PHASE_READY: LifePhase.ValueType  # 3
+"""Waits in its queue."""
+LIFE_PHASE_RUNNING: LifePhase.ValueType  # 4
+"""Runs."""
+LIFE_PHASE_BACKOFF: LifePhase.ValueType  # 5
+"""Waits before another attempt."""
+Global___LifePhase: _TypeAlias = LifePhase  # noqa: Y015
+
 @_typing.final
 class SubmitRequest(_message.Message):
     """Tasks to accept."""
@@ -1532,10 +1568,10 @@ class LifeSpan(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
-    phase: _builtins.str
-    """What it did: `blocked`, `delayed`, `ready`, `running`, `backoff`."""
+    phase: Global___LifePhase.ValueType
+    """What it did."""
     attempt: _builtins.int
-    """The attempt, of `running` and of the `backoff` after it."""
+    """The attempt, of LIFE_PHASE_RUNNING and of the LIFE_PHASE_BACKOFF after it."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When it began."""
@@ -1547,7 +1583,7 @@ class LifeSpan(_message.Message):
     def __init__(
         self,
         *,
-        phase: _builtins.str = ...,
+        phase: Global___LifePhase.ValueType = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         attempt: _builtins.int = ...,

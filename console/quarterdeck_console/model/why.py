@@ -61,11 +61,16 @@ class Why:
             answer.ahead_is_minimum,
             seconds(answer.estimated_start_time),
             tuple(
-                (sanitize(span.phase, 16), seconds(span.start_time), seconds(span.end_time))
+                (_phase(span.phase), seconds(span.start_time), seconds(span.end_time))
                 for span in answer.spans
             ),
             sanitize(answer.time_summary, 2_048),
         )
+
+
+def _phase(value: int) -> str:
+    known = task_service_pb2.LifePhase.DESCRIPTOR.values_by_number.get(value)
+    return known.name.removeprefix("LIFE_PHASE_").lower() if known else f"phase {value}"
 
 
 def _obstacle(obstacle: task_service_pb2.Obstacle) -> ObstacleRow:

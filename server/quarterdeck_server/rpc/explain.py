@@ -48,7 +48,8 @@ def _message(answer: Explanation) -> pb.ExplainTaskResponse:
         )
         convert.set_time(obstacle.until, found.until)
     for part in answer.spans:
-        span = out.spans.add(phase=part.phase, attempt=part.attempt)
+        phase = pb.LifePhase.Value(f"LIFE_PHASE_{part.phase.upper()}")
+        span = out.spans.add(phase=phase, attempt=part.attempt)
         convert.set_time(span.start_time, part.start)
         convert.set_time(span.end_time, part.end)
     return out

@@ -18,7 +18,7 @@ class Span(NamedTuple):
     """One part of a task's life."""
 
     phase: str
-    """`blocked`, `delayed`, `ready`, `running` or `backoff`."""
+    """`blocked`, `delayed`, `ready`, `running` or `backoff`, the values of `quarterdeck.v1.LifePhase`."""
     start: int
     end: int | None
     """None for what goes on."""
