@@ -84,7 +84,8 @@ class Agent:
     """A named set of handlers, and how many tasks they run at once.
 
     Args:
-        name: Shared by all processes that run this agent, such as `researcher`.
+        name: Shared by all processes that run this agent, such as `researcher`; without `@`, which
+            parts it from its version in `researcher@1.0`.
         slots: How many tasks one process runs at once.
         queues: The lines to take tasks from, all alike.
         labels: For finding the agent, and for tasks that ask for agents with certain labels. At
@@ -104,8 +105,8 @@ class Agent:
         labels: Mapping[str, str] | None = None,
         version: str = "",
     ) -> None:
-        if not isinstance(name, str) or not 1 <= len(name) <= 256:
-            raise DefinitionError(f"name: expected 1 to 256 characters, got {name!r}")
+        if not isinstance(name, str) or not 1 <= len(name) <= 256 or "@" in name:
+            raise DefinitionError(f"name: expected 1 to 256 characters without @, got {name!r}")
         if not isinstance(slots, int) or slots < 1:
             raise DefinitionError(f"slots: expected at least 1, got {slots!r}")
         if isinstance(queues, str) or not 1 <= len(queues) <= 64:

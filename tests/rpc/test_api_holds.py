@@ -205,6 +205,20 @@ async def test_a_hold_is_replaced_and_keeps_its_beginning(api: Api) -> None:
     assert await holds(api) == [second]
 
 
+async def test_the_first_at_sign_parts_an_agents_name_from_its_version(api: Api) -> None:
+    await api.submit(spec(), spec())
+    await hold(api, VERSION, "worker@main@2024")
+    held = agent("agent-1", name="worker", version="main@2024")
+    assert not (await api.claim(agent=held, wait={})).tasks
+    assert await api.claim_one("agent-2", agent=agent("agent-2", name="worker", version="main"))
+    error = await refused(api.claim(agent=agent("agent-3", name="worker@main", version="2024")))
+    assert error.fields.keys() == {"agent.name"}
+    assert "without @" in error.fields["agent.name"]
+    for subject in ("x" * 257 + "@1", "worker@" + "1" * 129):
+        error = await refused(api.fleet.PutHold(pb.PutHoldRequest(kind=VERSION, subject=subject)))
+        assert "256 characters before @ and 128 after it" in error.fields["subject"]
+
+
 async def test_holds_are_listed_page_by_page(api: Api) -> None:
     names = [f"name-{n:02}" for n in range(5)]
     for name in reversed(names):

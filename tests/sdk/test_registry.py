@@ -96,7 +96,7 @@ def test_isolation_of_another_kind_is_refused() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        *({"name": ""}, {"name": 8}, {"slots": 0}, {"slots": "8"}),
+        *({"name": ""}, {"name": 8}, {"name": "a@1"}, {"slots": 0}, {"slots": "8"}),
         *({"queues": "default"}, {"queues": []}, {"queues": ["two words"]}),
         *({"labels": {"": "x"}}, {"labels": {"x": 1}}, {"labels": {"x": "y" * 257}}),
         {"labels": {str(n): "" for n in range(65)}},

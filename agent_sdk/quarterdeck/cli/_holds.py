@@ -88,7 +88,7 @@ def _known(connection: Connection, kind: str, subject: str) -> bool:
     try:
         if kind == "task-name":
             return _is_name(connection, subject)
-        name, _, version = subject.rpartition("@")
+        name, _, version = subject.partition("@")
         wanted = (
             f"id:{_format.quoted(subject)}"
             if kind == "agent"

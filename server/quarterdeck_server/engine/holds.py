@@ -55,7 +55,7 @@ def claim_held(holds: Holds, claim: Claim) -> bool:
 
 
 def version_subject(name: str, version: str) -> str:
-    """Return the subject of a hold of all agents of one name and version."""
+    """Return the subject of a hold of all agents of one name and version; no name has an @."""
     return f"{name}@{version}"
 
 

@@ -33,6 +33,8 @@ _MAX_QUEUES = 64
 _MAX_NAMES = 1000
 _MAX_SLOTS = 1_000_000
 _ACTIVE = int(AgentState.ACTIVE)
+MAX_AGENT_NAME: Final = 256
+MAX_AGENT_VERSION: Final = 128
 _TASK_OVERHEAD = 1024
 """Bytes of a task in an answer beside its input and labels, at most: ids, names, times."""
 
@@ -41,13 +43,20 @@ _log: Final = Log(__name__)
 Taken = list[tuple[Task, Claimed]]
 
 
+def _agent_name(name: str, out: Violations) -> str:
+    if "@" in name:
+        rule = "expected a name without @, which parts it from its version in `name@version`"
+        out.append(Violation("agent.name", rule))
+    return validate.text(name, "agent.name", MAX_AGENT_NAME, out)
+
+
 def read_agent(namespace: str, info: agent_pb2.AgentInfo, out: Violations) -> Agent:
     """An agent as it describes itself; what only the server knows is zero or None."""
     return Agent(
         namespace=namespace,
         id=validate.agent_id(info.agent_id, "agent.agent_id", out),
-        name=validate.text(info.name, "agent.name", 256, out),
-        version=validate.text(info.version, "agent.version", 128, out),
+        name=_agent_name(info.name, out),
+        version=validate.text(info.version, "agent.version", MAX_AGENT_VERSION, out),
         hostname=validate.text(info.hostname, "agent.hostname", 256, out),
         pid=validate.number(info.pid, "agent.pid", 0, 2**63 - 1, out),
         slots=validate.number(info.slots, "agent.slots", 0, _MAX_SLOTS, out),

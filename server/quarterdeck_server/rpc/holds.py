@@ -12,6 +12,7 @@ from quarterdeck_server.engine.model import Hold
 from quarterdeck_server.rpc import convert, validate
 from quarterdeck_server.rpc.audit import read_who
 from quarterdeck_server.rpc.backend import Core
+from quarterdeck_server.rpc.claims import MAX_AGENT_NAME, MAX_AGENT_VERSION
 from quarterdeck_server.rpc.errors import ApiError, Violation
 from quarterdeck_server.rpc.methods import Context
 from quarterdeck_server.rpc.pages import Call, read_page
@@ -22,7 +23,7 @@ from quarterdeck_server.rpc.validate import Violations
 from quarterdeck_server.store.base import Page
 
 _KINDS: Final = "expected HOLD_KIND_TASK_NAME, HOLD_KIND_AGENT or HOLD_KIND_AGENT_VERSION"
-_MAX_VERSION_SUBJECT: Final = 256 + 1 + 128
+_MAX_VERSION_SUBJECT: Final = MAX_AGENT_NAME + 1 + MAX_AGENT_VERSION
 
 
 class HoldCalls:
@@ -109,8 +110,13 @@ def _subject(kind: int, subject: str, instead: str, out: Violations) -> str:
     elif kind == AGENT:
         return validate.agent_id(subject, "subject", out)
     elif kind == AGENT_VERSION:
-        if "@" not in subject:
+        # No agent's name has an @, and a version may: the first one is between them.
+        name, at, version = subject.partition("@")
+        if not at:
             out.append(Violation("subject", "required: expected `name@version` of an agent's code"))
+        elif len(name) > MAX_AGENT_NAME or len(version) > MAX_AGENT_VERSION:
+            rule = f"expected at most {MAX_AGENT_NAME} characters before @ and {MAX_AGENT_VERSION} after it"
+            out.append(Violation("subject", rule))
         return validate.text(subject, "subject", _MAX_VERSION_SUBJECT, out)
     else:
         told = "required: " if kind == hold_pb2.HOLD_KIND_UNSPECIFIED else ""
