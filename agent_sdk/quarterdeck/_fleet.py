@@ -146,7 +146,8 @@ class FleetMethods(Methods):
 
         Args:
             kind: `task_name`, `agent` or `agent_version`.
-            subject: The task's name, the agent's id, or `name@version` of an agent's code.
+            subject: The task's name, the agent's id, or `name@version` of an agent's code,
+                where the first `@` counts.
             reason: Why.
             arrivals: What becomes of tasks of the name that arrive meanwhile: `queue` or `drop`.
             actor: Who asks.

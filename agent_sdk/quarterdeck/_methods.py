@@ -13,7 +13,7 @@ from quarterdeck._act import Act, AsyncAct
 from quarterdeck._calls import Call, Page
 from quarterdeck._core import Core
 from quarterdeck._errors import ApiError
-from quarterdeck._operating import Outcome
+from quarterdeck._operating import Outcome, Rerun
 from quarterdeck._watch import AsyncWatch, Watch
 from quarterdeck.v1.task_service_pb2 import ActOnTasksRequest
 from quarterdeck.v1.watch_service_pb2 import WatchRequest
@@ -87,6 +87,19 @@ class AsyncMethods:
 def ids(task_ids: str | Ids) -> Ids:
     """One id or many as many."""
     return [task_ids] if isinstance(task_ids, str) else task_ids
+
+
+def rerun_of(task_ids: str | Ids, reruns: Sequence[Rerun]) -> Rerun | Sequence[Rerun]:
+    """What became of one task that was to be run again, or of each of many.
+
+    Raises:
+        ApiError: The one task was refused.
+    """
+    if not isinstance(task_ids, str):
+        return reruns
+    if reruns[0].error is not None:
+        raise reruns[0].error
+    return reruns[0]
 
 
 def outcome(task_ids: str | Ids, states: Sequence[str | ApiError]) -> str | Sequence[Outcome]:

@@ -30,15 +30,19 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Rerun:
-    """The new tasks of one that was run again.
+    """What became of one task that was to be run again.
 
     Attributes:
-        task_id: The new task.
+        task_id: The new task; empty when it was refused.
         dependent_ids: The copies of what depended on it, in the order of the originals.
+        rerun_of: The task that was named.
+        error: Why it was refused; its neighbours are not affected.
     """
 
     task_id: str
     dependent_ids: tuple[str, ...]
+    rerun_of: str
+    error: ApiError | None = None
 
 
 @dataclass(frozen=True, slots=True)

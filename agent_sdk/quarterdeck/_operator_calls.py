@@ -74,26 +74,36 @@ def resume(
 
 
 def rerun(
-    namespace: str, task_id: str, input: Any, with_dependents: bool, reason: str, actor: str
-) -> Call[Rerun]:
-    """Run an ended task again as a new one; an `input` of None is the old one."""
+    namespace: str,
+    task_ids: Sequence[str],
+    input: Any,
+    with_dependents: bool,
+    reason: str,
+    actor: str,
+) -> Call[list[Rerun]]:
+    """Run ended tasks again as new ones; an `input` of None is the old one."""
     request = tasks.RerunTasksRequest(
         namespace=namespace,
-        task_ids=[task_id],
+        task_ids=task_ids,
         input=payload(input),
         with_dependents=with_dependents,
         reason=reason,
         actor=actor,
         request_id=_new_id(),
     )
-    return Call("tasks", "RerunTasks", request, _rerun)
+    return Call("tasks", "RerunTasks", request, lambda r: _reruns(task_ids, r))
 
 
-def _rerun(response: tasks.RerunTasksResponse) -> Rerun:
-    [result] = response.results
-    if result.HasField("error"):
-        raise error_from_status(result.error)
-    return Rerun(result.task_id, tuple(result.dependent_ids))
+def _reruns(task_ids: Sequence[str], response: tasks.RerunTasksResponse) -> list[Rerun]:
+    return [
+        Rerun(
+            result.task_id,
+            tuple(result.dependent_ids),
+            task_id,
+            error_from_status(result.error) if result.HasField("error") else None,
+        )
+        for task_id, result in zip(task_ids, response.results, strict=True)
+    ]
 
 
 def explain(namespace: str, task_id: str) -> Call[Explanation]:

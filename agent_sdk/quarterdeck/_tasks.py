@@ -11,7 +11,7 @@ from quarterdeck import _calls, _operator_calls
 from quarterdeck._act import Act
 from quarterdeck._convert import from_message
 from quarterdeck._core import POLL_SECONDS, Submitted, result_of, task_of
-from quarterdeck._methods import PAGE, Ids, Methods, ids, outcome
+from quarterdeck._methods import PAGE, Ids, Methods, ids, outcome, rerun_of
 from quarterdeck._models import LogLine, Task, TaskDetails
 from quarterdeck._operating import ActName, Explanation, Outcome, Rerun
 from quarterdeck._specs import Spec, TaskChanges
@@ -171,33 +171,55 @@ class TaskMethods(Methods):
         call = _calls.retry(self._namespace, ids(task_ids), reason, actor)
         return outcome(task_ids, self._do(call))
 
+    @overload
     def rerun(
         self,
-        task_id: str,
+        task_ids: str,
         input: Any = None,
         *,
         with_dependents: bool = False,
         reason: str = "",
         actor: str = "",
-    ) -> Rerun:
-        """Run an ended task again from the beginning, as a new task that is linked to it.
+    ) -> Rerun: ...
+
+    @overload
+    def rerun(
+        self,
+        task_ids: Ids,
+        input: None = None,
+        *,
+        with_dependents: bool = False,
+        reason: str = "",
+        actor: str = "",
+    ) -> Sequence[Rerun]: ...
+
+    def rerun(
+        self,
+        task_ids: str | Ids,
+        input: Any = None,
+        *,
+        with_dependents: bool = False,
+        reason: str = "",
+        actor: str = "",
+    ) -> Rerun | Sequence[Rerun]:
+        """Run ended tasks again from the beginning, as new tasks that are linked to them.
 
         Args:
-            task_id: The task.
-            input: Its input instead of the old one; None keeps that.
-            with_dependents: Run again also what depended on it, to any depth.
+            task_ids: One task, or at most 1,000.
+            input: Of one task: its input instead of the old one; None keeps that.
+            with_dependents: Run again also what depended on them, to any depth.
             reason: Why, for the audit log.
             actor: Who asks.
 
         Returns:
-            The new tasks.
+            The new tasks of the one; of many what became of each, in order.
 
         Raises:
-            WrongStateError: It has not ended.
+            WrongStateError: The one task has not ended.
         """
-        return self._do(
-            _operator_calls.rerun(self._namespace, task_id, input, with_dependents, reason, actor)
-        )
+        many = ids(task_ids)
+        call = _operator_calls.rerun(self._namespace, many, input, with_dependents, reason, actor)
+        return rerun_of(task_ids, self._do(call))
 
     @overload
     def update(

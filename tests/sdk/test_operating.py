@@ -182,10 +182,23 @@ def test_a_rerun_gives_the_new_tasks(answer: Answer) -> None:
     result = tasks.RerunResult(task_id="task_8", dependent_ids=["task_9"])
     requests = answer(tasks.RerunTasksResponse(results=[result]))
     rerun = Client().rerun("task_1", {"x": 1}, with_dependents=True)
-    assert rerun == quarterdeck.Rerun("task_8", ("task_9",))
+    assert rerun == quarterdeck.Rerun("task_8", ("task_9",), "task_1")
     (request,) = requests
     assert isinstance(request, tasks.RerunTasksRequest)
     assert (request.input.data, request.with_dependents) == (b'{"x":1}', True)
+
+
+def test_each_of_many_reruns_is_told_apart(answer: Answer) -> None:
+    wrong = refusal(9, "WRONG_STATE", task_id="task_2")
+    results = [tasks.RerunResult(task_id="task_8"), tasks.RerunResult(error=wrong)]
+    requests = answer(tasks.RerunTasksResponse(results=results))
+    done, refused = Client().rerun(["task_1", "task_2"])
+    assert (done.task_id, done.rerun_of, done.error) == ("task_8", "task_1", None)
+    assert (refused.task_id, refused.rerun_of) == ("", "task_2")
+    assert isinstance(refused.error, quarterdeck.WrongStateError)
+    (request,) = requests
+    assert isinstance(request, tasks.RerunTasksRequest)
+    assert list(request.task_ids) == ["task_1", "task_2"]
 
 
 def test_an_explanation_is_read(answer: Answer) -> None:

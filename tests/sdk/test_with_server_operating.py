@@ -191,6 +191,11 @@ def test_an_ended_task_is_run_again_with_what_depends_on_it(client: Client) -> N
     assert details.input.data == b"2"
     (copy,) = rerun.dependent_ids
     assert client.get(copy).depends_on == (rerun.task_id,)
+    again, refused = client.rerun([first, rerun.task_id], actor="ann")
+    assert client.get(again.task_id).task.rerun_of == again.rerun_of == first
+    assert isinstance(refused.error, quarterdeck.WrongStateError)
+    with pytest.raises(quarterdeck.InvalidArgumentError, match="input"):
+        client.rerun([first, first], 3)  # type: ignore[call-overload]
 
 
 def test_a_task_that_does_not_run_is_not_paused(client: Client) -> None:

@@ -61,6 +61,8 @@ def blocking_client(client: Client) -> None:
     assert_type(client.list(), Iterator[quarterdeck.Task])
     assert_type(client.update("id", priority=1), str)
     assert_type(client.cancel(["id"]), Sequence[quarterdeck.Outcome])
+    assert_type(client.rerun("id", 1), quarterdeck.Rerun)
+    assert_type(client.rerun(["id"]), Sequence[quarterdeck.Rerun])
     assert_type(client.act("id:*", "retry", max_count=1).finish(), quarterdeck.ActProgress)
     assert_type(client.audit(), Iterator[quarterdeck.AuditEntry])
     client.submit("a", priority="high")  # type: ignore[arg-type]

@@ -91,7 +91,9 @@ class AgentInfo(_message.Message):
     Required. At most 128 characters of letters, digits and `_ - . :`.
     """
     name: _builtins.str
-    """Its name, shared by its siblings, such as `researcher`. At most 256 characters."""
+    """Its name, shared by its siblings, such as `researcher`. At most 256 characters, none of them `@`: in `name@version`
+    the first one parts it from its version, which may have more of them.
+    """
     version: _builtins.str
     """Version of its code. At most 128 characters."""
     hostname: _builtins.str

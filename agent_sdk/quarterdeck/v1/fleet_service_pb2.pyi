@@ -496,7 +496,9 @@ class PutHoldRequest(_message.Message):
     kind: _hold_pb2.HoldKind.ValueType
     """What is held. Not HOLD_KIND_NAMESPACE, for which there is Freeze. Required."""
     subject: _builtins.str
-    """Its name: of a task, the id of an agent, or `name@version` of an agent's code. Required."""
+    """Its name: of a task, the id of an agent, or `name@version` of an agent's code, where all before the first `@` is the
+    name. Required.
+    """
     reason: _builtins.str
     """Why. At most 1,024 characters."""
     actor: _builtins.str
