@@ -184,10 +184,10 @@ def test_settings_that_are_not_given_stay(server: ScriptedServer, run: Run) -> N
     run("namespace", "set", "--keep-succeeded", "1d", "--reason", "disk")
     run("namespace", "set", "--quarantine-name", "20", "--quarantine-agent", "0")
     keep, rules = server.asked(UpdateNamespaceRequest)
-    assert (keep.retention.succeeded.seconds, keep.retention.failed.seconds) == (86_400, 60)
-    assert (keep.reason, keep.HasField("quarantine")) == ("disk", False)
+    assert (keep.retention.succeeded.seconds, keep.reason) == (86_400, "disk")
+    assert list(keep.update_mask.paths) == ["retention.succeeded"]
     assert (rules.quarantine.task_name, rules.quarantine.agent) == (20, 0)
-    assert not rules.HasField("retention")
+    assert list(rules.update_mask.paths) == ["quarantine.task_name", "quarantine.agent"]
     assert run("namespace", "set").exit_code == ExitCode.USAGE
 
 

@@ -155,6 +155,21 @@ def test_settings_of_a_namespace_are_kept(run: Run) -> None:
         assert part in shown
 
 
+def test_what_somebody_changed_since_it_was_shown_is_not_overwritten(run: Run) -> None:
+    run("queue", "limits", "deep", "--concurrency", "5", "--weight", "acme=3")
+    seen = json.loads(run("queue", "limits", "deep", "-o", "json").stdout)["queue"]["etag"]
+    run("queue", "limits", "deep", "--weight", "umbrella=2", "--etag", seen)
+    change = ("queue", "limits", "deep", "--clear", "--etag", seen)
+    assert "changed meanwhile" in run(*change, code=ExitCode.REFUSED).stderr
+    shown = run("queue", "limits", "deep", "--rate", "9/s").stdout
+    assert "acme=3" in shown and "umbrella=2" in shown and "9 in 1s" in shown
+    settings = json.loads(run("namespace", "get", "-o", "json").stdout)["namespace"]
+    run("namespace", "set", "--keep-failed", "9d", "--etag", settings["etag"])
+    change = ("namespace", "set", "--keep-failed", "1d", "--etag", settings["etag"])
+    assert "CONFLICT" in run(*change, code=ExitCode.REFUSED).stderr
+    assert "9d" in run("namespace", "get").stdout
+
+
 def test_what_was_done_is_in_the_audit_log(run: Run) -> None:
     submit(run, "a")
     run("task", "cancel", "--filter", "name:a", "--reason", "enough", "--actor", "ann")

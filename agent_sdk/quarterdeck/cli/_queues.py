@@ -71,7 +71,7 @@ def _no_queue(name: str) -> CommandError:
 
 
 def limits(
-    settings: Settings, name: str, values: Mapping[str, Any], why: Why, *, clear: bool
+    settings: Settings, name: str, values: Mapping[str, Any], why: Why, *, clear: bool, etag: str
 ) -> None:
     """Changes the limits that are given, leaves the others, and prints what holds now.
 
@@ -81,6 +81,7 @@ def limits(
         values: The limits by their options' names.
         why: For the audit log.
         clear: Remove those that are not given.
+        etag: Change only the queue that has it; empty for whatever it is.
     """
     connection = Connection(settings)
     given = {key: value for key, value in values.items() if value not in (None, ())}
@@ -96,9 +97,17 @@ def limits(
             namespace=settings.namespace,
             queue=name,
             limits=wanted,
+            etag=etag,
             reason=why.reason,
             actor=why.actor,
         )
+        if not clear:
+            parts: list[str] = [field for option, field in _FIELDS.items() if option in given]
+            if "weights" in given:
+                # They are one limit, and those of other keys stand here as they were read.
+                parts.append("weights")
+                request.etag = etag or (queue.etag if queue is not None else "")
+            request.update_mask.paths.extend(f"limits.{part}" for part in parts)
         response = connection.call(connection.fleet.UpdateQueue, request)
     emit(
         settings.output,

@@ -44,26 +44,21 @@ def get(settings: Settings) -> None:
     emit(settings.output, response, lambda: _print(response.namespace))
 
 
-def set_(settings: Settings, values: Mapping[str, Any], why: Why) -> None:
-    """Changes the settings that are given and leaves the others."""
+def set_(settings: Settings, values: Mapping[str, Any], why: Why, *, etag: str) -> None:
+    """Changes the settings that are given and leaves the others; with an etag only where they have it."""
     connection = Connection(settings)
-    now = connection.call(
-        connection.fleet.GetNamespace,
-        GetNamespaceRequest(namespace=settings.namespace),
-        patience=PATIENCE,
-    ).namespace
     request = UpdateNamespaceRequest(
-        namespace=settings.namespace, reason=why.reason, actor=why.actor
+        namespace=settings.namespace, etag=etag, reason=why.reason, actor=why.actor
     )
-    if kept := {state: values[state] for state in _KEPT if values[state] is not None}:
-        request.retention.CopyFrom(now.retention)
-        for state, span in kept.items():
-            getattr(request.retention, state).FromTimedelta(span)
-    if rules := {rule: values[rule] for rule in _RULES if values[rule] is not None}:
-        request.quarantine.CopyFrom(now.quarantine)
-        for rule, number in rules.items():
-            setattr(request.quarantine, rule, number)
-    if not kept and not rules:
+    for state in _KEPT:
+        if values[state] is not None:
+            getattr(request.retention, state).FromTimedelta(values[state])
+            request.update_mask.paths.append(f"retention.{state}")
+    for rule in _RULES:
+        if values[rule] is not None:
+            setattr(request.quarantine, rule, values[rule])
+            request.update_mask.paths.append(f"quarantine.{rule}")
+    if not request.update_mask.paths:
         raise click.UsageError("nothing to change: --help lists what can be")
     response = connection.call(connection.fleet.UpdateNamespace, request)
     emit(settings.output, response, lambda: _print(response.namespace))

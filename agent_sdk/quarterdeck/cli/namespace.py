@@ -45,10 +45,11 @@ def get(settings: Settings) -> None:
     type=_never,
     help="The same for agents of one name and version together.",
 )
+@click.option("--etag", default="", help="Only while the settings are as `-o json` showed them.")
 @audit_options
 @common_options
-def set_(settings: Settings, why: Why, **values: Any) -> None:
+def set_(settings: Settings, etag: str, why: Why, **values: Any) -> None:
     """Change the settings that are given, and leave the others."""
     from quarterdeck.cli import _tenants
 
-    _tenants.set_(settings, values, why)
+    _tenants.set_(settings, values, why, etag=etag)

@@ -73,10 +73,11 @@ def resume(settings: Settings, name: str, why: Why) -> None:
     help="KEY=N: turns of a group key for each turn of another. Repeatable.",
 )
 @click.option("--clear", is_flag=True, help="Remove the limits that are not given.")
+@click.option("--etag", default="", help="Only while the queue is as `-o json` showed it.")
 @audit_options
 @common_options
-def limits(settings: Settings, name: str, clear: bool, why: Why, **values: Any) -> None:
+def limits(settings: Settings, name: str, clear: bool, etag: str, why: Why, **values: Any) -> None:
     """Show or change what may start from a queue; 0 removes a limit."""
     from quarterdeck.cli import _queues
 
-    _queues.limits(settings, name, values, why, clear=clear)
+    _queues.limits(settings, name, values, why, clear=clear, etag=etag)
