@@ -72,6 +72,7 @@ if TYPE_CHECKING:
         StateCount,
         Task,
         TaskDetails,
+        TaskKey,
         TaskPause,
         TaskState,
     )
@@ -159,6 +160,7 @@ __all__ = [
     "TaskChanges",
     "TaskDetails",
     "TaskFailedError",
+    "TaskKey",
     "TaskOptions",
     "TaskPause",
     "TaskState",

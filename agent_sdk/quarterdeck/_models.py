@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from quarterdeck._limits import QueueLimits
-from quarterdeck._policies import Retry, Timeouts
+from quarterdeck._policies import Affinity, Retry, Timeouts
 
 Instant = dt.datetime | None
 
@@ -147,8 +147,27 @@ class Payload:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskKey:
+    """A key by which a task was let in.
+
+    Attributes:
+        kind: `unique`, `debounce` or `throttle`.
+        key: The key.
+        held: True while it decides about other submits.
+        scope: Of a unique key: `pending`, `active` or `period`.
+        expire_time: When it ends by itself; None where it does not.
+    """
+
+    kind: str
+    key: str
+    held: bool
+    scope: str
+    expire_time: Instant
+
+
+@dataclass(frozen=True, slots=True)
 class TaskDetails:
-    """One task in full."""
+    """One task in full; `details` is what its attempts saved for the next one."""
 
     task: Task
     input: Payload | None
@@ -157,6 +176,11 @@ class TaskDetails:
     depends_on: tuple[str, ...]
     retry: Retry | None
     timeouts: Timeouts | None
+    units: int
+    affinity: Affinity | None
+    details: Payload | None
+    keys: tuple[TaskKey, ...]
+    dependency_policy: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
 
 import grpc
@@ -25,6 +26,7 @@ from quarterdeck.v1.task_service_pb2 import (
     SubmitRequest,
     SubmitResponse,
     SubmitResult,
+    TaskKeyKind,
     WaitTaskRequest,
     WaitTaskResponse,
 )
@@ -255,6 +257,23 @@ def test_get_shows_where_the_last_failed_attempt_failed(server: ScriptedServer, 
     shown = run("task", "get", "task_1").stdout
     assert '\nfailure of attempt 2\nFile "work.py", line 2\nValueError: bad\n' in shown
     assert "line 1" not in shown
+
+
+def test_get_shows_what_a_task_takes_prefers_and_saved(server: ScriptedServer, run: Run) -> None:
+    response = GetTaskResponse(task=Task(id="task_1", state=READY), units=7)
+    response.details.data = b'{"page": 3}'
+    response.affinity.preferred["gpu"] = "a100"
+    response.affinity.patience.seconds = 90
+    response.keys.add(kind=TaskKeyKind.TASK_KEY_KIND_UNIQUE, key="k\x1b[2J", held=True)
+    response.keys.add(kind=TaskKeyKind.TASK_KEY_KIND_THROTTLE, key="mail")
+    server.on("TaskService/GetTask", lambda _: response)
+    lines = run("task", "get", "task_1").stdout.splitlines()
+    shown = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in lines if "  " in line)
+    assert shown["units"] == "7"
+    assert (shown["prefers labels"], shown["waits for them"]) == ("gpu=a100", "1m30s")
+    assert shown["throttle key"] == "mail (free again)"
+    assert shown["unique key"].startswith("k") and "\x1b" not in shown["unique key"]
+    assert lines[lines.index("saved") + 1 :] == ['{"page": 3}']
 
 
 def test_json_is_protobufs_mapping_with_the_names_of_the_proto(

@@ -56,6 +56,7 @@ class Fleet:
         self.results: dict[str, bytes] = {}
         self.attempts: dict[str, list[task_pb2.Attempt]] = {}
         self.logs: dict[str, list[task_pb2.LogLine]] = {}
+        self.details: dict[str, task_service_pb2.GetTaskResponse] = {}
         self.explanations: dict[str, task_service_pb2.ExplainTaskResponse] = {}
         self.audit: list[audit_pb2.AuditEntry] = []
         self.lists_too_old = 0

@@ -72,6 +72,7 @@ class TaskCalls(Calls):
         if task.id in fleet.results:
             answer.result.data = fleet.results[task.id]
         answer.attempts.extend(fleet.attempts.get(task.id, ()))
+        answer.MergeFrom(fleet.details.get(task.id, task_service_pb2.GetTaskResponse()))
         if not answer.attempts and task.attempt:
             attempt = answer.attempts.add(attempt=task.attempt, agent_id=task.agent_id)
             attempt.start_time.CopyFrom(task.start_time)

@@ -49,6 +49,69 @@ async def test_a_submit_over_the_throttle_is_answered_with_the_last_task(api: Ap
     assert results[2].task_id == results[1].task_id
 
 
+async def test_a_task_shows_its_unique_key_for_as_long_as_it_keeps_others_out(api: Api) -> None:
+    first = await submitted(api, unique={"key": "invoice-7"})
+    (key,) = (await api.get(first.task_id)).keys
+    assert (key.kind, key.key, key.scope) == (
+        pb.TASK_KEY_KIND_UNIQUE,
+        "invoice-7",
+        task_pb2.UNIQUE_SCOPE_ACTIVE,
+    )
+    assert key.held
+    assert not key.HasField("expire_time")
+    task = await api.claim_one()
+    assert (await api.get(first.task_id)).keys[0].held
+    await api.report(task, succeeded={})
+    assert not (await api.get(first.task_id)).keys[0].held
+    await submitted(api, unique={"key": "invoice-7"})
+    assert not (await api.get(first.task_id)).keys, "another task has it now"
+
+
+async def test_a_pending_key_is_free_again_once_its_task_has_started(api: Api) -> None:
+    pending = {"key": "k", "scope": task_pb2.UNIQUE_SCOPE_PENDING}
+    first = await submitted(api, unique=pending)
+    await api.claim_one()
+    (key,) = (await api.get(first.task_id)).keys
+    assert (key.held, key.scope) == (False, task_pb2.UNIQUE_SCOPE_PENDING)
+
+
+async def test_a_task_shows_the_debounce_or_throttle_that_let_it_in(api: Api) -> None:
+    burst = await submitted(api, debounce={"key": "index", "delay": {"seconds": 60}})
+    (key,) = (await api.get(burst.task_id)).keys
+    assert (key.kind, key.key, key.held) == (pb.TASK_KEY_KIND_DEBOUNCE, "index", True)
+    await api.tasks.CancelTasks(pb.CancelTasksRequest(task_ids=[burst.task_id]))
+    assert not (await api.get(burst.task_id)).keys[0].held
+    throttle = {"key": "mail", "limit": 2, "period": {"seconds": 60}}
+    first, last, _ = [await submitted(api, throttle=throttle) for _ in range(3)]
+    (key,) = (await api.get(last.task_id)).keys
+    assert (key.kind, key.held, key.scope) == (pb.TASK_KEY_KIND_THROTTLE, True, 0)
+    assert key.HasField("expire_time")
+    assert not (await api.get(first.task_id)).keys, "only the last one of a period"
+
+
+async def test_a_task_shows_what_it_takes_and_whom_it_waits_for(api: Api) -> None:
+    (plain,) = await api.submit()
+    found = await api.get(plain)
+    assert found.units == 1
+    assert not found.HasField("affinity")
+    assert (found.keys, found.dependency_policy) == ([], 0)
+    affinity = {
+        "required": {"os": "linux"},
+        "preferred": {"gpu": "a100"},
+        "same_agent_as": plain,
+        "patience": {"seconds": 90},
+    }
+    ended = task_pb2.DEPENDENCY_POLICY_ALL_ENDED
+    sent = spec(units=7, affinity=affinity, depends_on=[plain], dependency_policy=ended)
+    (task_id,) = await api.submit(sent)
+    found = await api.get(task_id)
+    assert (found.units, found.affinity) == (7, sent.affinity)
+    assert found.dependency_policy == ended
+    (task_id,) = await api.submit(spec(depends_on=[plain]))
+    found = await api.get(task_id)
+    assert found.dependency_policy == task_pb2.DEPENDENCY_POLICY_ALL_SUCCEEDED
+
+
 async def test_delays_and_attributes_are_shown_as_sent(api: Api) -> None:
     facts = {"cost": {"number": 2.5}, "dry": {"flag": True}, "who": {"text": "ann"}}
     (task_id,) = await api.submit(

@@ -61,6 +61,7 @@ async def test_what_a_heartbeat_saved_is_given_to_the_next_attempt(api: Api) -> 
     await api.report(task, released={})
     again = await api.claim_one(request_id=(request_id := new_request_id()))
     assert (again.attempt, again.details) == (2, saved)
+    assert (await api.get(task.task_id)).details == saved, "operators see it, too"
     assert (await api.claim_one(request_id=request_id)).details == saved, "a repeated claim too"
 
 

@@ -81,6 +81,14 @@ def test_a_task_keeps_what_it_was_given(client: Client) -> None:
     assert details.retry.delays == (1.0, 60.0)
 
 
+def test_a_task_tells_what_it_takes_prefers_and_was_let_in_by(client: Client) -> None:
+    affinity = Affinity({"gpu": "a100"}, {"disk": "fast"}, patience=9)
+    details = client.get(client.submit("a", affinity=affinity, units=4, unique=Unique("k")))
+    assert details.affinity == affinity
+    assert (details.units, details.details) == (4, None)
+    assert details.keys == (quarterdeck.TaskKey("unique", "k", True, "active", None),)
+
+
 def test_a_task_says_why_it_is_not_running(client: Client) -> None:
     assert client.pause_queue("q", "lunch", actor="ann").pause_note == "ann: lunch"
     explanation = client.explain(client.submit("a", queue="q"))

@@ -24,6 +24,8 @@ from quarterdeck.v1.task_service_pb2 import (
     GetTaskResponse,
     ListTasksRequest,
     ListTasksResponse,
+    TaskKey,
+    TaskKeyKind,
     WaitTaskRequest,
     WaitTaskResponse,
 )
@@ -161,6 +163,9 @@ def _print_task(response: GetTaskResponse) -> None:
             ("group key", task.group_key),
             ("needs agent", _format.labels(task.required_labels)),
             ("prefers agent", task.preferred_agent_id),
+            *_preferences(response),
+            *_keys(response.keys),
+            ("units", str(response.units) if response.units > 1 else ""),
             ("rerun of", task.rerun_of),
             ("parent", task.parent_id),
             ("schedule", task.schedule_id),
@@ -180,9 +185,33 @@ def _print_task(response: GetTaskResponse) -> None:
     )
     _print_attempts(response.attempts)
     _print_stack(response.attempts)
-    for title, value in (("input", response.input), ("result", response.result)):
+    payloads = ("input", response.input), ("saved", response.details), ("result", response.result)
+    for title, value in payloads:
         if shown := _format.payload(value):
             click.echo(f"\n{title}\n{shown}")
+
+
+def _preferences(response: GetTaskResponse) -> list[tuple[str, str]]:
+    """Which agents are waited for first, and for how long."""
+    affinity = response.affinity
+    if not affinity.preferred and not affinity.same_agent_as:
+        return []
+    return [
+        ("prefers labels", _format.labels(affinity.preferred)),
+        ("prefers agent of", affinity.same_agent_as),
+        ("waits for them", _format.duration(affinity.patience) or "not at all"),
+    ]
+
+
+def _keys(keys: Iterable[TaskKey]) -> list[tuple[str, str]]:
+    """The keys by which it was let in."""
+    return [
+        (
+            f"{_format.enum_word(TaskKeyKind.DESCRIPTOR, key.kind)} key",
+            key.key + ("" if key.held else " (free again)"),
+        )
+        for key in keys
+    ]
 
 
 def _cancellation(task: Task) -> list[tuple[str, str]]:

@@ -25,6 +25,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _TaskKeyKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TaskKeyKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TaskKeyKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TASK_KEY_KIND_UNSPECIFIED: _TaskKeyKind.ValueType  # 0
+    """Never sent by the server."""
+    TASK_KEY_KIND_UNIQUE: _TaskKeyKind.ValueType  # 1
+    """TaskSpec.unique."""
+    TASK_KEY_KIND_DEBOUNCE: _TaskKeyKind.ValueType  # 2
+    """TaskSpec.debounce."""
+    TASK_KEY_KIND_THROTTLE: _TaskKeyKind.ValueType  # 3
+    """TaskSpec.throttle."""
+
+class TaskKeyKind(_TaskKeyKind, metaclass=_TaskKeyKindEnumTypeWrapper):
+    """By what a submit had a key."""
+
+TASK_KEY_KIND_UNSPECIFIED: TaskKeyKind.ValueType  # 0
+"""Never sent by the server."""
+TASK_KEY_KIND_UNIQUE: TaskKeyKind.ValueType  # 1
+"""TaskSpec.unique."""
+TASK_KEY_KIND_DEBOUNCE: TaskKeyKind.ValueType  # 2
+"""TaskSpec.debounce."""
+TASK_KEY_KIND_THROTTLE: TaskKeyKind.ValueType  # 3
+"""TaskSpec.throttle."""
+Global___TaskKeyKind: _TypeAlias = TaskKeyKind  # noqa: Y015
+
 class _ObstacleKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -274,6 +302,50 @@ class GetTaskRequest(_message.Message):
 Global___GetTaskRequest: _TypeAlias = GetTaskRequest  # noqa: Y015
 
 @_typing.final
+class TaskKey(_message.Message):
+    """A key by which a task was let in, until another task of its name is let in by it. Of a throttle that is the last task
+    of a period.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    kind: Global___TaskKeyKind.ValueType
+    """By what the submit had it."""
+    key: _builtins.str
+    """The key."""
+    held: _builtins.bool
+    """True while it decides about other submits: of a unique key by its scope, of a debounce while the task waits for its
+    delay, of a throttle until its period is over.
+    """
+    scope: _task_pb2.UniqueScope.ValueType
+    """Of a unique key."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When a unique key with UNIQUE_SCOPE_PERIOD, or the period of a throttle, ends by itself; unset for the others."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___TaskKeyKind.ValueType = ...,
+        key: _builtins.str = ...,
+        held: _builtins.bool = ...,
+        scope: _task_pb2.UniqueScope.ValueType = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "held", b"held", "key", b"key", "kind", b"kind", "scope", b"scope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaskKey: _TypeAlias = TaskKey  # noqa: Y015
+
+@_typing.final
 class GetTaskResponse(_message.Message):
     """One task in full."""
 
@@ -286,6 +358,15 @@ class GetTaskResponse(_message.Message):
     DEPENDS_ON_FIELD_NUMBER: _builtins.int
     RETRY_FIELD_NUMBER: _builtins.int
     TIMEOUTS_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
+    AFFINITY_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    DEPENDENCY_POLICY_FIELD_NUMBER: _builtins.int
+    units: _builtins.int
+    """What it takes from its queue's rate limits."""
+    dependency_policy: _task_pb2.DependencyPolicy.ValueType
+    """What the end of its dependencies must look like."""
     @_builtins.property
     def task(self) -> _task_pb2.Task:
         """The task."""
@@ -316,6 +397,22 @@ class GetTaskResponse(_message.Message):
     def timeouts(self) -> _task_pb2.Timeouts:
         """Its time limits."""
 
+    @_builtins.property
+    def affinity(self) -> _task_pb2.Affinity:
+        """Which agents may run it, and which are waited for first and for how long; unset where any that handles its name
+        will do. Task.required_labels and Task.preferred_agent_id say what of it counts now.
+        """
+
+    @_builtins.property
+    def details(self) -> _payload_pb2.Payload:
+        """What its attempts saved for the next one, by their heartbeats: the latest. Unset when nothing was, or when the answer
+        would be more than a client takes.
+        """
+
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaskKey]:
+        """Its unique, debounce or throttle key."""
+
     def __init__(
         self,
         *,
@@ -326,10 +423,15 @@ class GetTaskResponse(_message.Message):
         depends_on: _abc.Iterable[_builtins.str] | None = ...,
         retry: _task_pb2.RetryPolicy | None = ...,
         timeouts: _task_pb2.Timeouts | None = ...,
+        units: _builtins.int = ...,
+        affinity: _task_pb2.Affinity | None = ...,
+        details: _payload_pb2.Payload | None = ...,
+        keys: _abc.Iterable[Global___TaskKey] | None = ...,
+        dependency_policy: _task_pb2.DependencyPolicy.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "result", b"result", "retry", b"retry", "task", b"task", "timeouts", b"timeouts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["affinity", b"affinity", "details", b"details", "input", b"input", "result", b"result", "retry", b"retry", "task", b"task", "timeouts", b"timeouts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "depends_on", b"depends_on", "input", b"input", "result", b"result", "retry", b"retry", "task", b"task", "timeouts", b"timeouts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["affinity", b"affinity", "attempts", b"attempts", "dependency_policy", b"dependency_policy", "depends_on", b"depends_on", "details", b"details", "input", b"input", "keys", b"keys", "result", b"result", "retry", b"retry", "task", b"task", "timeouts", b"timeouts", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

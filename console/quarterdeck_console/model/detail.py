@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from quarterdeck.v1 import payload_pb2, task_pb2, task_service_pb2
-from quarterdeck_console.model.format import size
+from quarterdeck_console.model.format import duration, size
 from quarterdeck_console.model.parts import FailureRow, seconds
 from quarterdeck_console.model.rows import TaskRow
 from quarterdeck_console.model.text import MAX_LINE, MAX_TEXT, sanitize
@@ -73,15 +73,49 @@ def _payload_text(kind: str, data: bytes) -> str:
     return sanitize(text, MAX_TEXT, lines=True)
 
 
+def _wants(answer: task_service_pb2.GetTaskResponse) -> tuple[tuple[str, str], ...]:
+    """Titles and texts of what a task takes and waits for, and of the keys that let it in."""
+    found = [("units", str(answer.units))] if answer.units > 1 else []
+    chosen = answer.affinity
+    names = [f"{key}={value}" for key, value in sorted(chosen.preferred.items())]
+    names += [f"agent of {chosen.same_agent_as}"] if chosen.same_agent_as else []
+    if names:
+        patience = duration(seconds(chosen.patience))
+        found.append(("prefers", sanitize(f"{'  '.join(names)}   for {patience}", 1_024)))
+    for key in answer.keys:
+        free = "" if key.held else "   free again"
+        found.append((_KEY_KINDS.get(key.kind, "key"), sanitize(key.key, 256) + free))
+    return tuple(found)
+
+
+_KEY_KINDS: dict[int, str] = {
+    task_service_pb2.TASK_KEY_KIND_UNIQUE: "unique",
+    task_service_pb2.TASK_KEY_KIND_DEBOUNCE: "debounce",
+    task_service_pb2.TASK_KEY_KIND_THROTTLE: "throttle",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class TaskDetail:
-    """What GetTask says."""
+    """What GetTask says.
+
+    Attributes:
+        task: The task.
+        input: Its input.
+        result: Its result, once it succeeded.
+        attempts: The oldest first.
+        depends_on: Tasks that it waits or waited for.
+        saved: What its attempts saved for the next one.
+        wants: Titles and texts of its units, of the agents that it prefers and of its keys.
+    """
 
     task: TaskRow
     input: PayloadText
     result: PayloadText | None
     attempts: tuple[AttemptRow, ...]
     depends_on: tuple[str, ...]
+    saved: PayloadText | None
+    wants: tuple[tuple[str, str], ...]
 
     @classmethod
     def of(cls, answer: task_service_pb2.GetTaskResponse) -> TaskDetail:
@@ -92,6 +126,8 @@ class TaskDetail:
             PayloadText.of(answer.result) if answer.HasField("result") else None,
             tuple(AttemptRow.of(attempt) for attempt in answer.attempts),
             tuple(sanitize(task_id) for task_id in answer.depends_on),
+            PayloadText.of(answer.details) if answer.HasField("details") else None,
+            _wants(answer),
         )
 
     def failure(self) -> FailureRow | None:

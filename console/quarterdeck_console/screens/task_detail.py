@@ -225,7 +225,10 @@ class TaskScreen(TaskActs):
         section = SECTIONS[self._section]
         payloads, error = self._texts(detail, cells)
         facts = [
-            task_facts(detail.task, context, cells),
+            [
+                *task_facts(detail.task, context, cells),
+                *(row for title, text in detail.wants for row in wrapped_fact(title, text, cells)),
+            ],
             wrapped_fact("after", "  ".join(map(short_id, detail.depends_on[:200])), cells)
             if detail.depends_on
             else [],
@@ -254,6 +257,7 @@ class TaskScreen(TaskActs):
             self._made_of = about
             self._payloads = [
                 payload_lines("result", detail.result, cells, LONG),
+                payload_lines("saved", detail.saved, cells, LONG),
                 payload_lines("input", detail.input, cells, LONG),
             ]
             self._error = failure_lines(detail, cells, trace=True)

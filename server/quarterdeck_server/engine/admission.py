@@ -120,11 +120,17 @@ def _unique(
 
 
 def _taken(world: World, row: Admission) -> bool:
-    if row.scope == PERIOD:
-        return row.expire_at is not None and row.expire_at > world.now
-    task = world.tasks.get(row.task_id)
+    return is_held(UNIQUE, row, world.tasks.get(row.task_id), world.now)
+
+
+def is_held(kind: int, row: Admission, task: Task | None, now: int) -> bool:
+    """Say whether a key still decides about submits; `task` is the one that the row names."""
+    if kind == THROTTLE or (kind == UNIQUE and row.scope == PERIOD):
+        return row.expire_at is not None and row.expire_at > now
     if task is None or task.state in ENDED:
         return False
+    if kind == DEBOUNCE:
+        return _waits_for_delay(task)
     return row.scope != PENDING or task.attempt == 0
 
 
@@ -142,7 +148,7 @@ def _debounce(
 ) -> Admitted | Submitted:
     now = world.now
     waiting = None if row is None else world.tasks.get(row.task_id)
-    if row is not None and waiting is not None and _waits_for_delay(waiting):
+    if row is not None and waiting is not None and is_held(DEBOUNCE, row, waiting, now):
         run_at = now + debounce.delay
         if debounce.max_wait is not None:
             run_at = min(run_at, row.since + debounce.max_wait)
@@ -174,7 +180,7 @@ def _throttle(
     world: World, spec: Spec, throttle: Throttle, key: AdmissionKey, row: Admission | None
 ) -> Admitted | Submitted:
     now = world.now
-    if row is None or row.expire_at is None or row.expire_at <= now:
+    if row is None or not is_held(THROTTLE, row, None, now):
         return Admitted(spec, key, Admission(0, now, 1, now + throttle.period, 0))
     if row.passed >= throttle.limit:
         return Submitted(row.task_id, existed=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from quarterdeck.v1 import task_pb2
+from quarterdeck.v1 import task_pb2, task_service_pb2
 from quarterdeck_server.engine.affinity import required_lane
 from quarterdeck_server.engine.ids import decode_task_id, encode_task_id
 from quarterdeck_server.engine.policy import Policy, policy_of
@@ -58,7 +58,7 @@ def lane(group_key: str, policy: str | None) -> str | None:
     return required_lane(group_key, policy_of(policy))
 
 
-def to_proto(policy: Policy, out: task_pb2.TaskSpec) -> None:
+def to_proto(policy: Policy, out: task_pb2.TaskSpec | task_service_pb2.GetTaskResponse) -> None:
     """Say units and affinity as they were sent."""
     if policy.units != 1:
         out.units = policy.units

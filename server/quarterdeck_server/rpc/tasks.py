@@ -17,7 +17,7 @@ from quarterdeck_server.engine.commands import (
     Submitted,
 )
 from quarterdeck_server.engine.ids import encode_task_id
-from quarterdeck_server.engine.model import Attempt, Task
+from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.refusals import task_not_found
 from quarterdeck_server.engine.states import ENDED, SUCCEEDED
 from quarterdeck_server.rpc import convert, validate
@@ -39,6 +39,7 @@ from quarterdeck_server.rpc.methods import Context
 from quarterdeck_server.rpc.pages import Call, read_page
 from quarterdeck_server.rpc.requests import execute, request_key
 from quarterdeck_server.rpc.specs import task_spec
+from quarterdeck_server.rpc.task_detail import task_detail
 from quarterdeck_server.rpc.tokens import watch_token
 from quarterdeck_server.rpc.validate import Violations
 from quarterdeck_server.rpc.waits import read_wait, within_deadline
@@ -54,8 +55,6 @@ _ORDERS = {
 }
 _MAX_EDGES = 200_000
 """Dependencies in one request, twice what 2 MiB of ids hold: they are one group, which holds the others up."""
-_ATTEMPT_SIZE = 1024
-"""Bytes of an attempt in an answer beside its message and stack trace, about."""
 
 
 class TaskService:
@@ -97,23 +96,7 @@ class TaskService:
         detail = await self._core.store.get_task(namespace, task_id)
         if detail is None:
             raise ApiError(task_not_found(task_id))
-        task = detail.task
-        response = pb.GetTaskResponse(
-            task=convert.task(task),
-            depends_on=map(encode_task_id, detail.depends_on),
-            retry=convert.retry_policy(task.policy),
-            timeouts=convert.timeouts(task.policy),
-        )
-        if detail.input is not None:
-            response.input.CopyFrom(convert.payload(detail.input))
-        if detail.result is not None:
-            response.result.CopyFrom(convert.payload(detail.result))
-        attempts = _fitting(detail.attempts, validate.MAX_ANSWER - response.ByteSize())
-        response.attempts.MergeFrom([convert.attempt(row) for row in attempts])
-        running = convert.running_attempt(task)
-        if running is not None:
-            response.attempts.append(running)
-        return response
+        return task_detail(detail, self._core.clock.now())
 
     async def list_tasks(
         self, request: pb.ListTasksRequest, context: Context
@@ -240,19 +223,6 @@ class TaskService:
     async def read_logs(self, request: pb.ReadLogsRequest, context: Context) -> pb.ReadLogsResponse:
         """A page of a task's log."""
         return await read_logs(self._core, request, context)
-
-
-def _fitting(attempts: Sequence[Attempt], room: int) -> list[Attempt]:
-    """Leave out the stack traces of the oldest attempts where all would be more than a client takes."""
-    fitting: list[Attempt] = []
-    room -= sum(len((row.error_message or "").encode()) + _ATTEMPT_SIZE for row in attempts)
-    for row in reversed(attempts):
-        if row.error_stack is not None:
-            room -= len(row.error_stack.encode())
-            if room < 0:
-                row = row._replace(error_stack=None)
-        fitting.append(row)
-    return fitting[::-1]
 
 
 def _order(text: str) -> tuple[str, bool]:

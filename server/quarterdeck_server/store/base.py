@@ -17,6 +17,8 @@ from quarterdeck_server.engine.commands import Claim, Command
 from quarterdeck_server.engine.explain.facts import Handler, Stored
 from quarterdeck_server.engine.filters import Filter
 from quarterdeck_server.engine.model import (
+    Admission,
+    AdmissionKey,
     Agent,
     Attempt,
     AuditEntry,
@@ -76,6 +78,10 @@ class TaskDetail(NamedTuple):
     result: Payload | None
     attempts: list[Attempt]
     depends_on: list[int]
+    details: Payload | None
+    """What attempts have saved for the next one."""
+    keys: list[tuple[AdmissionKey, Admission]]
+    """The keys by which it was let in."""
 
 
 class Page(NamedTuple, Generic[Row]):

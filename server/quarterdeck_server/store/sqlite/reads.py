@@ -29,6 +29,8 @@ from quarterdeck_server.engine.filters import (
 from quarterdeck_server.engine.filters.ast import All, ValueTerm
 from quarterdeck_server.engine.ids import MAX_TASK_ID
 from quarterdeck_server.engine.model import (
+    Admission,
+    AdmissionKey,
     Agent,
     Attempt,
     AuditEntry,
@@ -146,19 +148,26 @@ class Reader:
                 ("results_by_id", f"[{task_id}]"),
                 ("read_attempts", task_id),
                 ("read_dependencies", task_id),
+                ("details_by_id", f"[{task_id}]"),
+                ("admissions_by_task", f"[{task_id}]"),
             ):
                 found[name] = list(
                     await connection.execute_fetchall(self._queries[name], parameters)
                 )
                 if not found["read_task"]:
                     return None
-        inputs, results = found["inputs_by_id"], found["results_by_id"]
+        split = len(AdmissionKey._fields)
         return TaskDetail(
             Task._make(found["read_task"][0]),
-            Payload(*inputs[0][1:]) if inputs else None,
-            Payload(*results[0][1:]) if results else None,
+            _payload(found["inputs_by_id"]),
+            _payload(found["results_by_id"]),
             [Attempt._make(row) for row in found["read_attempts"]],
             [row[0] for row in found["read_dependencies"]],
+            _payload(found["details_by_id"]),
+            [
+                (AdmissionKey._make(row[:split]), Admission._make(row[split:]))
+                for row in found["admissions_by_task"]
+            ],
         )
 
     async def explain_task(
@@ -172,12 +181,10 @@ class Reader:
         return [Task._make(row) for row in rows]
 
     async def get_result(self, task_id: int) -> Payload | None:
-        rows = await self._named("results_by_id", f"[{task_id}]")
-        return Payload(*rows[0][1:]) if rows else None
+        return _payload(await self._named("results_by_id", f"[{task_id}]"))
 
     async def get_details(self, task_id: int) -> Payload | None:
-        rows = await self._named("details_by_id", f"[{task_id}]")
-        return Payload(*rows[0][1:]) if rows else None
+        return _payload(await self._named("details_by_id", f"[{task_id}]"))
 
     async def list_tasks(
         self,
@@ -369,6 +376,10 @@ class Reader:
             )
         first, last = next(iter(bounds))
         return first, last, list(rows)
+
+
+def _payload(rows: list[Any]) -> Payload | None:
+    return Payload(*rows[0][1:]) if rows else None
 
 
 def _where(namespace: str, filter: Filter | None, now: int) -> tuple[str, list[Any]]:

@@ -1,0 +1,27 @@
+"""What a task takes, prefers, saved and was let in by, on its page."""
+
+from __future__ import annotations
+
+from tests.console.conftest import LARGE, Open
+from tests.console.fleet import Fleet
+
+from quarterdeck.v1 import payload_pb2, task_pb2, task_service_pb2
+
+
+async def test_a_task_shows_what_it_takes_prefers_and_saved(console: Open, fleet: Fleet) -> None:
+    key = fleet.task("slow", "RUNNING")
+    fleet.details[key] = task_service_pb2.GetTaskResponse(
+        units=7,
+        affinity=task_pb2.Affinity(preferred={"gpu": "a100"}),
+        details=payload_pb2.Payload(data=b'{"page": 31}'),
+        keys=[
+            task_service_pb2.TaskKey(
+                kind=task_service_pb2.TASK_KEY_KIND_UNIQUE, key="k", held=True
+            ),
+            task_service_pb2.TaskKey(kind=task_service_pb2.TASK_KEY_KIND_THROTTLE, key="[/mail]"),
+        ],
+    )
+    async with console(LARGE) as driver:
+        await driver.type(f":task {key}")
+        await driver.shows("units", "7", "prefers", "gpu=a100", "saved", '"page": 31')
+        await driver.shows("unique", "throttle", "[/mail]   free again")
