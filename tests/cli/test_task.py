@@ -273,7 +273,7 @@ def test_get_shows_what_a_task_takes_prefers_and_saved(server: ScriptedServer, r
     assert (shown["prefers labels"], shown["waits for them"]) == ("gpu=a100", "1m30s")
     assert shown["throttle key"] == "mail (free again)"
     assert shown["unique key"].startswith("k") and "\x1b" not in shown["unique key"]
-    assert lines[lines.index("saved") + 1 :] == ['{"page": 3}']
+    assert lines[lines.index("saved") + 1 :] == ["{", '  "page": 3', "}"]
 
 
 def test_json_is_protobufs_mapping_with_the_names_of_the_proto(
