@@ -322,7 +322,7 @@ class ConsoleApp(App[None]):
         if outcome.sentence:
             text += f"\n{outcome.sentence}"
         self.notify(
-            text, severity="warning" if outcome.refused else "information", timeout=8, markup=False
+            text, severity="warning" if outcome.failed else "information", timeout=8, markup=False
         )
 
     # Commands.

@@ -64,6 +64,7 @@ def parse(text: str) -> list[tuple[str, tuple[str, ...]]]:
             "name",
             "schedule",
             "paused",
+            "parent",
         }:
             raise FilterError(f"unknown field {field!r}", str(at))
         terms.append((field, tuple(values.replace('"', "").split(","))))
@@ -80,6 +81,8 @@ def matches(kind: str, item: Any, terms: Iterable[tuple[str, tuple[str, ...]]]) 
             value = enum.Name(item.state).removeprefix(prefix).lower()
         elif field == "agent":
             value = item.agent_id
+        elif field == "parent":
+            value = item.parent_id
         elif field == "schedule":
             value = item.schedule_id
         elif field == "paused":

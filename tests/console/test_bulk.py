@@ -35,7 +35,7 @@ async def test_everything_that_matches_is_counted_asked_about_and_cancelled_on_t
         assert acts(fleet)[0].dry_run
         assert fleet.items["task"][keys[0]].state == 3
         await driver.press("shift+tab", *"wrong", "tab", "tab", "enter")
-        await driver.shows("40 cancelled")
+        await driver.shows("40 tasks cancelled")
         counted, done = acts(fleet)
         assert not done.dry_run
         assert (done.filter, done.watch_token, done.max_count) == ("name:bulk", token, 40)
@@ -51,7 +51,7 @@ async def test_the_mark_is_of_what_was_shown_not_of_what_comes_later(
 ) -> None:
     shown = fleet.task("bulk", "READY")
     async with console() as driver:
-        await mark_all(driver, "name:bulk", "1 tasks")
+        await mark_all(driver, "name:bulk", "1 task\n")
         later = fleet.task("bulk", "READY")
         await driver.until(lambda: later in driver.tasks.table.ids)
         marked = driver.tasks.table.everything
@@ -85,7 +85,7 @@ async def test_a_list_that_is_too_old_is_listed_again_before_anything_is_done(
 ) -> None:
     fleet.task("bulk", "READY")
     async with console() as driver:
-        await mark_all(driver, "name:bulk", "1 tasks")
+        await mark_all(driver, "name:bulk", "1 task\n")
         fleet.lists_too_old = 1
         lists = fleet.calls["ListTasks"]
         await driver.press("X")
@@ -117,7 +117,7 @@ async def test_the_menu_of_bulk_acts_does_what_it_says(
 ) -> None:
     fleet.task("bulk", "READY")
     async with console(SMALL) as driver:
-        await mark_all(driver, "name:bulk", "1 tasks")
+        await mark_all(driver, "name:bulk", "1 task\n")
         await driver.press("b")
         await driver.shows("do to everything that matches", "keep what they submitted")
         await driver.press(*"j" * steps, "enter")
@@ -129,13 +129,13 @@ async def test_the_menu_of_bulk_acts_does_what_it_says(
 async def test_everything_is_changed_by_a_form(console: Open, fleet: Fleet) -> None:
     key = fleet.task("bulk", "READY")
     async with console() as driver:
-        await mark_all(driver, "name:bulk", "1 tasks")
+        await mark_all(driver, "name:bulk", "1 task\n")
         await driver.press("e")
         await driver.shows("edit everything that matches")
         await driver.press("9", "enter")
         await driver.shows("Change 1 task?")
         await driver.press("right", "enter")
-        await driver.shows("1 changed")
+        await driver.shows("1 task changed")
         assert fleet.items["task"][key].priority == 9
 
 
@@ -148,6 +148,6 @@ async def test_marks_by_hand_go_by_their_ids(console: Open, fleet: Fleet) -> Non
         await driver.press("space", "space", "b")
         await driver.shows("do to 2 tasks", "run again, with all")
         await driver.press("j", "j", "enter")
-        await driver.shows("2 asked to pause")
+        await driver.shows("2 tasks asked to pause")
         assert set(last(fleet, "PauseTasksRequest").task_ids) == set(running)
         assert fleet.calls["ActOnTasks"] == 0

@@ -16,15 +16,15 @@ async def test_a_running_task_is_paused_and_resumed_with_one_key(
     async with console(size) as driver:
         await driver.press("2", "slash")
         await driver.type("name:long")
-        await driver.shows("1 tasks", "● running")
+        await driver.shows("1 task\n", "● running")
         await driver.press("s")
-        await driver.shows("1 asked to pause", "‖ paused")
+        await driver.shows("1 task asked to pause", "‖ paused")
         assert list(last(fleet, "PauseTasksRequest").task_ids) == [key]
         assert "@" in last(fleet, "PauseTasksRequest").actor
         await driver.press("enter")
         await driver.shows("stands still")
         await driver.press("s")
-        await driver.shows("1 resumed", "● running")
+        await driver.shows("1 task resumed", "● running")
 
 
 async def test_s_in_a_log_follows_it_and_pauses_nothing(console: Open, fleet: Fleet) -> None:
@@ -45,7 +45,7 @@ async def test_a_waiting_task_is_changed_by_a_form_where_empty_fields_stay(
     async with console(size) as driver:
         await driver.press("2", "slash")
         await driver.type("name:later")
-        await driver.shows("1 tasks")
+        await driver.shows("1 task\n")
         await driver.press("e")
         await driver.shows("edit this task", "0 to 9; now 5", "now default")
         await driver.press("enter")
@@ -55,7 +55,7 @@ async def test_a_waiting_task_is_changed_by_a_form_where_empty_fields_stay(
         await driver.press(
             "backspace", "8", "tab", *"10m", "tab", *"gpu", "tab", *"a=b,c=", "enter"
         )
-        await driver.shows("1 changed")
+        await driver.shows("1 task changed")
         request = last(fleet, "UpdateTasksRequest")
         assert list(request.task_ids) == [key]
         update = request.update
@@ -69,7 +69,7 @@ async def test_a_running_task_can_only_be_labelled(console: Open, fleet: Fleet) 
     async with console() as driver:
         await driver.press("2", "slash")
         await driver.type("name:long")
-        await driver.shows("1 tasks")
+        await driver.shows("1 task\n")
         await driver.press("e")
         await driver.shows("edit this task", "labels")
         assert "priority" not in driver.text()
@@ -83,7 +83,7 @@ async def test_an_ended_task_runs_again_with_another_input_and_its_dependents(
     async with console(size) as driver:
         await driver.press("2", "slash")
         await driver.type("name:broken")
-        await driver.shows("1 tasks")
+        await driver.shows("1 task\n")
         await driver.press("e")
         await driver.shows("run again as a new task", '"n": 1', "all that depended on it")
         await driver.press("delete", "tab", "tab", "enter")
@@ -92,7 +92,7 @@ async def test_an_ended_task_runs_again_with_another_input_and_its_dependents(
         await driver.press("left_curly_bracket", "down", "end", "2", "tab", "space")
         await driver.shows("✓▌ all that depended on it")
         await driver.press("tab", *"why", "enter")
-        await driver.shows("1 run again")
+        await driver.shows("1 task run again")
         request = last(fleet, "RerunTasksRequest")
         assert list(request.task_ids) == [key]
         assert request.with_dependents
@@ -109,7 +109,7 @@ async def test_an_input_that_was_not_edited_is_not_sent(console: Open, fleet: Fl
         await driver.press("e")
         await driver.shows("run again as a new task", "\\u001b[2J")
         await driver.press("tab", "tab", "enter")
-        await driver.shows("1 run again")
+        await driver.shows("1 task run again")
         assert not last(fleet, "RerunTasksRequest").HasField("input")
 
 
@@ -132,14 +132,14 @@ async def test_limits_are_edited_in_the_words_of_the_command_line(
     async with console(size) as driver:
         await driver.press("5", "slash")
         await driver.type("name:mail")
-        await driver.shows("1 queues")
+        await driver.shows("1 queue\n")
         await driver.press("e")
         await driver.shows("limits of mail", "50", "acme=3")
         await driver.press("end", *":maybe", "enter")
         await driver.shows("concurrency: expected N or N:wait")
         await driver.press("home", "shift+end", *"40:cancel-oldest", "tab", "tab")
         await driver.press(*"100/1m,burst=200", "enter")
-        await driver.shows("1 limited")
+        await driver.shows("1 queue limited")
         made = last(fleet, "UpdateQueueRequest").limits
         assert made.concurrency.limit == 40
         assert made.concurrency.overflow == queue_pb2.OVERFLOW_POLICY_CANCEL_OLDEST
@@ -156,7 +156,7 @@ async def test_limits_that_somebody_changed_under_an_open_dialog_are_not_overwri
     async with console(size) as driver:
         await driver.press("5", "slash")
         await driver.type("name:mail")
-        await driver.shows("1 queues")
+        await driver.shows("1 queue\n")
         await driver.press("e")
         await driver.shows("limits of mail")
         fleet.queue("mail", etag="newer", counts={4: 6})
@@ -166,7 +166,7 @@ async def test_limits_that_somebody_changed_under_an_open_dialog_are_not_overwri
         await driver.press("e")
         await driver.shows("limits of mail")
         await driver.press(*"40", "enter")
-        await driver.shows("1 limited")
+        await driver.shows("1 queue limited")
 
 
 async def test_a_queue_at_its_limit_shows_it_where_there_is_room(
@@ -191,6 +191,6 @@ async def test_dropping_what_arrives_asks_first(console: Open, fleet: Fleet) -> 
         await driver.shows("drop arrivals?", "reason DROPPED")
         assert fleet.calls["UpdateQueue"] == 0
         await driver.press("right", "enter")
-        await driver.shows("1 paused")
+        await driver.shows("1 queue paused")
         assert last(fleet, "UpdateQueueRequest").paused_arrivals == queue_pb2.ARRIVAL_POLICY_DROP
         await driver.shows("‖ drops")

@@ -45,13 +45,13 @@ async def test_an_agent_is_held_and_released_with_one_key(
         await driver.press("enter")
         await driver.shows("Hold the agent")
         await driver.press("right", "enter")
-        await driver.shows("1 held", "‖ held")
+        await driver.shows("1 agent held", "‖ held")
         request = last(fleet, "PutHoldRequest")
         assert (request.kind, request.subject) == (hold_pb2.HOLD_KIND_AGENT, agent)
         await driver.press("H", "enter")
         await driver.shows("Release the agent")
         await driver.press("right", "enter")
-        await driver.shows("1 released")
+        await driver.shows("1 hold released")
         assert not fleet.items["hold"]
 
 
@@ -64,7 +64,7 @@ async def test_a_version_of_an_agent_is_held_by_name_and_version(
         await driver.press("H", "j", "enter")
         await driver.shows("Hold the agent version crow@1.2.0?")
         await driver.press("right", "enter")
-        await driver.shows("1 held", "‖ held")
+        await driver.shows("1 agent version held", "‖ held")
         assert last(fleet, "PutHoldRequest").kind == hold_pb2.HOLD_KIND_AGENT_VERSION
 
 
@@ -75,13 +75,13 @@ async def test_a_tasks_name_is_held_and_released_from_the_list_of_holds(
     async with console(size) as driver:
         await driver.press("2", "slash")
         await driver.type("name:mail")
-        await driver.shows("1 tasks")
+        await driver.shows("1 task\n")
         await driver.press("H")
         await driver.shows("Hold the task name mail?")
         await driver.press("right", "enter")
-        await driver.shows("1 held")
+        await driver.shows("1 task name held")
         await driver.type(":holds")
-        await driver.shows("task name mail", "1 holds", ":holds ")
+        await driver.shows("task name mail", "1 hold\n", ":holds ")
         await driver.press("H")
         await driver.shows("Release this hold?")
         await driver.press("right", "enter")
@@ -97,7 +97,7 @@ async def test_attention_leads_to_what_is_held(console: Open, fleet: Fleet) -> N
         fleet.put("hold", f"{hold.kind}:mail", hold)
         await driver.shows("needs attention", "quarantine by server")
         await driver.press("g", "enter")
-        await driver.shows("1 holds", "quarantine")
+        await driver.shows("1 hold\n", "quarantine")
 
 
 async def test_a_task_says_why_it_waits_and_where_its_time_went(
@@ -138,7 +138,7 @@ async def test_a_task_shows_whose_it_is_and_what_it_needs(console: Open, fleet: 
         await driver.shows("4 late heartbeats")
         await driver.press("2", "slash")
         await driver.type("name:slow")
-        await driver.shows("1 tasks")
+        await driver.shows("1 task\n")
         await driver.press("w")
         await driver.shows("GROUP", "tenant-7")
     async with console(SMALL) as driver:

@@ -70,13 +70,13 @@ async def test_the_log_of_the_attempt_before_is_read_alone(console: Open, fleet:
     async with console(SMALL) as driver:
         await driver.press("2", "slash")
         await driver.type("name:again")
-        await driver.shows("1 tasks")
+        await driver.shows("1 task\n")
         await driver.press("p")
-        await driver.shows("attempt 2, 1 lines")
+        await driver.shows("attempt 2, 1 line")
         await driver.press("p")
-        await driver.shows("attempt 1, 1 lines")
+        await driver.shows("attempt 1, 1 line")
         await driver.press("p")
-        await driver.until(lambda: "attempt 1, 1 lines" not in driver.text())
+        await driver.until(lambda: "attempt 1, 1 line" not in driver.text())
         asked = [r.attempt for r in fleet.requests if type(r).__name__ == "ReadLogsRequest"]
         assert [number for number in dict.fromkeys(asked) if number] == [2, 1]
         assert asked[-1] == 0

@@ -251,13 +251,13 @@ def test_a_new_task_is_as_typed() -> None:
 
 
 def test_outcomes_count_refusals_by_reason() -> None:
-    outcome = Outcome("cancelled", done=12)
+    outcome = Outcome("cancelled", "task", done=12)
     outcome.refuse(refusal_of(status(9, "WRONG_STATE", "ended")))
-    assert outcome.text == "12 cancelled, 1 refused: WRONG_STATE"
+    assert outcome.text == "12 tasks cancelled, 1 refused"
     outcome.refuse(refusal_of(status(5, "TASK_NOT_FOUND", "gone")), 2)
-    assert outcome.text == "12 cancelled, 3 refused: TASK_NOT_FOUND 2, WRONG_STATE 1"
-    assert outcome.sentence == "ended"
-    assert Outcome("cancelled").text == "0 cancelled"
+    assert outcome.text == "12 tasks cancelled, 3 refused: 2 TASK_NOT_FOUND, 1 WRONG_STATE"
+    assert outcome.sentence == "ended (WRONG_STATE)"
+    assert Outcome("cancelled", "task").text == "0 tasks cancelled"
 
 
 def test_an_error_without_details_still_has_a_reason() -> None:

@@ -56,7 +56,9 @@ async def test_a_console_started_before_its_server_waits_for_it(fleet: Fleet) ->
     app = ConsoleApp(f"127.0.0.1:{fleet.port}")
     async with app.run_test(size=SMALL, notifications=True) as pilot:
         driver = Driver(app, pilot)
-        await driver.shows("✗ no server", "UNAVAILABLE", "Not known: no contact with the server")
+        await driver.shows(
+            "✗ no server", ": no contact with the server", "Not known: no contact with the server"
+        )
         await fleet.start()
         await driver.shows("● live", "crow-0004")
 

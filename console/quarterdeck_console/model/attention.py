@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from quarterdeck._words import counted
 from quarterdeck_console.model import words
 from quarterdeck_console.model.columns import Cell, Column, Context
 from quarterdeck_console.model.fleet import Fleet
@@ -39,16 +40,18 @@ class AttentionRow:
 
 def matters(fleet: Fleet, failed: Iterable[TaskRow]) -> list[AttentionRow]:
     """Everything that needs a person, the gravest first."""
-    rows = [_held(hold) for hold in sorted(fleet.holds, key=lambda hold: hold.id)]
+    rows = [_held(hold, fleet) for hold in sorted(fleet.holds, key=lambda hold: hold.id)]
     for agent in fleet.agents:
         if agent.state == words.LOST:
-            held = f"{agent.running} leases at risk" if agent.running else "held no lease"
+            held = (
+                f"{counted(agent.running, 'lease')} at risk" if agent.running else "held no lease"
+            )
             rows.append(
                 _row(
                     "agent",
                     agent.id,
                     agent.revision,
-                    agent.label,
+                    fleet.agent_label(agent.id),
                     f"lost: no heartbeat, {held}",
                     Tone.BAD,
                     agent.contact,
@@ -61,7 +64,8 @@ def matters(fleet: Fleet, failed: Iterable[TaskRow]) -> list[AttentionRow]:
     for queue in fleet.queues:
         ready = queue.in_state(words.READY)
         if queue.paused:
-            why = f"paused, {count(ready)} ready   {queue.pause_note}"
+            by = f" by {queue.pause_note}" if queue.pause_note else ""
+            why = f"paused{by}, {count(ready)} ready"
             rows.append(_row("queue", queue.id, queue.revision, queue.id, why, Tone.WARN, 0.0))
         elif ready and queue.id not in served and queue.id not in pooled:
             why = f"{count(ready)} ready and no agent takes from it"
@@ -81,10 +85,10 @@ def _row(
     return AttentionRow(f"{kind}:{target}", revision, kind, target, what, text, tone, since)
 
 
-def _held(hold: HoldRow) -> AttentionRow:
+def _held(hold: HoldRow, fleet: Fleet) -> AttentionRow:
     why = f"{hold.how} by {hold.actor or '?'}: {hold.reason or 'no reason'}"
     tone = Tone.BAD if hold.kind == NAMESPACE else Tone.WARN
-    return _row("hold", hold.id, hold.revision, hold.what, why, tone, hold.created)
+    return _row("hold", hold.id, hold.revision, fleet.held(hold), why, tone, hold.created)
 
 
 def _failed(task: TaskRow) -> AttentionRow:

@@ -44,6 +44,7 @@ class Column(Generic[R]):
         align: Numbers stand right.
         order: The server's name for this order, of a list that the server sorts.
         sort: The value to sort by, of a list that the console sorts.
+        tail: Cells at the end of a text that stay when it has to be cut.
         live: True when the text depends on the time.
     """
 
@@ -57,6 +58,7 @@ class Column(Generic[R]):
     align: Align = "left"
     order: str = ""
     sort: Callable[[R], Any] | None = None
+    tail: int = 0
     live: bool = False
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from quarterdeck._words import counted
 from quarterdeck_console.model import words
 from quarterdeck_console.model.columns import Cell, Context
 from quarterdeck_console.model.detail import AttemptRow, LogBuffer, LogRow, PayloadText, TaskDetail
@@ -32,7 +33,7 @@ from quarterdeck_console.model.lines import (
 )
 from quarterdeck_console.model.parts import CancelRow
 from quarterdeck_console.model.rows import AgentRow, QueueRow, ScheduleRow, TaskRow
-from quarterdeck_console.model.tables import short_id, time_in_state
+from quarterdeck_console.model.tables import NOTHING, note, short_id, time_in_state
 from quarterdeck_console.model.words import Tone
 
 LEVELS = {"debug": Tone.DIM, "info": Tone.PLAIN, "warning": Tone.WARN, "error": Tone.BAD}
@@ -52,7 +53,7 @@ def task_facts(task: TaskRow, context: Context, cells: int) -> list[Line]:
     lines = [
         fact("name", Cell(task.name, Tone.STRONG)),
         fact("id", Cell(task.id, Tone.DIM)),
-        fact("state", state_cell(task), Cell("  "), time_in_state(task, now)),
+        fact("state", state_cell(task), *_time(task, now)),
         fact("queue", Cell(task.queue), Cell(f"   priority {task.priority}", Tone.DIM)),
         fact("attempt", Cell(f"{task.attempt} of {task.max_attempts}"), _crashes(task)),
         fact(
@@ -70,13 +71,26 @@ def task_facts(task: TaskRow, context: Context, cells: int) -> list[Line]:
     if task.schedule_id:
         lines.append(fact("schedule", Cell(task.schedule_id)))
     if task.late_reports:
-        lines.append(fact("late", Cell(f"{task.late_reports} reports refused", Tone.WARN)))
+        lines.append(
+            fact("late", Cell(f"{counted(task.late_reports, 'report')} refused", Tone.WARN))
+        )
     lines += flow_facts(task, context, cells)
     return lines + labels(task.labels, cells) + progress_lines(task, cells)
 
 
+def _time(task: TaskRow, now: float) -> Line:
+    spent = time_in_state(task, now)
+    if task.state == words.BLOCKED:
+        return (Cell("  "), note(task))
+    return (Cell("  "), spent) if spent != NOTHING else ()
+
+
 def _crashes(task: TaskRow) -> Cell:
-    return Cell(f"   {task.crashes} crashes", Tone.BAD) if task.crashes else Cell("")
+    return (
+        Cell(f"   {counted(task.crashes, 'crash', 'crashes')}", Tone.BAD)
+        if task.crashes
+        else Cell("")
+    )
 
 
 def progress_lines(task: TaskRow, cells: int) -> list[Line]:
@@ -114,9 +128,9 @@ def attempt_lines(attempts: Sequence[AttemptRow], context: Context, cells: int) 
         glyph, word, tone = words.OUTCOMES.get(attempt.outcome) or words.unknown(attempt.outcome)
         took = (attempt.ended or context.now) - attempt.started
         why = attempt.failure.type if attempt.failure is not None else ""
-        late = f"  {attempt.late_reports} late reports" if attempt.late_reports else ""
+        late = f"  {counted(attempt.late_reports, 'late report')}" if attempt.late_reports else ""
         if attempt.late_heartbeats:
-            late += f"  {attempt.late_heartbeats} late heartbeats"
+            late += f"  {counted(attempt.late_heartbeats, 'late heartbeat')}"
         lines.append(
             (
                 Cell(f"#{attempt.number:<3}", Tone.DIM),
@@ -253,7 +267,7 @@ def describe_agent(
 
 def describe_queue(queue: QueueRow, context: Context, cells: int) -> list[Line]:
     """What the inspector says of a queue."""
-    facts = [fact("name", Cell(queue.id, Tone.STRONG)), fact("state", _open(queue))]
+    facts = [fact("name", Cell(queue.id, Tone.STRONG)), *_open(queue, context, cells)]
     if queue.pause_note:
         facts += wrapped_fact("note", queue.pause_note, cells, Tone.WARN)
     facts.append(fact("created", Cell(instant(queue.created), Tone.DIM)))
@@ -286,17 +300,21 @@ def describe_queue(queue: QueueRow, context: Context, cells: int) -> list[Line]:
             (
                 Cell(f"{glyph} {word:<9}", tone),
                 Cell(f"{agent.running}/{agent.slots}  "),
-                Cell(agent.label),
+                Cell(context.fleet.agent_label(agent.id)),
             )
         )
     limits = limit_lines(queue, context.now, cells)
     return join([facts, limits, states if len(states) > 1 else [], names, takers])
 
 
-def _open(queue: QueueRow) -> Cell:
-    if not queue.paused:
-        return Cell("● open", Tone.OK)
-    return Cell("‖ paused, what arrives is dropped" if queue.drops else "‖ paused", Tone.WARN)
+def _open(queue: QueueRow, context: Context, cells: int) -> list[Line]:
+    freeze = context.fleet.freeze
+    drops = ", what arrives is dropped" if queue.drops else ""
+    lines = [fact("state", Cell(f"‖ paused{drops}", Tone.WARN))] if queue.paused else []
+    if freeze is not None:
+        said = f"✻ frozen by {freeze.actor or '?'}: {freeze.reason or 'no reason'}"
+        return [*wrapped_fact("state", said, cells, Tone.BAD), *lines]
+    return lines or [fact("state", Cell("● active", Tone.OK))]
 
 
 def describe_schedule(
@@ -308,7 +326,7 @@ def describe_schedule(
         fact("name", Cell(schedule.id, Tone.STRONG)),
         fact("rule", Cell(schedule.rule), Cell(f"   {schedule.zone}", Tone.DIM)),
         fact("task", Cell(schedule.task_name), Cell(f"   queue {schedule.queue}", Tone.DIM)),
-        fact("fired", Cell(f"{count(schedule.fired)} times")),
+        fact("fired", Cell(counted(schedule.fired, "time"))),
         fact(
             "last",
             Cell(soon(schedule.last, now)),

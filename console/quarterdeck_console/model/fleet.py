@@ -6,9 +6,18 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from quarterdeck._words import short_ids
 from quarterdeck_console.model import words
 from quarterdeck_console.model.holds import AGENT, AGENT_VERSION, HoldRow, freeze_of, hold_id
-from quarterdeck_console.model.rows import AgentRow, InstanceRow, PoolRow, QueueRow, ScheduleRow
+from quarterdeck_console.model.rows import (
+    FIRST,
+    AgentRow,
+    InstanceRow,
+    PoolRow,
+    QueueRow,
+    ScheduleRow,
+    named,
+)
 from quarterdeck_console.model.store import Store
 
 HISTORY = 600
@@ -124,6 +133,8 @@ class Fleet:
         self._last: dict[str, tuple[int, int]] = {}
         self._last_changes = 0
         self._totals_at = (-1, -1)
+        self._labels: dict[str, str] = {}
+        self._labels_at = -1
 
     def stores(
         self,
@@ -201,10 +212,17 @@ class Fleet:
         version = hold_id(AGENT_VERSION, f"{agent.name}@{agent.version}")
         return self.holds.get(hold_id(AGENT, agent.id)) or self.holds.get(version)
 
+    def held(self, hold: HoldRow) -> str:
+        """What a hold is about, an agent by its label."""
+        return f"agent {self.agent_label(hold.subject)}" if hold.kind == AGENT else hold.what
+
     def agent_label(self, agent_id: str) -> str:
-        """How an agent is called in a list of tasks."""
-        agent = self.agents.get(agent_id)
-        return agent.label if agent is not None else agent_id[:16]
+        """How an agent is called: its name, and so much of its id as no other agent's has."""
+        if self._labels_at != self.agents.membership:
+            self._labels_at = self.agents.membership
+            shown = short_ids(self.agents.rows, FIRST)
+            self._labels = {a.id: named(a.name, a.id, shown[a.id]) for a in self.agents}
+        return self._labels.get(agent_id) or short_ids([agent_id])[agent_id]
 
     def queue_rate(self, queue: str) -> float:
         """Tasks of a queue that succeeded per second, over the last 10 s."""

@@ -63,7 +63,7 @@ def _json(field: str, text: str) -> bytes:
     try:
         json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise FieldError(field, f"expected JSON, {error}") from None
+        raise FieldError(field, f"expected JSON: {error}") from None
     return text.encode()
 
 

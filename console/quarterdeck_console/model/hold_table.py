@@ -17,8 +17,8 @@ HOLD_COLUMNS: tuple[Column[HoldRow], ...] = (
     Column(
         "name",
         "WHAT",
-        20,
-        lambda hold, _: Cell(hold.what),
+        28,
+        lambda hold, context: Cell(context.fleet.held(hold)),
         flex=3,
         most=60,
         sort=lambda hold: hold.id,

@@ -11,11 +11,13 @@ from quarterdeck_console.model.words import Tone
 
 
 def _queue_state(queue: QueueRow, context: Context) -> Cell:
+    if context.fleet.freeze is not None:
+        return Cell("✻ frozen", Tone.BAD)
     if queue.paused:
         return Cell("‖ drops" if queue.drops else "‖ paused", Tone.WARN)
     if queue.rests_until > context.now:
         return Cell(f"◔ {duration(queue.rests_until - context.now)}", Tone.WARN)
-    return Cell("● open", Tone.OK)
+    return Cell("● active", Tone.OK)
 
 
 def _limit(queue: QueueRow, _: Context) -> Cell:
@@ -136,5 +138,5 @@ QUEUE_COLUMNS: tuple[Column[QueueRow], ...] = (
 BRIEF_QUEUE_COLUMNS: tuple[Column[QueueRow], ...] = tuple(
     column
     for column in QUEUE_COLUMNS
-    if column.key in {"name", "ready", "running", "failed", "rate"}
+    if column.key in {"name", "state", "ready", "running", "failed", "rate"}
 )

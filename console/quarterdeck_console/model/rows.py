@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from quarterdeck._words import short_ids
 from quarterdeck.v1 import agent_pb2, pool_pb2, queue_pb2, schedule_pb2, task_pb2
 from quarterdeck_console.model import words
 from quarterdeck_console.model.format import duration, instant
@@ -121,6 +122,15 @@ class TaskRow:
         return words.TASK_STATES.get(self.state) or words.unknown(self.state)
 
 
+FIRST = 4
+"""Digits shown of an agent's id when they tell it from all others; the command line takes as few."""
+
+
+def named(name: str, agent_id: str, short: str) -> str:
+    """An agent's name with what is shown of its id."""
+    return f"{name}-{short}" if name and short != agent_id else agent_id
+
+
 @dataclass(frozen=True, slots=True)
 class AgentRow:
     """One agent."""
@@ -165,8 +175,8 @@ class AgentRow:
 
     @property
     def label(self) -> str:
-        """Its name and the end of its id, which tells it from its siblings."""
-        return f"{self.name}-{self.id[-4:]}" if self.name and self.name != self.id else self.id
+        """Its name and the beginning of its id; an id that somebody chose says enough."""
+        return named(self.name, self.id, short_ids([self.id], FIRST)[self.id])
 
     def state_words(self) -> tuple[str, str, words.Tone]:
         """Glyph, word and tone; an active agent is busy or idle."""

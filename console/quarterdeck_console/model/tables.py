@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from quarterdeck._words import counted
 from quarterdeck_console.model import words
 from quarterdeck_console.model.columns import Cell, Column, Context
 from quarterdeck_console.model.format import age, bar, duration, short_count, soon
@@ -85,13 +86,13 @@ def note(task: TaskRow) -> Cell:
         share = f"{task.progress_share:4.0%} "
         return Cell(share + task.progress, Tone.DIM)
     if task.state == words.BLOCKED:
-        return Cell(f"waits for {task.pending} tasks", Tone.DIM)
+        return Cell(f"waits for {counted(task.pending, 'task')}", Tone.DIM)
     return Cell(task.reason.lower().replace("_", " ") or task.progress, Tone.DIM)
 
 
 TASK_COLUMNS: tuple[Column[TaskRow], ...] = (
     Column("id", "ID", 8, _id, rank=5),
-    Column("name", "NAME", 12, lambda task, _: Cell(task.name), flex=3, most=32, order="name"),
+    Column("name", "NAME", 11, lambda task, _: Cell(task.name), flex=3, most=32, order="name"),
     Column(
         "queue", "QUEUE", 8, lambda task, _: Cell(task.queue, Tone.DIM), rank=6, flex=1, most=16
     ),
@@ -106,7 +107,7 @@ TASK_COLUMNS: tuple[Column[TaskRow], ...] = (
     ),
     Column("state", "STATE", 12, _state, order="state"),
     Column("attempt", "ATT", 4, _attempt, rank=4, align="right"),
-    Column("agent", "AGENT", 10, _agent, rank=3, flex=2, most=22),
+    Column("agent", "AGENT", 9, _agent, rank=3, flex=2, most=22, tail=5),
     Column("time", "TIME", 6, _time, rank=1, align="right", live=True, order="run_time"),
     Column("age", "AGE", 4, _age, rank=2, align="right", live=True, order="create_time"),
     Column("priority", "PRI", 3, _priority, rank=8, align="right", order="priority"),
@@ -146,9 +147,10 @@ AGENT_COLUMNS: tuple[Column[AgentRow], ...] = (
         "name",
         "NAME",
         16,
-        lambda agent, _: Cell(agent.label),
+        lambda agent, context: Cell(context.fleet.agent_label(agent.id)),
         flex=3,
         most=36,
+        tail=5,
         sort=lambda agent: agent.label,
     ),
     Column("state", "STATE", 10, _agent_state, sort=lambda agent: (-agent.state, -agent.running)),
@@ -215,7 +217,7 @@ def number_cell(value: int, tone: Tone = Tone.PLAIN) -> Cell:
 def _schedule_on(schedule: ScheduleRow, _: Context) -> Cell:
     if schedule.paused:
         return Cell("‖ paused", Tone.WARN)
-    return Cell("● on", Tone.OK) if schedule.next else Cell("· ended", Tone.DIM)
+    return Cell("● active", Tone.OK) if schedule.next else Cell("· ended", Tone.DIM)
 
 
 def _due(schedule: ScheduleRow, context: Context) -> Cell:

@@ -88,12 +88,21 @@ def width(text: str) -> int:
     return len(text) if text.isascii() else cell_len(text)
 
 
-def fit(text: str, cells: int, align: Align = "left") -> str:
-    """Cuts with an ellipsis or pads with spaces to exactly so many cells."""
+def fit(text: str, cells: int, align: Align = "left", tail: int = 0) -> str:
+    """Cuts with an ellipsis or pads with spaces to exactly so many cells.
+
+    Args:
+        text: Sanitised.
+        cells: The room there is.
+        align: Where it stands when it is shorter.
+        tail: Characters at the end that stay, where there is room for more than them.
+    """
     if cells <= 0:
         return ""
     size = width(text)
     if size > cells:
+        if 0 < tail < cells - 1 and text.isascii():
+            return f"{text[: cells - 1 - tail]}…{text[-tail:]}"
         text = text[: cells - 1] if text.isascii() else set_cell_size(text, cells - 1)
         return text + "…"
     pad = " " * (cells - size)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from quarterdeck._words import counted
 from quarterdeck.v1 import task_pb2
 from quarterdeck.v1.hold_pb2 import HoldKind
-from quarterdeck_console.model.format import count
 from quarterdeck_console.model.forms import task_spec
-from quarterdeck_console.model.holds import KINDS, TASK_NAME, hold_id
+from quarterdeck_console.model.holds import AGENT, KINDS, TASK_NAME, hold_id
+from quarterdeck_console.model.offers import CANCEL, PAUSE, RESUME, RETRY, why_not
 from quarterdeck_console.model.rows import TaskRow
 from quarterdeck_console.screens.base import FleetScreen
 from quarterdeck_console.screens.bulk import BulkActs
@@ -28,6 +29,12 @@ _NEW = (
     Field("priority", "priority", "0 to 9, 9 first", "5"),
     Field("delay", "delay", "none, or such as 30s, 10m, 2h"),
 )
+
+
+LOOK = 50
+"""Chosen tasks of which each is looked at before an act."""
+
+_ABOUT_TASKS = {"task.cancel", "task.retry", "task.logs", "row.suspend", "row.edit", "row.hold"}
 
 
 class NewTaskAct(FleetScreen):
@@ -66,9 +73,10 @@ class HoldActs(FleetScreen):
 
     async def hold_or_release(self, kind: HoldKind.ValueType, subjects: Sequence[str]) -> None:
         """Holds what is not held, or releases when the first is; must run in a worker."""
-        holds = self.console_app.fleet.holds
-        held = hold_id(kind, subjects[0]) in holds
-        named = ", ".join(subjects[:3]) + (" …" if len(subjects) > 3 else "")
+        held = hold_id(kind, subjects[0]) in self.console_app.fleet.holds
+        fleet = self.console_app.fleet
+        shown = list(map(fleet.agent_label, subjects)) if kind == AGENT else subjects
+        named = ", ".join(shown[:3]) + (" …" if len(subjects) > 3 else "")
         word, act = KINDS[kind], "Release" if held else "Hold"
         facts = [
             "Its tasks are handed out again."
@@ -109,6 +117,44 @@ class TaskActs(NewTaskAct, HoldActs, BulkActs, EditActs):
         """A few lines that name them."""
         return list(ids[:most])
 
+    def offer(self, action_id: str) -> str | None:
+        """Only what can do something for the task that is looked at; the marks are many."""
+        if action_id not in _ABOUT_TASKS or self.everything() is not None:
+            return None
+        row = self.current_task()
+        if row is None:
+            return ""
+        if self.has_marks():
+            return None
+        match action_id:
+            case "task.cancel":
+                return "" if why_not(CANCEL, row) else None
+            case "task.retry":
+                return "" if why_not(RETRY, row) else None
+            case "row.suspend":
+                act = RESUME if row.pause is not None else PAUSE
+                return "" if why_not(act, row) else act
+            case "row.edit":
+                return "run again" if row.terminal else None
+            case "row.hold":
+                held = hold_id(TASK_NAME, row.name) in self.console_app.fleet.holds
+                return "release" if held else "hold"
+        return None
+
+    def has_marks(self) -> bool:
+        """Whether an act is about more than the task that is looked at."""
+        return False
+
+    def _useless(self, act: str, ids: Sequence[str]) -> bool:
+        """Says why an act can do nothing for any of these tasks; False when it can, or may."""
+        rows = [self.task_row(task_id) for task_id in ids[:LOOK]]
+        reasons = [why_not(act, row) for row in rows if row is not None]
+        if not reasons or len(reasons) < len(ids) or not all(reasons):
+            return False
+        others = f" (and so on for {counted(len(ids) - 1, 'other')})" if len(ids) > 1 else ""
+        self.console_app.say(reasons[0] + others)
+        return True
+
     def _first(self) -> TaskRow | None:
         ids = self.chosen_tasks()
         return self.task_row(ids[0]) if ids else None
@@ -120,7 +166,7 @@ class TaskActs(NewTaskAct, HoldActs, BulkActs, EditActs):
             self.run_worker(self.bulk(act, what))
             return
         ids = self.chosen_tasks()
-        if ids:
+        if ids and not self._useless(act.ask.lower(), ids):
             self.run_worker(self._do(call, ids))
 
     async def _do(self, call: Callable[[list[str]], Awaitable[Outcome]], ids: list[str]) -> None:
@@ -135,7 +181,14 @@ class TaskActs(NewTaskAct, HoldActs, BulkActs, EditActs):
             self.run_worker(self._cancel(ids))
 
     async def _cancel(self, ids: Sequence[str]) -> None:
-        what = "this task" if len(ids) == 1 else f"{count(len(ids))} tasks"
+        rows = [self.task_row(task_id) for task_id in ids[:LOOK]]
+        if len(ids) <= LOOK and all(row is not None and row.terminal for row in rows):
+            # What has ended is cancelled for the sake of what it submitted.
+            left = await self.console_app.acts.children_under_way(ids)
+            if left == 0:
+                self._useless(CANCEL, ids)
+                return
+        what = "this task" if len(ids) == 1 else counted(len(ids), "task")
         question = Confirm(
             f"Cancel {what}? Running agents are told to stop.",
             self.names_of(ids),
@@ -180,7 +233,7 @@ class TaskActs(NewTaskAct, HoldActs, BulkActs, EditActs):
 
     async def _bulk_menu(self) -> None:
         what, ids = self.everything(), self.chosen_tasks()
-        about = "everything that matches" if what else f"{count(len(ids))} tasks"
+        about = "everything that matches" if what else counted(len(ids), "task")
         options = [
             ("cancel", "cancel, with what they submitted"),
             *([("alone", "cancel, but keep what they submitted")] if what else []),
@@ -232,7 +285,7 @@ class TaskActs(NewTaskAct, HoldActs, BulkActs, EditActs):
     async def _json(self, task_id: str) -> None:
         told = await self.console_app.acts.as_json(task_id)
         if isinstance(told, Refusal):
-            self.console_app.say(f"{told.reason}: {told.message}", bad=True)
+            self.console_app.say(told.words, bad=True)
         else:
             await self.app.push_screen(TextScreen(task_id, told))
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 import grpc
 from textual.binding import BindingType
 
+from quarterdeck._words import counted
 from quarterdeck.v1 import fleet_service_pb2, task_service_pb2
 from quarterdeck.v1 import watch_service_pb2 as watch_pb
 from quarterdeck_console.actions import AGENTS, bindings
@@ -35,7 +36,7 @@ class AgentsScreen(StoreScreen[AgentRow], HoldActs):
     view = AGENTS
     BINDINGS: ClassVar[list[BindingType]] = bindings(AGENTS)
     columns = AGENT_COLUMNS
-    noun = "agents"
+    noun = ("agent", "agents")
     empty = "No agents: start one with `quarterdeck agent run module:agent`"
     kind = watch_pb.RESOURCE_KIND_AGENT
     field = "agent"
@@ -96,11 +97,25 @@ class AgentsScreen(StoreScreen[AgentRow], HoldActs):
     def name_of(self, row_id: str) -> str:
         """Its label, and what it holds."""
         row = self.table.row(row_id)
-        return f"{row.label}  {row.running} running" if row is not None else row_id
+        return f"{self._label(row)}  {row.running} running" if row is not None else row_id
+
+    def _label(self, row: AgentRow) -> str:
+        return self.console_app.fleet.agent_label(row.id)
 
     def on_live_table_opened(self, event: LiveTable.Opened) -> None:
         """Its tasks."""
         self.console_app.show_tasks(term("agent", event.row_id))
+
+    def offer(self, action_id: str) -> str | None:
+        """Only what can do something for the agent under the cursor."""
+        row = self.table.cursor_row
+        if action_id not in ("agent.drain", "row.hold"):
+            return None
+        if row is None:
+            return ""
+        if action_id == "row.hold":
+            return "release" if self.console_app.fleet.hold_of(row) is not None else "hold"
+        return "" if _why_not_drained(row) and not self.table.marks else None
 
     def action_drain(self) -> None:
         """Asks, then tells agents to claim no more."""
@@ -110,7 +125,12 @@ class AgentsScreen(StoreScreen[AgentRow], HoldActs):
         ids = self.table.chosen()
         if not ids:
             return
-        what = "this agent" if len(ids) == 1 else f"{len(ids)} agents"
+        rows = [self.table.row(agent) for agent in ids]
+        reasons = [_why_not_drained(row) for row in rows if row is not None]
+        if reasons and all(reasons):
+            self.console_app.say(f"{self.name_of(ids[0])}: {reasons[0]}")
+            return
+        what = "this agent" if len(ids) == 1 else counted(len(ids), "agent")
         question = Confirm(
             f"Drain {what}? Running tasks finish, no new ones start.",
             self.names_of(ids),
@@ -134,10 +154,20 @@ class AgentsScreen(StoreScreen[AgentRow], HoldActs):
         if not row.version or len(ids) > 1:
             await self.hold_or_release(AGENT, ids)
             return
-        options = [("agent", f"this agent, {row.label}"), ("version", f"all agents of {version}")]
+        options = [
+            ("agent", f"this agent, {self._label(row)}"),
+            ("version", f"all agents of {version}"),
+        ]
         hold = self.console_app.fleet.hold_of(row)
         first = "version" if hold is not None and hold.kind == AGENT_VERSION else "agent"
         chosen = await self.app.push_screen_wait(Choose("hold or release", options, first))
         if chosen is not None:
             kind = AGENT if chosen == "agent" else AGENT_VERSION
             await self.hold_or_release(kind, [row.id if kind == AGENT else version])
+
+
+def _why_not_drained(agent: AgentRow) -> str:
+    """Why a drain can do nothing for an agent; empty when it can."""
+    if agent.state == words.DRAINING:
+        return "it is draining already"
+    return "it has said goodbye" if agent.state == words.GONE else ""

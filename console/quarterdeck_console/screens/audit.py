@@ -26,7 +26,7 @@ class AuditScreen(TableScreen[AuditRow]):
     view = AUDIT
     BINDINGS: ClassVar[list[BindingType]] = bindings(AUDIT)
     columns = AUDIT_COLUMNS
-    noun = "entries"
+    noun = ("entry", "entries")
     empty = "Loading …"
 
     def __init__(self) -> None:
@@ -74,7 +74,12 @@ class AuditScreen(TableScreen[AuditRow]):
     def refresh_rows(self) -> None:
         """Shows what was read, and reads on before its end is reached."""
         table = self.table
-        table.empty = "No entries yet" if self._complete else type(self).empty
+        empty = "No entries yet" if self._complete else type(self).empty
+        if self._problem is not None:
+            empty = f"Not known: {self._problem.words}"
+        if table.empty != empty:
+            table.empty = empty
+            table.refresh()
         table.show(self._ids, self._entries)
         reading = self._reading is not None and not self._reading.done()
         near = table.cursor_index >= len(self._ids) - PAGE // 4

@@ -177,6 +177,9 @@ class FleetScreen(Screen[None]):
         app = self.console_app
         if self.size.height >= TALL:
             return (Cell(f"{clock(app.now())} "),)
+        if not app.fleet.connection.live and app.fleet.connection.since:
+            # For how long that was, and when it is tried again, needs the room.
+            return ()
         totals = app.fleet.totals
         failed = totals.of(words.FAILED)
         pieces = [
@@ -223,15 +226,22 @@ class FleetScreen(Screen[None]):
             pieces += [Cell(" :", Tone.ACCENT), Cell(f"{self.tab} ", Tone.STRONG)]
         return tuple(pieces)
 
+    def offer(self, action_id: str) -> str | None:
+        """How an act is offered now: None under its own title, empty not at all."""
+        return None
+
     def hints(self) -> list[Hint]:
-        """The keys that matter here, from the live bindings."""
+        """The keys that matter here and now, from the live bindings."""
         found: dict[str, tuple[int, Hint]] = {}
         for active in self.active_bindings.values():
             action = BY_ID.get(active.binding.id or "")
             if action is None or not action.footer or action.id in found or not active.enabled:
                 continue
+            title = self.offer(action.id)
+            if title == "":
+                continue
             shown = active.binding.key_display or self.app.get_key_display(active.binding)
-            found[action.id] = (action.footer, Hint(shown, action.title))
+            found[action.id] = (action.footer, Hint(shown, title or action.title))
         return [hint for _, hint in sorted(found.values(), key=lambda pair: pair[0])]
 
     # The prompt.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from quarterdeck_console.model.format import clock, count
+from quarterdeck._words import counted
+from quarterdeck_console.model.format import clock
 from quarterdeck_console.screens.base import FleetScreen
 from quarterdeck_console.screens.dialogs import Confirm
 from quarterdeck_console.stream.bulk import (
@@ -24,12 +25,12 @@ class BulkActs(FleetScreen):
             if matched.reason == LIST_TOO_OLD:
                 await self._list_again(act)
             else:
-                self.console_app.say(f"{matched.reason}: {matched.message}", bad=True)
+                self.console_app.say(matched.words, bad=True)
             return
         if not matched:
             self.console_app.say("nothing matches any more")
             return
-        tasks = f"{count(matched)} task" + ("s" if matched != 1 else "")
+        tasks = counted(matched, "task")
         facts = [
             f"filter  {what.filter}",
             f"exactly those that matched at {clock(what.at)}, when they were marked",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from quarterdeck._words import counted
 from quarterdeck.v1.payload_pb2 import Payload
 from quarterdeck.v1.task_service_pb2 import TaskUpdate
 from quarterdeck_console.model import words
@@ -47,7 +48,7 @@ class EditActs(FleetScreen):
 
     async def change(self, ids: Sequence[str], row: TaskRow | None) -> Outcome | None:
         """Changes tasks that have not ended."""
-        title = "edit this task" if len(ids) == 1 else f"edit {len(ids):,} tasks"
+        title = "edit this task" if len(ids) == 1 else f"edit {counted(len(ids), 'task')}"
         change = await self.ask_change(title, row)
         if change is None:
             return None
@@ -59,7 +60,7 @@ class EditActs(FleetScreen):
         if len(ids) == 1:
             found = await self.console_app.acts.input_of(ids[0])
             if isinstance(found, Refusal):
-                self.console_app.say(f"{found.reason}: {found.message}", bad=True)
+                self.console_app.say(found.words, bad=True)
                 return None
             payload, before = found, editable_input(found)
         fields = [
@@ -74,7 +75,9 @@ class EditActs(FleetScreen):
                 other = edited_input(payload, before, values["input"])
             return Again(other, bool(values["dependents"]), values["reason"].strip())
 
-        title = "run again as a new task" if len(ids) == 1 else f"run {len(ids):,} tasks again"
+        title = (
+            "run again as a new task" if len(ids) == 1 else f"run {counted(len(ids), 'task')} again"
+        )
         facts = [] if before is not None or len(ids) > 1 else ["The input stays as it was."]
         again = await self.app.push_screen_wait(
             Form(title, [*fields, REASON], "Run again", made, facts)

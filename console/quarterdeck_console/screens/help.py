@@ -21,7 +21,7 @@ _FILTERS = (
     ("state:failed,expired", "one of"),
     ("queue:gpu age>10m", "both"),
     ("!name:digest", "not"),
-    ('"two words"', "anywhere in the text"),
+    ('"two words"', "in the text"),
 )
 _COLUMN = 36
 
@@ -29,7 +29,7 @@ _COLUMN = 36
 def help_lines(entries: Mapping[str, list[tuple[str, str]]], cells: int) -> list[Line]:
     """Groups of keys and titles, in as many columns as fit."""
     blocks = [_block(group, entries[group]) for group in GROUPS if entries.get(group)]
-    blocks.append(_block("Filter", list(_FILTERS), key_cells=22))
+    blocks.append(_block("Filter", list(_FILTERS), key_cells=20))
     number = max(1, min(4, cells // _COLUMN))
     columns: list[list[Line]] = [[] for _ in range(number)]
     for block in blocks:

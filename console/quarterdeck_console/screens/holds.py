@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
+from quarterdeck._words import counted
 from quarterdeck_console.actions import HOLDS, bindings
 from quarterdeck_console.model.hold_table import HOLD_COLUMNS, describe_hold
 from quarterdeck_console.model.holds import HoldRow
@@ -21,7 +22,7 @@ class HoldsScreen(StoreScreen[HoldRow]):
     view = HOLDS
     BINDINGS: ClassVar[list[BindingType]] = bindings(HOLDS)
     columns = HOLD_COLUMNS
-    noun = "holds"
+    noun = ("hold", "holds")
     empty = "Nothing is held: H holds an agent or a task's name, :freeze holds everything"
 
     def all_rows(self) -> Store[HoldRow]:
@@ -39,7 +40,13 @@ class HoldsScreen(StoreScreen[HoldRow]):
     def name_of(self, row_id: str) -> str:
         """What is held."""
         row = self.table.row(row_id)
-        return row.what if row is not None else row_id
+        return self.console_app.fleet.held(row) if row is not None else row_id
+
+    def offer(self, action_id: str) -> str | None:
+        """Here everything is held."""
+        if action_id != "row.hold":
+            return None
+        return "release" if self.table.cursor_row is not None else ""
 
     def action_hold(self) -> None:
         """Releases them, after a reason."""
@@ -50,7 +57,7 @@ class HoldsScreen(StoreScreen[HoldRow]):
         rows = [row for row in map(self.table.row, ids) if row is not None]
         if not rows:
             return
-        what = "this hold" if len(rows) == 1 else f"{len(rows)} holds"
+        what = "this hold" if len(rows) == 1 else counted(len(rows), "hold")
         question = Confirm(f"Release {what}?", self.names_of(ids), "Release", ask_reason=True)
         reason = await self.app.push_screen_wait(question)
         if reason is not None:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
+from quarterdeck._words import counted
 from quarterdeck.v1 import fleet_service_pb2
 from quarterdeck.v1 import watch_service_pb2 as watch_pb
 from quarterdeck.v1.queue_pb2 import QueueLimits
@@ -34,7 +35,7 @@ class QueuesScreen(StoreScreen[QueueRow], NewTaskAct):
     view = QUEUES
     BINDINGS: ClassVar[list[BindingType]] = bindings(QUEUES)
     columns = QUEUE_COLUMNS
-    noun = "queues"
+    noun = ("queue", "queues")
     empty = "No queues yet: a queue exists from its first task"
     kind = watch_pb.RESOURCE_KIND_QUEUE
     field = "queue"
@@ -69,6 +70,17 @@ class QueuesScreen(StoreScreen[QueueRow], NewTaskAct):
         """Its tasks."""
         self.console_app.show_tasks(term("queue", event.row_id))
 
+    def offer(self, action_id: str) -> str | None:
+        """Pause, or resume what is paused."""
+        row = self.table.cursor_row
+        if action_id not in ("row.suspend", "row.edit"):
+            return None
+        if row is None:
+            return ""
+        if action_id == "row.edit":
+            return "limits"
+        return "resume" if row.paused else "pause"
+
     def action_suspend(self) -> None:
         """Pauses them, or resumes them when the first is paused."""
         self.run_worker(self._suspend())
@@ -82,7 +94,7 @@ class QueuesScreen(StoreScreen[QueueRow], NewTaskAct):
         if row.paused:
             self.acted(await acts.resume_queues(ids))
             return
-        what = row.id if len(ids) == 1 else f"{len(ids)} queues"
+        what = row.id if len(ids) == 1 else counted(len(ids), "queue")
         arrivals = await self.app.push_screen_wait(
             Choose(f"pause {what}: what arrives meanwhile", _ARRIVALS)
         )
@@ -115,7 +127,7 @@ class QueuesScreen(StoreScreen[QueueRow], NewTaskAct):
             given = {key: values[key] for key in values if key != "reason"}
             return queue_limits(**given), values["reason"].strip()
 
-        what = row.id if len(ids) == 1 else f"{len(ids)} queues"
+        what = row.id if len(ids) == 1 else counted(len(ids), "queue")
         form = Form(f"limits of {what}", [*_limit_fields(row.limits), REASON], "Set", made, _HINTS)
         answer = await self.app.push_screen_wait(form)
         if answer is not None:

@@ -29,7 +29,7 @@ class SchedulesScreen(StoreScreen[ScheduleRow]):
     view = SCHEDULES
     BINDINGS: ClassVar[list[BindingType]] = bindings(SCHEDULES)
     columns = SCHEDULE_COLUMNS
-    noun = "schedules"
+    noun = ("schedule", "schedules")
     empty = "No schedules yet: make one with `quarterdeck schedule`"
     kind = watch_pb.RESOURCE_KIND_SCHEDULE
     field = "schedule"
@@ -80,6 +80,17 @@ class SchedulesScreen(StoreScreen[ScheduleRow]):
     def on_live_table_opened(self, event: LiveTable.Opened) -> None:
         """Its tasks."""
         self.console_app.show_tasks(term("schedule", event.row_id))
+
+    def offer(self, action_id: str) -> str | None:
+        """Pause, or resume what is paused."""
+        row = self.table.cursor_row
+        if action_id not in ("row.suspend", "schedule.trigger"):
+            return None
+        if row is None:
+            return ""
+        if action_id == "schedule.trigger":
+            return None
+        return "resume" if row.paused else "pause"
 
     async def action_trigger(self) -> None:
         """Creates one task of each now."""

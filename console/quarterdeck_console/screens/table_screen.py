@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from textual.app import ComposeResult
 from textual.containers import Container
 
+from quarterdeck._words import counted
 from quarterdeck_console.model.columns import Cell, Column
 from quarterdeck_console.model.export import as_csv, file_name
 from quarterdeck_console.model.format import count
@@ -30,7 +31,8 @@ class TableScreen(FleetScreen, Generic[R]):
     """A list. Subclasses say where rows come from and what can be done to them."""
 
     columns: Sequence[Column[R]] = ()
-    noun = "rows"
+    noun = ("row", "rows")
+    """What one of them is called, and several."""
     empty = "nothing here yet"
     inspect_narrow = True
     """Whether the inspector stands below the table where there is no room beside it."""
@@ -135,13 +137,14 @@ class TableScreen(FleetScreen, Generic[R]):
     def corner(self) -> Line:
         """How many there are."""
         total = self.total()
-        return (Cell(f"{count(total) if total is not None else '…'} {self.noun} ", Tone.PLAIN),)
+        shown = counted(total, *self.noun) if total is not None else f"… {self.noun[1]}"
+        return (Cell(f"{shown} ", Tone.PLAIN),)
 
     def message(self) -> Line:
         """Filter, marks, or what is wrong."""
         pieces: list[Cell] = []
         if self._problem is not None:
-            return (Cell(f" {self._problem.reason}: {self._problem.message}", Tone.BAD),)
+            return (Cell(f" {self._problem.words}", Tone.BAD),)
         if self.problems_only:
             pieces.append(Cell(" problems only (! shows all) ", Tone.WARN))
         if self.filter_text:
@@ -204,9 +207,10 @@ class TableScreen(FleetScreen, Generic[R]):
             self.close_prompt()
             return
         self.filter_text = before
-        position = why.metadata.get("position", "")
-        at = f" at {position}" if position else ""
-        self.query_one(Prompt).complain(f"{why.reason}{at}: {why.message}")
+        self.query_one(Prompt).complain(
+            why.words if why.away else why.message.removeprefix("filter: "),
+            int(position) if (position := why.metadata.get("position", "")).isdecimal() else None,
+        )
 
     async def set_filter(self, text: str) -> None:
         """Another filter, from a command or a jump."""
@@ -215,7 +219,7 @@ class TableScreen(FleetScreen, Generic[R]):
         why = await self._apply_filter()
         if why is not None:
             self.filter_text = before
-            self.console_app.say(f"{why.reason}: {why.message}", bad=True)
+            self.console_app.say(why.words, bad=True)
 
     async def _apply_filter(self) -> Refusal | None:
         why = await self.filter_changed()
@@ -313,7 +317,9 @@ class TableScreen(FleetScreen, Generic[R]):
         chosen = self.table.chosen()
         if chosen:
             self.app.copy_to_clipboard("\n".join(chosen))
-            self.console_app.say(f"copied {chosen[0] if len(chosen) == 1 else len(chosen)}")
+            self.console_app.say(
+                f"copied {chosen[0] if len(chosen) == 1 else counted(len(chosen), 'id')}"
+            )
 
     def action_save(self) -> None:
         """Writes the rows that are held to a file in the directory that the console runs in."""
@@ -325,7 +331,7 @@ class TableScreen(FleetScreen, Generic[R]):
         except OSError as error:
             self.console_app.say(f"not saved: {error.strerror}", bad=True)
         else:
-            self.console_app.say(f"saved {count(len(held))} {self.noun} to {path.name}")
+            self.console_app.say(f"saved {counted(len(held), *self.noun)} to {path.name}")
 
     def acted(self, outcome: Outcome) -> None:
         """Says what became of an act, and clears the marks that it was about."""

@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Horizontal
 
+from quarterdeck._words import counted
 from quarterdeck_console.actions import DETAIL, FACTS, TASKS, bindings
 from quarterdeck_console.model.columns import Cell
 from quarterdeck_console.model.describe import (
@@ -162,10 +163,8 @@ class TaskScreen(TaskActs):
         detail = self.feed.detail
         head = self.query_one("#task-head", Bar)
         if detail is None:
-            why = self.feed.problem
-            text = f" {short_id(self.task_id)}  " + (
-                f"{why.reason}: {why.message}" if why is not None else "loading …"
-            )
+            why = self.feed.refusal or self.feed.problem
+            text = f" {short_id(self.task_id)}  " + (why.words if why is not None else "loading …")
             head.show((Cell(text, Tone.BAD if why is not None else Tone.DIM),))
         else:
             task = detail.task
@@ -268,14 +267,14 @@ class TaskScreen(TaskActs):
         for at, name in enumerate(SECTIONS):
             here = at == self._section
             pieces.append(Cell(f" {name} ", Tone.ACCENT if here else Tone.DIM))
-        return (*pieces, Cell("  < > moves", Tone.DIM))
+        return (*pieces, Cell("  < > moves ", Tone.DIM))
 
     def _log_state(self) -> Line:
         log, buffer = self.log_view, self.feed.logs
         if not log.display:
             return ()
         of = f"attempt {self._attempt}, " if self._attempt else ""
-        lines = Cell(f"{of}{count(len(buffer.lines))} lines ", Tone.DIM)
+        lines = Cell(f"{of}{counted(len(buffer.lines), 'line')} ", Tone.DIM)
         if log.following:
             return (Cell("▼ following  ", Tone.OK), lines)
         newer = f"{count(log.newer)} newer, " if log.newer else ""
@@ -307,7 +306,9 @@ class TaskScreen(TaskActs):
         self.log_view.focus()
         if text:
             self.console_app.say(
-                f"{found} lines match; n and N move" if found else "no line matches"
+                f"{counted(found, 'match', 'matches')}; n and N move"
+                if found
+                else "no line matches"
             )
 
     def focus_body(self) -> None:

@@ -42,7 +42,7 @@ class TasksScreen(TableScreen[TaskRow], TaskActs):
     view = TASKS
     BINDINGS: ClassVar[list[BindingType]] = bindings(TASKS)
     columns = TASK_COLUMNS
-    noun = "tasks"
+    noun = ("task", "tasks")
     inspect_narrow = False
     empty = "No tasks yet: submit one with n, or with `quarterdeck task submit`"
     filter_fields = (
@@ -274,6 +274,10 @@ class TasksScreen(TableScreen[TaskRow], TaskActs):
         return describe_task(row, detail, logs, self.context(), cells)
 
     # Acts.
+
+    def has_marks(self) -> bool:
+        """Acts go to the marks."""
+        return bool(self.table.marks)
 
     def chosen_tasks(self) -> list[str]:
         """Marks, or the row under the cursor."""

@@ -11,6 +11,7 @@ from quarterdeck.v1 import fleet_service_pb2 as fleet_pb
 from quarterdeck.v1 import schedule_service_pb2
 from quarterdeck.v1.hold_pb2 import HoldKind
 from quarterdeck.v1.queue_pb2 import ArrivalPolicy, QueueLimits
+from quarterdeck_console.model.holds import KINDS
 from quarterdeck_console.model.parts import seconds
 from quarterdeck_console.model.text import sanitize
 from quarterdeck_console.stream.channel import CALL_TIMEOUT, Link
@@ -33,7 +34,7 @@ class Acts(TaskCalls):
         async def call(queue: str) -> None:
             await self._update_queue(queue, note, paused=True, paused_arrivals=arrivals)
 
-        return await each("paused", queues, call)
+        return await each("paused", "queue", queues, call)
 
     async def resume_queues(self, queues: Sequence[str]) -> Outcome:
         """Lets queues hand out tasks again."""
@@ -41,7 +42,7 @@ class Acts(TaskCalls):
         async def call(queue: str) -> None:
             await self._update_queue(queue, "", paused=False)
 
-        return await each("resumed", queues, call)
+        return await each("resumed", "queue", queues, call)
 
     async def limit_queues(
         self, queues: Sequence[str], limits: QueueLimits, note: str, etags: Mapping[str, str]
@@ -51,7 +52,7 @@ class Acts(TaskCalls):
         async def call(queue: str) -> None:
             await self._update_queue(queue, note, limits=limits, etag=etags[queue])
 
-        return await each("limited", queues, call)
+        return await each("limited", "queue", queues, call)
 
     async def _update_queue(
         self,
@@ -86,7 +87,7 @@ class Acts(TaskCalls):
             )
             await self._link.fleet.DrainAgent(request, timeout=CALL_TIMEOUT)
 
-        return await each("draining", agents, call)
+        return await each("draining", "agent", agents, call)
 
     async def freeze(self, reason: str) -> Outcome:
         """Stops all claiming in the namespace."""
@@ -97,7 +98,7 @@ class Acts(TaskCalls):
             )
             await self._link.fleet.Freeze(request, timeout=CALL_TIMEOUT)
 
-        return await each("namespace frozen", [self._link.namespace], call)
+        return await each("frozen", "namespace", [self._link.namespace], call)
 
     async def thaw(self, reason: str) -> Outcome:
         """Ends the freeze."""
@@ -108,7 +109,7 @@ class Acts(TaskCalls):
             )
             await self._link.fleet.Thaw(request, timeout=CALL_TIMEOUT)
 
-        return await each("namespace thawed", [self._link.namespace], call)
+        return await each("thawed", "namespace", [self._link.namespace], call)
 
     async def hold(
         self, kind: HoldKind.ValueType, subjects: Sequence[str], reason: str, *, drop: bool = False
@@ -129,7 +130,7 @@ class Acts(TaskCalls):
             )
             await self._link.fleet.PutHold(request, timeout=CALL_TIMEOUT)
 
-        return await each("held", subjects, call)
+        return await each("held", KINDS[kind], subjects, call)
 
     async def release(
         self, holds: Sequence[tuple[HoldKind.ValueType, str]], reason: str
@@ -154,7 +155,7 @@ class Acts(TaskCalls):
             )
             await self._link.fleet.ReleaseHold(request, timeout=CALL_TIMEOUT)
 
-        return await each("released", list(by_id), call)
+        return await each("released", "hold", list(by_id), call)
 
     # Schedules.
 
@@ -177,7 +178,7 @@ class Acts(TaskCalls):
                     timeout=CALL_TIMEOUT,
                 )
 
-        return await each("paused" if paused else "resumed", schedules, call)
+        return await each("paused" if paused else "resumed", "schedule", schedules, call)
 
     async def trigger(self, schedules: Sequence[str]) -> Outcome:
         """Creates one task of each schedule now."""
@@ -193,7 +194,7 @@ class Acts(TaskCalls):
             answer = await self._link.schedules.TriggerSchedule(request, timeout=CALL_TIMEOUT)
             made.append(sanitize(answer.task_id))
 
-        outcome = await each("triggered", schedules, call)
+        outcome = await each("triggered", "schedule", schedules, call)
         outcome.made = made
         return outcome
 

@@ -123,7 +123,7 @@ class BulkRun:
 
     async def run(self, link: Link) -> Outcome:
         """Does it, and says what became of it."""
-        outcome = Outcome(self.progress.act.verb)
+        outcome = Outcome(self.progress.act.verb, "task")
         complete = False
 
         async def follow() -> None:
@@ -136,7 +136,7 @@ class BulkRun:
                 progress.matched, progress.done = answer.matched, answer.done
                 progress.refused = answer.refused
                 for error in answer.errors:
-                    outcome.sentence = outcome.sentence or refusal_of(error).message
+                    outcome.sentence = outcome.sentence or refusal_of(error).words
                 complete = answer.complete
 
         self._call = asyncio.create_task(follow())
@@ -150,5 +150,5 @@ class BulkRun:
             outcome.refuse(refusal(error), self.progress.matched - self.progress.done)
         outcome.done = self.progress.done
         if complete and self.progress.refused:
-            outcome.refused["they could not be any more"] = self.progress.refused
+            outcome.refused["WRONG_STATE"] = self.progress.refused
         return outcome

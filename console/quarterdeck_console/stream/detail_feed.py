@@ -81,6 +81,7 @@ class DetailFeed:
         why: The server's explanation of where it stands; None until it came.
         logs: Its log.
         problem: Why it is not live; None while it is.
+        refusal: Why the server does not tell of the task, such as that there is none.
         version: Rises with every new detail.
     """
 
@@ -94,6 +95,7 @@ class DetailFeed:
         self.why: Why | None = None
         self.logs = LogBuffer()
         self.problem: Refusal | None = None
+        self.refusal: Refusal | None = None
         self.version = 0
         self._link = link
         self._changed = asyncio.Event()
@@ -151,15 +153,18 @@ class DetailFeed:
             try:
                 self.detail = await get_task(self._link, self.task_id)
                 self.version += 1
+                self.refusal = None
                 if not self.detail.task.terminal:
                     self._running.set()
                 waits = backoff()
                 await asyncio.sleep(SETTLE)
             except grpc.aio.AioRpcError as error:
-                self.problem = refusal(error)
+                why = refusal(error)
                 self.version += 1
-                if not self.problem.transient:
+                if not why.transient:
+                    self.refusal = why
                     continue
+                self.problem = why
                 self._changed.set()
                 await asyncio.sleep(next(waits))
 

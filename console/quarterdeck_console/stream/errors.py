@@ -13,6 +13,13 @@ from quarterdeck_console.model.text import sanitize
 _DETAILS = "grpc-status-details-bin"
 _INFO = "google.rpc.ErrorInfo"
 
+# What a server never says: the client's library describes these with its own sockets and threads.
+_AWAY = {
+    "UNAVAILABLE": "no contact with the server",
+    "DEADLINE_EXCEEDED": "the server did not answer in time",
+    "CANCELLED": "the call was broken off",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -29,6 +36,18 @@ class Refusal:
     message: str
     metadata: dict[str, str]
     code: str = ""
+
+    @property
+    def words(self) -> str:
+        """For people: the sentence with its reason; of a server that is away only that it is."""
+        if self.away:
+            return _AWAY[self.code]
+        return f"{self.message} ({self.reason})" if self.message else self.reason
+
+    @property
+    def away(self) -> bool:
+        """True when it is not the server that refused."""
+        return self.reason == self.code and self.code in _AWAY
 
     @property
     def transient(self) -> bool:

@@ -87,11 +87,11 @@ class FleetFeed:
     def went(self, why: Refusal, retry_in: float) -> None:
         """The server is away; what is known stays."""
         now = self._clock()
-        self._fleet.connection.went(now, f"{why.reason}: {why.message}", now + retry_in)
+        self._fleet.connection.went(now, why.words, now + retry_in)
 
     def refused(self, why: Refusal) -> None:
         """The server does not know this watch: it is older than this console."""
-        self._fleet.connection.went(self._clock(), f"{why.reason}: {why.message}", 0.0)
+        self._fleet.connection.went(self._clock(), why.words, 0.0)
 
 
 class FilteredFeed(Generic[R]):

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import grpc
 
+from quarterdeck._words import counted
 from quarterdeck.v1 import task_service_pb2 as task_pb
 from quarterdeck_console.stream.errors import Refusal, refusal, refusal_of
 
@@ -34,33 +35,46 @@ class Outcome:
 
     Attributes:
         verb: What was done, in the past: `cancelled`.
+        noun: What it was done to: `task`.
         done: How many it was done to.
-        refused: How many were refused, by reason.
-        sentence: The server's words for the first refusal.
+        refused: How many the server refused, by reason.
+        missed: How many were not done because there was no answer.
+        sentence: The words for the first that was not done.
         made: Ids of what was created.
     """
 
     verb: str
+    noun: str
     done: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    missed: int = 0
     sentence: str = ""
     made: list[str] = field(default_factory=list)
 
     def refuse(self, why: Refusal, items: int = 1) -> None:
-        """Counts a refusal."""
-        self.refused[why.reason] += items
-        self.sentence = self.sentence or why.message
+        """Counts what was not done, and keeps the first reason for it."""
+        if why.away:
+            self.missed += items
+        else:
+            self.refused[why.reason] += items
+        self.sentence = self.sentence or why.words
+
+    @property
+    def failed(self) -> bool:
+        """True when not all of it was done."""
+        return bool(self.refused or self.missed)
 
     @property
     def text(self) -> str:
-        """Such as `12 cancelled, 1 refused: WRONG_STATE`."""
-        parts = [f"{self.done:,} {self.verb}"] if self.done or not self.refused else []
-        if self.refused:
-            reasons = ", ".join(
-                reason if len(self.refused) == 1 else f"{reason} {number}"
-                for reason, number in self.refused.most_common()
-            )
-            parts.append(f"{self.refused.total():,} refused: {reasons}")
+        """Such as `12 tasks cancelled, 1 refused`."""
+        parts = [f"{counted(self.done, self.noun)} {self.verb}"]
+        if self.failed and not self.done:
+            parts = []
+        if refused := self.refused.total():
+            by_reason = ", ".join(f"{n:,} {reason}" for reason, n in self.refused.most_common())
+            parts.append(f"{refused:,} refused" + (f": {by_reason}" * (len(self.refused) > 1)))
+        if self.missed:
+            parts.append(f"{self.missed:,} not done")
         return ", ".join(parts)
 
     def count(self, result: Result) -> None:
@@ -86,8 +100,8 @@ async def batched(
     call: Callable[[Sequence[str]], Awaitable[Iterable[Result]]],
     most: int = BATCH,
 ) -> Outcome:
-    """Calls for at most so many items at once, and counts what became of each."""
-    outcome = Outcome(verb)
+    """Calls for at most so many tasks at once, and counts what became of each."""
+    outcome = Outcome(verb, "task")
     for at in range(0, len(items), most):
         batch = items[at : at + most]
         try:
@@ -98,9 +112,11 @@ async def batched(
     return outcome
 
 
-async def each(verb: str, items: Sequence[str], call: Callable[[str], Awaitable[None]]) -> Outcome:
+async def each(
+    verb: str, noun: str, items: Sequence[str], call: Callable[[str], Awaitable[None]]
+) -> Outcome:
     """Calls for one item after the other."""
-    outcome = Outcome(verb)
+    outcome = Outcome(verb, noun)
     for item in items:
         try:
             await call(item)

@@ -16,6 +16,8 @@ from quarterdeck_console.stream.channel import CALL_TIMEOUT, Link
 from quarterdeck_console.stream.errors import Refusal, refusal
 from quarterdeck_console.stream.outcome import Outcome, Result, actor, batched
 
+_UNDER_WAY = "blocked,scheduled,ready,running,waiting"
+
 RERUN_BATCH = 1_000
 """Tasks in one rerun; the server's limit."""
 
@@ -137,6 +139,16 @@ class TaskCalls:
         told = json_format.MessageToJson(answer, preserving_proto_field_name=True)
         return sanitize(told, MAX_TEXT, lines=True)
 
+    async def children_under_way(self, task_ids: Sequence[str]) -> int | Refusal:
+        """How many tasks that these submitted have not ended; or why that cannot be said."""
+        request = task_pb.CountTasksRequest(
+            namespace=self._link.namespace, filter=f"parent:{','.join(task_ids)} state:{_UNDER_WAY}"
+        )
+        try:
+            return (await self._link.tasks.CountTasks(request, timeout=CALL_TIMEOUT)).total
+        except grpc.aio.AioRpcError as error:
+            return refusal(error)
+
     async def _get(self, task_id: str) -> task_pb.GetTaskResponse | Refusal:
         request = task_pb.GetTaskRequest(namespace=self._link.namespace, task_id=task_id)
         try:
@@ -146,7 +158,7 @@ class TaskCalls:
 
     async def submit(self, spec: TaskSpec) -> Outcome:
         """Submits one task."""
-        outcome = Outcome("submitted")
+        outcome = Outcome("submitted", "task")
         request = task_pb.SubmitRequest(
             namespace=self._link.namespace, tasks=[spec], request_id=uuid.uuid4().hex
         )

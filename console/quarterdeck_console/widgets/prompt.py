@@ -105,9 +105,11 @@ class Prompt(Horizontal):
         self.display = True
         box.focus()
 
-    def complain(self, why: str) -> None:
-        """Says what is wrong, beside the input."""
+    def complain(self, why: str, at: int | None = None) -> None:
+        """Says what is wrong, beside the input, and puts the cursor to the character that is."""
         self.query_one("#prompt-error", Label).update(Content(why))
+        if at is not None:
+            self.input.cursor_position = at
 
     def close(self) -> bool:
         """Hides itself. True when it was shown."""

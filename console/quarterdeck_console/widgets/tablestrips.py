@@ -41,7 +41,9 @@ def row_strip(
             segments.append(gap)
             total += GAP
         tone = Tone.ACCENT if marked and at == 0 else cell.tone
-        segments.append(Segment(fit(cell.text, width, column.align), widget.tone(tone, layer)))
+        segments.append(
+            Segment(fit(cell.text, width, column.align, column.tail), widget.tone(tone, layer))
+        )
         total += width
     segments.append(Segment(" " * (1 + max(0, room - total)), plain))
     return Strip(segments, max(total, room))
