@@ -26,6 +26,8 @@ async def test_details_of_any_size_reach_the_next_attempt(desk: Desk, size: int)
     assert await desk.store.get_details(task_id) is None
     await save(desk, task, saved.data)
     assert await desk.store.get_details(task_id) == saved
+    detail = await desk.store.get_task("default", task_id)
+    assert detail is not None and detail.details == saved
     await desk.do(Expire([(task_id, task.lease_token or 0)]))
     claim = make.claim()
     await desk.group(claims=[claim])

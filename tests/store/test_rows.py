@@ -148,6 +148,27 @@ async def test_agents_and_schedules_are_listed_in_pages(desk: Desk) -> None:
     assert await desk.store.get_schedule("default", "s9") is None
 
 
+async def test_holds_are_listed_in_pages_by_kind_and_subject(desk: Desk) -> None:
+    for kind, subject in ((3, "a1"), (2, "mail"), (2, "index"), (1, "")):
+        await desk.do(c.PutHold("default", kind, subject, "ann", "why"))
+    await desk.do(c.PutHold("other", 2, "mail", "ann", "why"))
+    first = await desk.store.list_holds("default", 2, None)
+    rest = await desk.store.list_holds("default", 2, first.next_key)
+    assert rest.next_key is None
+    found = [(row.kind, row.subject) for row in first.rows + rest.rows]
+    assert found == [(1, ""), (2, "index"), (2, "mail"), (3, "a1")]
+
+
+async def test_a_task_is_read_with_the_key_that_let_it_in(desk: Desk) -> None:
+    plain, keyed = await desk.submit(make.spec(), make.spec(admission=c.Unique("k", 2, 1, 0)))
+    detail = await desk.store.get_task("default", plain)
+    assert detail is not None and detail.keys == []
+    detail = await desk.store.get_task("default", keyed)
+    assert detail is not None
+    ((key, row),) = detail.keys
+    assert (key.kind, key.name, key.key, row.task_id) == (1, detail.task.name, "k", keyed)
+
+
 async def test_pools_and_instances_are_kept(desk: Desk) -> None:
     pool = PoolStatus("default", "p", "default", 0, 2, 1, 60, "process", 0, None, 0)
     up = Instance("i1", "default", "p", int(InstanceState.RUNNING), None, 7, 8, NOW, None, None, 0)
