@@ -53,10 +53,11 @@ def test_a_wrong_keymap_is_one_line_and_no_traceback(monkeypatch: pytest.MonkeyP
 
 
 async def test_every_request_names_the_tenant(console: Open, fleet: Fleet) -> None:
+    fleet.task("broken", "FAILED")
     async with console() as driver:
         driver.app.link.namespace = "team"
-        await driver.press("2", "j")
-        await driver.shows("0000003r")
+        await driver.press("2")
+        await driver.shows("0000003r", "broken")
         await driver.press("r", "enter")
         await driver.shows("< > moves")
         await driver.until(lambda: fleet.calls["ReadLogs"])
