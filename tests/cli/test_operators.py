@@ -171,7 +171,9 @@ def test_queues_are_listed_with_counts(server: ScriptedServer, run: Run) -> None
     counts = [StateCount(state=TaskState.TASK_STATE_READY, count=12_345)]
     queues = [Queue(name="deep", counts=counts)]
     server.on("FleetService/ListQueues", lambda _: ListQueuesResponse(queues=queues))
-    assert run("queue", "list").stdout.splitlines()[1].split()[:3] == ["deep", "active", "12,345"]
+    header, row = run("queue", "list").stdout.splitlines()
+    assert header.split() == ["QUEUE", "STATE", "READY", "RUNNING", "FAILED"]
+    assert row.split() == ["deep", "active", "12,345", "0", "0"]
 
 
 def test_a_queue_is_paused_and_resumed(server: ScriptedServer, run: Run) -> None:

@@ -36,11 +36,8 @@ _STATES = (
     "expired",
 )
 
-_QUEUE_COLUMNS = (
-    Column("queue", flexible=True),
-    Column("state", flexible=True),
-    *(Column(word, right=True) for word in _STATES),
-)
+_ALWAYS = ("ready", "running", "failed")
+_QUEUE_COLUMNS = (Column("queue", flexible=True), Column("state", flexible=True))
 _POOL_COLUMNS = (
     Column("pool", flexible=True),
     Column("queue", flexible=True),
@@ -71,8 +68,15 @@ def list_queues(settings: Settings, filter_: str) -> None:
 
     def table() -> None:
         freeze = _standing.ask(connection).freeze
-        rows = [_queue_row(queue, freeze) for queue in found.queues]
-        print_table(_QUEUE_COLUMNS, rows, nothing="no queues match" if filter_ else "no queues")
+        counts = [_format.counts(queue.counts) for queue in found.queues]
+        # What keeps a queue from working needs the room of states that no task is in.
+        shown = [word for word in _STATES if word in _ALWAYS or any(c.get(word) for c in counts)]
+        rows: list[list[str | Cell]] = [
+            [queue.name, queue_state(queue, freeze), *(f"{count.get(w, 0):,}" for w in shown)]
+            for queue, count in zip(found.queues, counts, strict=True)
+        ]
+        columns = [*_QUEUE_COLUMNS, *(Column(word, right=True) for word in shown)]
+        print_table(columns, rows, nothing="no queues match" if filter_ else "no queues")
 
     emit(settings.output, found, table)
 
@@ -90,12 +94,6 @@ def info(settings: Settings) -> None:
     connection = Connection(settings)
     response = connection.call(connection.system.GetServerInfo, GetServerInfoRequest())
     emit(settings.output, response, lambda: _print_info(settings, response))
-
-
-def _queue_row(queue: Queue, freeze: Hold | None) -> tuple[Any, ...]:
-    counts = _format.counts(queue.counts)
-    numbers = [f"{counts.get(word, 0):,}" for word in _STATES]
-    return (queue.name, queue_state(queue, freeze), *numbers)
 
 
 def queue_state(queue: Queue, freeze: Hold | None) -> Cell:
