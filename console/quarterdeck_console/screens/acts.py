@@ -8,7 +8,7 @@ from quarterdeck._words import counted
 from quarterdeck.v1 import task_pb2
 from quarterdeck.v1.hold_pb2 import HoldKind
 from quarterdeck_console.model.forms import task_spec
-from quarterdeck_console.model.holds import AGENT, KINDS, TASK_NAME, hold_id
+from quarterdeck_console.model.holds import AGENT, AGENT_VERSION, KINDS, TASK_NAME, hold_id
 from quarterdeck_console.model.offers import CANCEL, PAUSE, RESUME, RETRY, why_not
 from quarterdeck_console.model.rows import TaskRow
 from quarterdeck_console.screens.base import FleetScreen
@@ -34,6 +34,16 @@ _NEW = (
 LOOK = 50
 """Chosen tasks of which each is looked at before an act."""
 
+_HELD = {
+    AGENT: "Given nothing more until it is released.",
+    AGENT_VERSION: "Its agents are given nothing more until it is released.",
+    TASK_NAME: "Its tasks are not handed out until it is released.",
+}
+_RELEASED = {
+    AGENT: "Given tasks again.",
+    AGENT_VERSION: "Its agents are given tasks again.",
+    TASK_NAME: "Its tasks are handed out again.",
+}
 _ABOUT_TASKS = {"task.cancel", "task.retry", "task.logs", "row.suspend", "row.edit", "row.hold"}
 
 
@@ -78,11 +88,7 @@ class HoldActs(FleetScreen):
         shown = list(map(fleet.agent_label, subjects)) if kind == AGENT else subjects
         named = ", ".join(shown[:3]) + (" …" if len(subjects) > 3 else "")
         word, act = KINDS[kind], "Release" if held else "Hold"
-        facts = [
-            "Its tasks are handed out again."
-            if held
-            else "Nothing of it is handed out until it is released. What runs goes on."
-        ]
+        facts = [_RELEASED[kind] if held else f"{_HELD[kind]} What runs goes on."]
         question = Confirm(f"{act} the {word} {named}?", facts, act, ask_reason=True)
         reason = await self.app.push_screen_wait(question)
         if reason is None:

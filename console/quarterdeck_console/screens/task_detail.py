@@ -23,9 +23,9 @@ from quarterdeck_console.model.describe import (
 from quarterdeck_console.model.detail import TaskDetail
 from quarterdeck_console.model.flowfacts import pause_lines
 from quarterdeck_console.model.format import count
-from quarterdeck_console.model.lines import Line, join, line, wrapped_fact
+from quarterdeck_console.model.lines import Line, join, line, paragraph, wrapped_fact
 from quarterdeck_console.model.rows import TaskRow
-from quarterdeck_console.model.tables import short_id, time_in_state
+from quarterdeck_console.model.tables import NOTHING, short_id, time_in_state
 from quarterdeck_console.model.why import brief_lines, why_lines
 from quarterdeck_console.model.words import Tone
 from quarterdeck_console.screens.acts import TaskActs
@@ -166,15 +166,20 @@ class TaskScreen(TaskActs):
             why = self.feed.refusal or self.feed.problem
             text = f" {short_id(self.task_id)}  " + (why.words if why is not None else "loading …")
             head.show((Cell(text, Tone.BAD if why is not None else Tone.DIM),))
+            if why is not None:
+                # The line may be too short for it.
+                for pane in (self.query_one("#timeline", Pane), self.query_one("#about", Pane)):
+                    pane.show(paragraph(why.words, pane.room, Tone.BAD))
         else:
             task = detail.task
+            spent = time_in_state(task, context.now)
             head.show(
                 (
                     Cell(f" {task.name}  ", Tone.STRONG),
                     Cell(f"{short_id(task.id)}  ", Tone.DIM),
                     state_cell(task),
                     Cell("  "),
-                    time_in_state(task, context.now),
+                    *((spent,) if spent != NOTHING else ()),
                 ),
                 (
                     Cell("attempt ", Tone.DIM),
