@@ -31,6 +31,7 @@ from quarterdeck_server.engine.limits import (
 )
 from quarterdeck_server.engine.model import Task, cancellation_of
 from quarterdeck_server.engine.policy import Policy
+from quarterdeck_server.engine.scheduling import template_text
 from quarterdeck_server.engine.states import (
     BLOCKED,
     CANCELLED,
@@ -277,6 +278,37 @@ def test_one_arrival_makes_room_in_its_queue_and_in_its_key(bench: Bench) -> Non
     bench.do(UpdateQueue("default", "default", None, "", None, both))
     new = bench.one()
     assert [bench.task(i).state for i in (*tasks, new)] == [CANCELLED, CANCELLED, READY]
+
+
+def test_an_arrival_displaces_the_oldest_that_is_left_when_older_ones_ended_in_its_group(
+    bench: Bench,
+) -> None:
+    ids = bench.submit(*[make.spec()] * 10)
+    limit(bench, whole(CANCEL_OLDEST, 5))
+    bench.group(make.cancel(*ids[:4]), make.submit())
+    assert bench.task(ids[4]).reason == Reason.OVERFLOW
+    assert states(bench, *ids[5:]) == [READY] * 5
+
+
+def test_many_schedules_that_are_due_together_displace_one_each(bench: Bench) -> None:
+    ids = bench.submit(*[make.spec()] * 100)
+    limit(bench, whole(CANCEL_OLDEST, 100))
+    for n in range(80):
+        bench.do(PutSchedule(make.interval(f"tick-{n}", 10)))
+    bench.pass_time(10)
+    assert states(bench, *ids) == [CANCELLED] * 80 + [READY] * 20
+
+
+def test_the_task_of_a_schedule_displaces_the_oldest_of_its_key(bench: Bench) -> None:
+    bench.submit(*[of_key("blue")] * 70)
+    red = bench.one(of_key("red"))
+    limit(bench, per_key(CANCEL_OLDEST))
+    lane = lane_text(LaneKey("red"))
+    bench.do(
+        PutSchedule(make.interval()._replace(task_spec=template_text(5, None, None, lane=lane)))
+    )
+    bench.pass_time(10)
+    assert bench.task(red).reason == Reason.OVERFLOW
 
 
 class TestMoves:

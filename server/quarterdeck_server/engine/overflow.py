@@ -99,9 +99,9 @@ def arrived(world: World, task: Task) -> Task:
 
 
 def _make_room(world: World, task_id: int) -> None:
-    """Request the cancel of the oldest. What was not loaded, as ends of this group moved it up, is left alone."""
-    task = world.tasks.get(task_id)
-    if task is None:
-        return
+    """Request the cancel of the oldest."""
+    if task_id not in world.tasks:
+        world.fetch([task_id])
+    task = world.tasks[task_id]
     after = transitions.cancel_requested(task, SERVER, Reason.OVERFLOW, world.now)
     world.put(after._replace(reason=Reason.OVERFLOW) if after.state == CANCELLED else after)

@@ -150,6 +150,8 @@ class World:
     """How far the wall clock was set back since the last group; see `engine.rest`."""
     active: dict[QueueKey, ActiveTasks] = field(default_factory=dict)
     """Of queues whose overflow policy asks for it. Kept up to date in place; a failed group spoils it."""
+    fetch: Callable[[list[int]], None] = lambda task_ids: None
+    """Loads active tasks that turn out to be wanted: which one makes room depends on what the group did before."""
     holds: dict[HoldKey, Hold] = field(default_factory=dict)
     """All that is held, in every World. Shared with other groups: replaced by a copy before it is changed."""
     dirty_holds: set[HoldKey] = field(default_factory=set)

@@ -13,9 +13,6 @@ from quarterdeck_server.engine.limits import limits_of
 from quarterdeck_server.engine.world import QueueKey, World
 from quarterdeck_server.store.sqlite.queries import load_queries
 
-_SOME = 32
-"""Of how many tasks of one queue the schedules that are due in one group may make room, at least."""
-
 
 class StoredActive:
     """The active tasks of queues with an overflow policy, of no others.
@@ -58,7 +55,7 @@ class StoredActive:
             others: The queues of schedules that may fire, and of moves.
 
         Returns:
-            The oldest tasks of those queues: as many as these arrivals may displace.
+            The oldest tasks of those queues: as many as the submits may displace, if nothing else ends them first.
         """
         asked = {key for key in (*queues, *others) if self._asked(world, key)}
         if not asked:
@@ -70,8 +67,6 @@ class StoredActive:
                 if scopes is not None:
                     scopes[None] += 1
                     scopes[lane_of(spec.lane).group_key] += 1
-        for key in asked.intersection(others):
-            arrivals[key][None] += _SOME
         oldest: set[int] = set()
         for key, scopes in arrivals.items():
             active = self._queues[key]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from quarterdeck_server.engine.commands import Prune
@@ -149,6 +150,8 @@ class Loader:
         rested = {(task.namespace, task.queue) for task in resting}
         self.load_queues(world, queues | rested | others)
         self.load_tasks(world, self._active.prepare(world, queues, needs.submits, others))
+        if world.active:
+            world.fetch = partial(self.load_tasks, world)
 
     def load_origins(self, world: World, tasks: Iterable[Task], more: Collection[int] = ()) -> None:
         """Load what `same_agent_as` of these tasks, or of tasks to be made, speaks of."""
