@@ -116,7 +116,7 @@ TASK_COLUMNS: tuple[Column[TaskRow], ...] = (
 
 
 BRIEF_TASK_COLUMNS: tuple[Column[TaskRow], ...] = tuple(
-    replace(column, rank=0) if column.key == "note" else column
+    replace(column, rank=0, width=12) if column.key == "note" else column
     for column in TASK_COLUMNS
     if column.key in {"name", "agent", "time", "note"}
 )
