@@ -93,6 +93,29 @@ def test_a_stall_of_the_server_ends_no_lease(
     assert _wait(clock, table, 0.5) == [(1, 7)]
 
 
+def test_a_lease_that_begins_after_a_stall_is_not_kept_by_those_that_outlast_it(
+    clock: ManualClock, table: LeaseTable
+) -> None:
+    _apply(table, _running())
+    clock.advance(TERM * 100)
+    # Its heartbeat was read before the server looked at the time.
+    assert table.renew(1, 7) is not None
+    assert table.overdue() == []
+    _apply(table, _running(token=8, task_id=2))
+    assert _wait(clock, table, TERM - 0.5) == []
+    assert _wait(clock, table, 0.5) == [(2, 8)]
+
+
+def test_every_lease_ends_at_its_own_time(clock: ManualClock, table: LeaseTable) -> None:
+    _apply(table, _running())
+    _wait(clock, table, 10)
+    _apply(table, _running(token=8, task_id=2))
+    assert _wait(clock, table, TERM - 10) == [(1, 7)]
+    table.apply([Change(2, TASK, UPDATED, NOW, _running()._replace(state=6))])
+    assert _wait(clock, table, 9.5) == []
+    assert _wait(clock, table, 0.5) == [(2, 8)]
+
+
 def test_a_restart_gives_every_lease_a_whole_term(clock: ManualClock, table: LeaseTable) -> None:
     table.start([_running(), _running(token=8, task_id=2)])
     assert _wait(clock, table, TERM - 0.5) == []

@@ -63,6 +63,8 @@ class AgentRegistry:
         self._wake = wake
         self._pool_of = pool_of
         self._checked = clock.monotonic()
+        self._earliest = self._checked
+        """No agent is silent for too long before: contacts only put it off."""
         self._entries: dict[AgentKey, _Entry] = {}
         self._dirty: dict[AgentKey, Agent] = {}
 
@@ -201,16 +203,21 @@ class AgentRegistry:
         if gap > self._lost_after / 2:
             for entry in self._entries.values():
                 entry.contacted += gap
+        if now < self._earliest:
+            return []
+        self._earliest = now + self._lost_after
         lost: dict[tuple[str, int], list[str]] = {}
         for (namespace, agent_id), entry in self._entries.items():
             silence = now - entry.contacted
+            state = AgentState.GONE if silence >= GONE_AFTER else AgentState.LOST
             if silence < self._lost_after:
-                continue
-            state = entry.row.state
-            if silence >= GONE_AFTER:
-                lost.setdefault((namespace, int(AgentState.GONE)), []).append(agent_id)
-            elif state != AgentState.LOST:
-                lost.setdefault((namespace, int(AgentState.LOST)), []).append(agent_id)
+                due = entry.contacted + self._lost_after
+            elif state != entry.row.state:
+                lost.setdefault((namespace, int(state)), []).append(agent_id)
+                due = now
+            else:
+                due = entry.contacted + GONE_AFTER
+            self._earliest = min(self._earliest, due)
         return [SetAgentState(ns, ids, state) for (ns, state), ids in lost.items()]
 
     def get(self, namespace: str, agent_id: str) -> Agent | None:

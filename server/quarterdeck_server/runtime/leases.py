@@ -76,6 +76,8 @@ class LeaseTable:
         self._lapsed: dict[AgentKey, list[Lease]] = {}
         """For those who are woken: what they are told."""
         self._checked = clock.monotonic()
+        self._earliest = self._checked
+        """No lease runs out before: renewals only put it off."""
 
     def __len__(self) -> int:
         return len(self._leases)
@@ -212,4 +214,10 @@ class LeaseTable:
         if gap > self.duration / 2:
             for lease in self._leases.values():
                 lease.deadline += gap
+        if now < self._earliest:
+            return []
+        deadlines = (lease.deadline for lease in self._leases.values())
+        self._earliest = min(deadlines, default=now + self.duration)
+        # What is granted later lasts a term from then, which some of these outlast when the server was held up.
+        self._earliest = min(self._earliest, now + self.duration)
         return [(x.task_id, x.token) for x in self._leases.values() if x.deadline <= now]
