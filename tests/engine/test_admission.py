@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quarterdeck_server.engine import commands as c
+from quarterdeck_server.engine import limits
 from quarterdeck_server.engine.admission import (
     ACTIVE,
     AFTER_EXISTING,
@@ -42,6 +43,12 @@ def unique(
     how: int = REJECT, scope: int = ACTIVE, key: str = "k", period: int = 0, **fields: Any
 ) -> c.Spec:
     return make.spec(admission=c.Unique(key, scope, how, period), **fields)
+
+
+def full(most: int, overflow: int) -> c.UpdateQueue:
+    """Set how many tasks of the default queue may be active."""
+    cap = limits.Concurrency(most, overflow)
+    return c.UpdateQueue("default", "default", None, "", None, limits.QueueLimits(concurrency=cap))
 
 
 def debounce(delay: float = 10, max_wait: float | None = None, **fields: Any) -> c.Spec:
@@ -140,6 +147,69 @@ class TestUnique:
         (item,) = bench.do(make.submit(unique(REPLACE_PENDING, depends_on=(999,))))
         assert item.refusal.reason == "TASK_NOT_FOUND"
         assert bench.task(first).state == READY
+
+    @pytest.mark.parametrize("link", [False, True])
+    def test_a_submit_after_a_replacement_in_its_batch_meets_the_new_task(
+        self, bench: Bench, link: bool
+    ) -> None:
+        first = bench.one(unique())
+        if link:
+            bench.claim()
+            first = bench.one(unique(AFTER_EXISTING))
+        new, refused, same = bench.do(
+            make.submit(unique(REPLACE_PENDING), unique(REJECT), unique(RETURN_EXISTING))
+        )
+        assert bench.task(first).reason == "REPLACED"
+        assert new.refusal is None and bench.task(new.task_id).state == (BLOCKED if link else READY)
+        assert (refused.task_id, refused.refusal.reason) == (new.task_id, "UNIQUE_KEY_TAKEN")
+        assert (same.task_id, same.existed) == (new.task_id, True)
+
+    @pytest.mark.parametrize("overflow", [limits.REJECT, limits.CANCEL_NEWEST])
+    def test_a_replacement_has_the_room_of_the_task_that_it_replaces(
+        self, bench: Bench, overflow: int
+    ) -> None:
+        bench.do(full(2, overflow))
+        other, first = bench.submit(make.spec(), unique())
+        second = bench.one(unique(REPLACE_PENDING))
+        assert bench.task(first).reason == "REPLACED"
+        assert [bench.task(i).state for i in (other, second)] == [READY, READY]
+
+    def test_a_replacement_displaces_nobody_else(self, bench: Bench) -> None:
+        bench.do(full(2, limits.CANCEL_OLDEST))
+        oldest, first = bench.submit(make.spec(), unique())
+        second = bench.one(unique(REPLACE_PENDING))
+        assert bench.task(first).reason == "REPLACED"
+        assert [bench.task(i).state for i in (oldest, second)] == [READY, READY]
+
+    @pytest.mark.parametrize("overflow", [limits.REJECT, limits.CANCEL_NEWEST])
+    def test_a_replacement_without_room_leaves_the_old_task_in_its_place(
+        self, bench: Bench, overflow: int
+    ) -> None:
+        tasks = bench.submit(make.spec(), make.spec(), unique())
+        bench.do(full(2, overflow))
+        (item,) = bench.do(make.submit(unique(REPLACE_PENDING)))
+        if overflow == limits.REJECT:
+            assert item.refusal.reason == "LIMIT_EXCEEDED"
+        else:
+            assert bench.task(item.task_id).reason == "OVERFLOW"
+        assert [bench.task(i).state for i in tasks] == [READY] * 3
+        bench.do(make.cancel(*tasks[:2]))
+        bench.one()
+        (item,) = bench.do(make.submit())
+        assert item.refusal is not None or bench.task(item.task_id).state == CANCELLED
+
+    def test_a_replacement_that_is_cancelled_with_its_parent_replaces_nothing(
+        self, bench: Bench
+    ) -> None:
+        first = bench.one(unique())
+        parent = bench.one()
+        bench.do(make.cancel(parent))
+        new, refused = bench.do(
+            make.submit(unique(REPLACE_PENDING, parent_id=parent), unique(REJECT))
+        )
+        assert bench.task(new.task_id).state == CANCELLED
+        assert bench.task(first).state == READY
+        assert (refused.task_id, refused.refusal.reason) == (first, "UNIQUE_KEY_TAKEN")
 
     def test_the_rows_of_pruned_tasks_go_with_them(self, bench: Bench) -> None:
         task = bench.running(unique())

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from quarterdeck_server.engine import edits
+from quarterdeck_server.engine import edits, overflow
 from quarterdeck_server.engine.commands import (
     Debounce,
     Refusal,
@@ -80,9 +80,11 @@ def admit(world: World, namespace: str, spec: Spec) -> Admitted | Submitted:
 def admitted(world: World, entry: Admitted, task: Task) -> None:
     """Give the key to the task that was made, and end the one that it replaces.
 
-    A task that was turned away at once gets no unique key, and takes nobody's place.
+    A task that was turned away or cancelled at once gets no unique key, and takes nobody's place.
     """
     if task.state in ENDED and entry.key.kind == UNIQUE:
+        if entry.replaces is not None:
+            overflow.put_back(world, entry.replaces)
         return
     world.put_admission(entry.key, entry.row._replace(task_id=task.id))
     if entry.replaces is not None:

@@ -73,6 +73,20 @@ def _full(world: World, namespace: str, queue: str, lane: str | None, what: str)
     return None
 
 
+def set_aside(world: World, task: Task) -> None:
+    """Let the place of a task be free that another one, which is about to be made, will replace."""
+    active = world.active.get((task.namespace, task.queue))
+    if active is not None:
+        active.remove(task.id)
+
+
+def put_back(world: World, task: Task) -> None:
+    """Give its place back to a task that is not replaced."""
+    active = world.active.get((task.namespace, task.queue))
+    if active is not None:
+        active.put(task)
+
+
 def arrived(world: World, task: Task) -> Task:
     """Do to a new task, or for it, what the policies of its queue and its name say; return it as it is then."""
     if task.origin_id is not None:

@@ -76,15 +76,21 @@ def _submit_related(
         if entry.after is not None:
             dependencies.append(entry.after)
     pending = sum(dependency.state not in ENDED for dependency in dependencies)
+    leaving = None if entry is None else entry.replaces
+    if leaving is not None:
+        overflow.set_aside(world, leaving)
     refusal = None if pending else _refused(world, namespace, spec)
     if refusal is not None:
+        if leaving is not None:
+            overflow.put_back(world, leaving)
         return Submitted(0, refusal=refusal)
     task = create(world, namespace, spec, pending=pending)
     for dependency in dependencies:
         world.dependencies[task.id, dependency.id] = dependency.state in ENDED
+    submitted = _created(world, task)
     if entry is not None:
-        admission.admitted(world, entry, task)
-    return _created(world, task)
+        admission.admitted(world, entry, world.tasks[task.id])
+    return submitted
 
 
 def _no_parent(world: World, namespace: str, parent_id: int) -> Refusal | None:
