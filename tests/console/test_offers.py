@@ -92,6 +92,21 @@ async def test_an_act_that_can_do_nothing_says_why_and_asks_nobody(
         )
 
 
+async def test_the_menu_and_the_form_have_only_what_the_task_can_be_asked_for(
+    console: Open, fleet: Fleet
+) -> None:
+    fleet.task("mail", "RUNNING")
+    async with console() as driver:
+        await driver.press("2", "slash")
+        await driver.type("name:mail")
+        await driver.shows("1 task\n", "● running")
+        await driver.press("b")
+        await driver.shows("do to this task", "pause what runs", "change priority")
+        assert "retry" not in driver.text().partition("do to this task")[2].partition("╰")[0]
+        await driver.press("escape", "e")
+        await driver.shows("While it runs, only its labels can be changed.")
+
+
 async def test_what_an_ended_task_submitted_can_still_be_cancelled(
     console: Open, fleet: Fleet
 ) -> None:

@@ -238,7 +238,7 @@ class TaskActs(NewTaskAct, HoldActs, BulkActs, EditActs):
         self.run_worker(self._bulk_menu())
 
     async def _bulk_menu(self) -> None:
-        what, ids = self.everything(), self.chosen_tasks()
+        row, ids, what = self._first(), self.chosen_tasks(), self.everything()
         about = "everything that matches" if what else counted(len(ids), "task")
         options = [
             ("cancel", "cancel, with what they submitted"),
@@ -250,6 +250,9 @@ class TaskActs(NewTaskAct, HoldActs, BulkActs, EditActs):
             *([] if what else [("rerun", "run again as new tasks")]),
             *([] if what else [("dependents", "run again, with all that depended on them")]),
         ]
+        if not what and row is not None and len(ids) == 1:
+            about = "this task"
+            options = [option for option in options if option[0] in _open_to(row)]
         chosen = await self.app.push_screen_wait(Choose(f"do to {about}", options))
         if chosen is None or not (what or ids):
             return
@@ -314,3 +317,11 @@ class TaskActs(NewTaskAct, HoldActs, BulkActs, EditActs):
             self.console_app.open_task(target)
         elif not (parent or origin):
             self.console_app.say("this task has no parent, and is no rerun")
+
+
+def _open_to(task: TaskRow) -> set[str]:
+    """The acts of the menu that can do something for one task."""
+    acts = {act for act in (CANCEL, RETRY, PAUSE, RESUME) if not why_not(act, task)}
+    if task.pause is not None:
+        acts -= {PAUSE}
+    return acts | ({"rerun", "dependents"} if task.terminal else {"change"})

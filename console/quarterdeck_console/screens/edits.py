@@ -42,8 +42,10 @@ class EditActs(FleetScreen):
             given = {key: values.get(key, "") for key in ("priority", "start", "queue", "labels")}
             return Change(task_update(**given), values["reason"].strip())
 
+        running = row is not None and row.state == words.RUNNING
+        facts = ["While it runs, only its labels can be changed."] if running else []
         return await self.app.push_screen_wait(
-            Form(title, [*_change_fields(row), REASON], "Change", made)
+            Form(title, [*_change_fields(row), REASON], "Change", made, facts)
         )
 
     async def change(self, ids: Sequence[str], row: TaskRow | None) -> Outcome | None:
