@@ -32,8 +32,9 @@ def queue_name(number: int) -> str:
     return f"line-{number:04}"
 
 
-async def _here(commit: Callable[[], None]) -> None:
+async def _here(commit: Callable[[], None], ended: Callable[[BaseException | None], None]) -> None:
     commit()
+    ended(None)
 
 
 async def write(folder: Path, tasks: int, queues: int, keys: int) -> None:
