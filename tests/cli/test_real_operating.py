@@ -166,7 +166,7 @@ def test_what_somebody_changed_since_it_was_shown_is_not_overwritten(run: Run) -
     settings = json.loads(run("namespace", "get", "-o", "json").stdout)["namespace"]
     run("namespace", "set", "--keep-failed", "9d", "--etag", settings["etag"])
     change = ("namespace", "set", "--keep-failed", "1d", "--etag", settings["etag"])
-    assert "CONFLICT" in run(*change, code=ExitCode.REFUSED).stderr
+    assert "ETAG_MISMATCH" in run(*change, code=ExitCode.REFUSED).stderr
     assert "9d" in run("namespace", "get").stdout
 
 

@@ -57,7 +57,7 @@ def test_of_two_updates_in_one_group_the_second_is_refused(bench: Bench) -> None
         replace(update(NO_LIMITS), etag=etag), replace(update(drops=True), etag=etag)
     )
     assert (first.limits, first.drops) == (None, 0)
-    assert (second.reason, second.metadata) == ("CONFLICT", (("queue", "default"),))
+    assert (second.reason, second.metadata) == ("ETAG_MISMATCH", (("queue", "default"),))
     assert bench.driver.queues[KEY] == first
 
 
@@ -75,7 +75,7 @@ def test_settings_of_a_namespace_are_changed_part_by_part(bench: Bench) -> None:
     settings = bench.do(part)
     assert settings == (Retention(1, None, 3, 4), QuarantineRules(5, 9, 7))
     refused = bench.do(part)
-    assert (refused.reason, refused.metadata) == ("CONFLICT", (("namespace", "default"),))
+    assert (refused.reason, refused.metadata) == ("ETAG_MISMATCH", (("namespace", "default"),))
 
 
 def test_what_becomes_of_arrivals_is_set_beside_the_limits(bench: Bench) -> None:

@@ -36,7 +36,7 @@ async def test_the_second_of_two_operators_is_refused(api: Api) -> None:
     seen = await update_queue(api, limits=LIMITS)
     first = await update_queue(api, limits={"ageing": {"seconds": 1}}, etag=seen.etag)
     error = await refused(update_queue(api, limits={"ageing": {"seconds": 2}}, etag=seen.etag))
-    assert (error.reason, error.code) == ("CONFLICT", 10)
+    assert (error.reason, error.code) == ("ETAG_MISMATCH", 10)
     assert error.metadata == {"queue": "default"}
     assert error.message == (
         "queue 'default' was changed meanwhile; read it again, and send the etag that it has now"
@@ -79,7 +79,7 @@ async def test_a_queue_that_was_never_used_has_the_etag_of_one_without_settings(
     plain = await update_queue(api)
     await update_queue(api, "other", limits=LIMITS, etag=plain.etag)
     error = await refused(update_queue(api, "third", limits=LIMITS, etag="of nothing"))
-    assert error.reason == "CONFLICT"
+    assert error.reason == "ETAG_MISMATCH"
     names = [q.name for q in (await api.fleet.ListQueues(fleet_pb.ListQueuesRequest())).queues]
     assert names == ["default", "other"], "a refused update creates no queue"
 
@@ -148,7 +148,7 @@ async def test_settings_that_were_changed_meanwhile_are_not_overwritten(api: Api
     seen = await get_namespace(api)
     first = await update_namespace(api, quarantine={"agent": 1}, etag=seen.etag)
     error = await refused(update_namespace(api, quarantine={"agent": 2}, etag=seen.etag))
-    assert (error.reason, error.metadata) == ("CONFLICT", {"namespace": "default"})
+    assert (error.reason, error.metadata) == ("ETAG_MISMATCH", {"namespace": "default"})
     assert await get_namespace(api) == first
     again = await update_namespace(api, quarantine={"agent": 2}, etag=first.etag)
     assert again.quarantine.agent == 2

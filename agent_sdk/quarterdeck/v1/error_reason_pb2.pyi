@@ -70,10 +70,6 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 19
     """INTERNAL. A defect of the server; its log has the `incident`. Metadata: `incident`."""
-    ERROR_REASON_CONFLICT: _ErrorReason.ValueType  # 20
-    """ABORTED. The etag of an update is not that of the resource now: somebody changed it since. Read it again, and decide
-    about what it is now. Metadata: `queue` or `namespace`, which it was.
-    """
     ERROR_REASON_UNIQUE_KEY_TAKEN: _ErrorReason.ValueType  # 21
     """ALREADY_EXISTS. The unique key belongs to another task. Metadata: `unique_key`, `task_id`."""
     ERROR_REASON_LIST_TOO_OLD: _ErrorReason.ValueType  # 22
@@ -82,6 +78,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_HOLD_NOT_FOUND: _ErrorReason.ValueType  # 23
     """NOT_FOUND. Nothing of that kind and name is held. Metadata: `kind`, `subject`."""
+    ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 24
+    """ABORTED. The etag of an update is not that of the resource now: somebody changed it since. Read it again, and decide
+    about what it is now. Metadata: `queue` or `namespace`, which it was.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused: the `reason` of its ErrorInfo, without the prefix `ERROR_REASON_`. The domain is
@@ -136,10 +136,6 @@ ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 18
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 19
 """INTERNAL. A defect of the server; its log has the `incident`. Metadata: `incident`."""
-ERROR_REASON_CONFLICT: ErrorReason.ValueType  # 20
-"""ABORTED. The etag of an update is not that of the resource now: somebody changed it since. Read it again, and decide
-about what it is now. Metadata: `queue` or `namespace`, which it was.
-"""
 ERROR_REASON_UNIQUE_KEY_TAKEN: ErrorReason.ValueType  # 21
 """ALREADY_EXISTS. The unique key belongs to another task. Metadata: `unique_key`, `task_id`."""
 ERROR_REASON_LIST_TOO_OLD: ErrorReason.ValueType  # 22
@@ -148,4 +144,8 @@ Metadata: none.
 """
 ERROR_REASON_HOLD_NOT_FOUND: ErrorReason.ValueType  # 23
 """NOT_FOUND. Nothing of that kind and name is held. Metadata: `kind`, `subject`."""
+ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 24
+"""ABORTED. The etag of an update is not that of the resource now: somebody changed it since. Read it again, and decide
+about what it is now. Metadata: `queue` or `namespace`, which it was.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -260,7 +260,7 @@ class UpdateQueueRequest(_message.Message):
     """Why, for the audit, and shown with the queue while it is paused. At most 1,024 characters."""
     etag: _builtins.str
     """Queue.etag of the queue that was seen; one that was never used has the etag of one that nothing was set of. Refused
-    with CONFLICT when it is another by now. Empty means whatever it is.
+    with ETAG_MISMATCH when it is another by now. Empty means whatever it is.
     """
     @_builtins.property
     def limits(self) -> _queue_pb2.QueueLimits:
@@ -737,7 +737,7 @@ class UpdateNamespaceRequest(_message.Message):
     actor: _builtins.str
     """Who asks, until the server knows its callers. At most 256 characters."""
     etag: _builtins.str
-    """Namespace.etag of the settings that were seen. Refused with CONFLICT when it is another by now. Empty means whatever
+    """Namespace.etag of the settings that were seen. Refused with ETAG_MISMATCH when it is another by now. Empty means whatever
     they are.
     """
     @_builtins.property

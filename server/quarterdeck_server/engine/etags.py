@@ -32,7 +32,7 @@ def _digest(values: tuple[object, ...]) -> str:
 def conflict(kind: str, name: str) -> Refusal:
     """Refuse an update of a queue or a namespace that was made from another version."""
     return Refusal(
-        "CONFLICT",
+        "ETAG_MISMATCH",
         f"{kind} {name!r} was changed meanwhile; read it again, and send the etag that it has now",
         ((kind, name),),
     )
