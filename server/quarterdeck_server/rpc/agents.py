@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from quarterdeck.v1 import agent_service_pb2 as pb
 from quarterdeck.v1 import payload_pb2, status_pb2, task_pb2
 from quarterdeck_server.engine.commands import (
@@ -67,7 +69,7 @@ class AgentService:
         validate.refuse(out)
         validate.batch(len(request.reports), "reports")
         limit = self._core.settings.max_payload_bytes
-        results: list[pb.ReportResult | None] = []
+        places: list[status_pb2.Status | None] = []
         items: list[ReportItem] = []
         for index, report in enumerate(request.reports):
             item = _report_item(report, limit, out)
@@ -75,27 +77,13 @@ class AgentService:
                 now = self._core.clock.now()
                 item = item._replace(progress=read_progress(report.progress, now))
             if out or item is None:
-                results.append(pb.ReportResult(error=_item_status(out, "reports", index)))
+                places.append(_item_status(out, "reports", index))
             else:
-                results.append(None)
+                places.append(None)
                 items.append(item)
-        replies = await self._execute(Report(namespace, agent_id, items)) if items else []
-        answers = iter(replies)
-        return pb.ReportResponse(
-            results=[next(answers) if result is None else result for result in results]
-        )
-
-    async def _execute(self, command: Report) -> list[pb.ReportResult]:
-        replies: list[ItemResult] = await self._core.execute(command)
-        return [
-            pb.ReportResult(state=reply.state)  # type: ignore[arg-type]
-            if reply.refusal is None
-            else pb.ReportResult(
-                state=reply.state,  # type: ignore[arg-type]
-                error=refusal_status(reply.refusal),
-            )
-            for reply in replies
-        ]
+        command = Report(namespace, agent_id, items)
+        replies: list[ItemResult] = await self._core.execute(command) if items else []
+        return _reported(places, replies)
 
     async def append_logs(
         self, request: pb.AppendLogsRequest, context: Context
@@ -122,6 +110,26 @@ class AgentService:
         return pb.AppendLogsResponse(
             results=[_log_result(next(answers)) if result is None else result for result in results]
         )
+
+
+def _reported(
+    places: Sequence[status_pb2.Status | None], replies: Sequence[ItemResult]
+) -> pb.ReportResponse:
+    """Answer for every item: with what is wrong with it, or with the next reply."""
+    response = pb.ReportResponse()
+    answers = iter(replies)
+    # A message that is put into a list is copied; one that is added is not.
+    add = response.results.add
+    for wrong in places:
+        if wrong is not None:
+            add(error=wrong)
+            continue
+        state, refusal = next(answers)
+        if refusal is None:
+            add(state=state)
+        else:
+            add(state=state, error=refusal_status(refusal))
+    return response
 
 
 def _item_status(out: Violations, field: str, index: int) -> status_pb2.Status:
