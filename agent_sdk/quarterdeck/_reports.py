@@ -21,11 +21,11 @@ logger = logging.getLogger("quarterdeck")
 
 _CALL_SECONDS = 10.0
 _MOST_REPORTS = 1_000
-_IN_FLIGHT = 2
+_IN_FLIGHT = 4
 
 
 class Reports:
-    """Sends reports, at most two calls at a time. Lives on the control thread.
+    """Sends reports, at most four calls at a time. Lives on the control thread.
 
     While a call is under way the next ones gather, so that there are few and large calls
     when much ends, and no delay when little does.

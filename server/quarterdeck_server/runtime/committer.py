@@ -88,6 +88,14 @@ class Committer:
             StoreUnavailable: nothing was applied.
             Draining: the server is stopping.
         """
+        return await self.post(command)
+
+    def post(self, command: Command) -> asyncio.Future[Any]:
+        """Put a command in line at once; the future gets what `execute` returns or raises later.
+
+        Raises:
+            StoreUnavailable, Draining: as `execute`.
+        """
         if self._stopping:
             raise Draining
         if not self.available:
@@ -95,7 +103,7 @@ class Committer:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._commands.append((command, future))
         self._work.set()
-        return await future
+        return future
 
     async def claim(self, claim: Claim, wait: float) -> Given:
         """Wait up to `wait` seconds for tasks; empty when there were none."""
@@ -154,6 +162,9 @@ class Committer:
                 await self._work.wait()
                 continue
             await self._group(self._take())
+            # Let the answers out, and in what has arrived, before the next group holds the loop: measured, a drain by
+            # one agent is an eighth slower when they wait for it.
+            await asyncio.sleep(0)
 
     def _take(self) -> list[tuple[Command, asyncio.Future[Any]]]:
         batch: list[tuple[Command, asyncio.Future[Any]]] = []

@@ -174,11 +174,14 @@ class Core:
             return
         command = self.agents.take_dirty()
 
-        def written(task: asyncio.Task[Any]) -> None:
-            if not task.cancelled() and task.exception() is not None:
+        def written(future: asyncio.Future[Any]) -> None:
+            if not future.cancelled() and future.exception() is not None:
                 self.agents.give_back(command)
 
-        asyncio.ensure_future(self.execute(command)).add_done_callback(written)
+        try:
+            self.committer.post(command).add_done_callback(written)
+        except (StoreUnavailable, Draining):
+            self.agents.give_back(command)
 
     def beats(self, beats: list[Beat]) -> None:
         """Record these with the next group, at the latest after 1 s."""
