@@ -71,4 +71,4 @@ class Batch:
         for lease in self.leases:
             if lease.report is None:
                 lease.report = _outcome.interrupted(lease, "")
-            lease.finished = True
+            lease.end()

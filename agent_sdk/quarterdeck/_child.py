@@ -93,6 +93,9 @@ class _PipeSink:
             self.send("save", data)
         return saved
 
+    def standing(self) -> None:
+        """Nothing to tell: the parent itself stops this process for a pause."""
+
     def saved(self, answer: Saved) -> None:
         """Take the parent's answer to the oldest details that have none."""
         waiting = self._saves.popleft()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Generator
 from concurrent.futures import Future
 
 # Reentrant, because a signal handler may fire while its thread is about to wait.
@@ -96,16 +96,11 @@ class _LoopEvent(threading.Event):
 
 
 class PauseSwitch:
-    """Whether a handler is to stand still, and who waits until it may go on.
+    """Whether a handler is to stand still, and who waits until it may go on."""
 
-    Args:
-        standing: Called, in the waiting thread, as the handler begins to stand still.
-    """
+    __slots__ = ("_ended", "_set", "_waiters", "left", "since")
 
-    __slots__ = ("_ended", "_set", "_standing", "_waiters", "left", "since")
-
-    def __init__(self, standing: Callable[[], None] = lambda: None) -> None:
-        self._standing = standing
+    def __init__(self) -> None:
         self._set = False
         self._ended = False
         self._waiters: list[Future[None]] = []
@@ -140,7 +135,6 @@ class PauseSwitch:
             if not self._set:
                 return None
             self._waiters.append(future)
-        self._standing()
         return future
 
 

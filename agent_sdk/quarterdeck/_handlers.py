@@ -67,8 +67,7 @@ class LoopRunner:
             lease.report = _outcome.error(lease, raised)
         if began and lease.handler.cleanup is not None:
             await clean_up_on_loop(lease)
-        lease.finished = True
-        lease.task = None
+        lease.end()
         self._ended(lease)
 
     async def _handle_batch(self, batch: Batch) -> None:
@@ -157,7 +156,7 @@ def run_in_thread(lease: Lease, agent_id: str, finished: Finished) -> None:
         lease.report = _outcome.error(lease, raised)
     if began:
         clean_up(lease)
-    lease.finished = True
+    lease.end()
     finished([lease])
 
 

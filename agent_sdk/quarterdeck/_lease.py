@@ -100,7 +100,7 @@ class Lease:
         """Until when the lease is surely held, by the control loop's clock."""
         self.listeners = listeners
         self.cancelled = CancelFlag()
-        self.pause = PauseSwitch(self._stands)
+        self.pause = PauseSwitch()
         self.batch: Batch | None = None
         self.run: Run | None = None
         self.cause: Cause | None = None
@@ -204,8 +204,19 @@ class Lease:
         self.listeners.save(self)
         return saved
 
-    def _stands(self) -> None:
+    def standing(self) -> None:
+        """Say that the handler begins to stand still."""
         self.listeners.standing(self)
+
+    def end(self) -> None:
+        """The handler has ended, and what is left to say is its report.
+
+        Its view of the attempt goes: the two hold each other, and thousands of such pairs would
+        be left to the cycle collector.
+        """
+        self.finished = True
+        self.task = None
+        self.run = None
 
     def _append(self, now: float, level: str, text: str, stream: str) -> None:
         line = LogLine(level=level, stream=stream, text=_clean(text[:_LINE_CHARACTERS]))

@@ -133,7 +133,7 @@ class ProcessRunner:
             lease.report = _outcome.error(lease, raised)
         # Here, for the child may be dead.
         clean_up(lease)
-        lease.finished = True
+        lease.end()
         finished([lease])
 
     def close(self) -> None:

@@ -29,6 +29,9 @@ class Sink(Protocol):
     def save(self, data: bytes) -> Future[None]:
         """Take what the next attempt is to be given; the future is done once it is safe."""
 
+    def standing(self) -> None:
+        """The handler begins to stand still. Called from the thread that waits."""
+
 
 class RunLog:
     """The log of one attempt; lines are shipped to the server while it runs.
@@ -219,12 +222,18 @@ class Run:
             return Nothing()
         if on_loop():
             return self._stand()
-        while (future := self._pause.wait()) is not None:
+        while (future := self._wait()) is not None:
             future.result()
             self.cancelled.raise_if_set()
         return Nothing()
 
+    def _wait(self) -> Future[None] | None:
+        future = self._pause.wait()
+        if future is not None:
+            self._sink.standing()
+        return future
+
     async def _stand(self) -> None:
-        while (future := self._pause.wait()) is not None:
+        while (future := self._wait()) is not None:
             await wait_here(future)
             self.cancelled.raise_if_set()

@@ -376,7 +376,7 @@ class Session:
         self._check_quiet()
 
     def _release(self, lease: Lease) -> None:
-        lease.finished = True
+        lease.end()
         lease.report = _outcome.released(lease, "the agent stops")
         self._leases[lease.key] = lease
         self._quiet.clear()

@@ -45,6 +45,9 @@ class _Recorder:
         saved.set_result(None)
         return saved
 
+    def standing(self) -> None:
+        """Nobody is told."""
+
 
 class FakeRun(Run):
     """A `Run` to call a handler with in a unit test.
