@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 
@@ -155,3 +156,31 @@ async def test_handler_that_goes_on_without_its_lease_keeps_its_slot(
     release.set()
     await fake.until(lambda: sum(claim.max_tasks for claim in fake.claims[claims:]) == 2)
     assert lost not in fake.reports
+
+
+async def test_an_ended_attempt_is_gone_without_the_cycle_collector(
+    fake: FakeServer, fleet: Fleet
+) -> None:
+    agent = quarterdeck.Agent("a")
+
+    @agent.task
+    async def on_loop(run: quarterdeck.Run) -> None:
+        run.progress("half", 1, 2)
+
+    @agent.task
+    def in_thread(run: quarterdeck.Run) -> None:
+        run.log.info("there")
+
+    def alive() -> int:
+        return sum(isinstance(found, quarterdeck.Run) for found in gc.get_objects())
+
+    gc.collect()
+    before = alive()
+    gc.disable()
+    try:
+        fleet(agent)
+        given = [fake.give(name) for name in ("on_loop", "in_thread") * 5]
+        await fake.until(lambda: fake.reports.keys() >= set(given))
+        await fake.until(lambda: alive() <= before)
+    finally:
+        gc.enable()
