@@ -141,8 +141,10 @@ WHERE state = 3 AND namespace = ? AND queue = ? AND name = ? AND lane IS ? AND p
 ORDER BY run_at, id LIMIT ? OFFSET ?
 
 -- name: ready_lanes
-SELECT namespace, queue, name, lane, count(*) FROM tasks
-WHERE state = 3 AND lane IS NOT NULL GROUP BY namespace, queue, name, lane
+-- The counters say where something is ready, so that a start does not read past all tasks without a lane.
+SELECT c.namespace, c.queue, c.name, t.lane, count(*) FROM queue_counts AS c CROSS JOIN tasks AS t INDEXED BY tasks_ready
+  ON t.namespace = c.namespace AND t.queue = c.queue AND t.name = c.name AND t.state = 3 AND t.lane > ''
+WHERE c.state = 3 AND c.count > 0 GROUP BY c.namespace, c.queue, c.name, t.lane
 
 -- name: running_lanes
 SELECT namespace, queue, lane, count(*) FROM tasks
