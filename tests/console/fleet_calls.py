@@ -37,7 +37,9 @@ class FleetCalls(Calls):
         item = queue_pb2.Queue()
         item.CopyFrom(self._fleet.items["queue"][request.queue])
         if request.etag not in ("", item.etag):
-            await abort(context, grpc.StatusCode.ABORTED, "ETAG_MISMATCH", "it was changed meanwhile")
+            await abort(
+                context, grpc.StatusCode.ABORTED, "ETAG_MISMATCH", "it was changed meanwhile"
+            )
         if request.HasField("paused"):
             item.paused, item.pause_note = request.paused, request.reason
         if request.HasField("limits"):
