@@ -27,6 +27,7 @@ def tend() -> None:
     gc.freeze()
     gc.set_threshold(YOUNG, 1_000_000, 1_000_000)
     gc.callbacks.append(_set_aside)
+    gc.enable()
 
 
 def _set_aside(phase: str, info: dict[str, Any]) -> None:
