@@ -182,3 +182,11 @@ async def test_a_schedule_refuses_the_keys_of_producers_by_name(api: Api) -> Non
     fields = set((await refused(api.schedules.Schedule(request))).fields)
     names = ("unique", "idempotency_key", "idempotency_ttl", "throttle")
     assert {f"spec.task.{name}" for name in names} <= fields
+
+
+async def test_a_request_id_is_not_taken_for_a_rule_with_another_input(api: Api) -> None:
+    request_id = new_request_id()
+    first = await put(api, spec=rule(task=spec(input=payload(b"1"))), request_id=request_id)
+    assert await put(api, spec=rule(task=spec(input=payload(b"1"))), request_id=request_id) == first
+    other = put(api, spec=rule(task=spec(input=payload(b"2"))), request_id=request_id)
+    assert (await refused(other)).reason == "REQUEST_ID_REUSED"

@@ -145,6 +145,16 @@ async def test_an_agent_that_calls_again_is_back(server: Server, silence: float)
     assert (server.row.state, server.row.create_time) == (AgentState.ACTIVE, created)
 
 
+async def test_a_lost_agent_that_is_drained_is_lost_again_at_the_next_look(server: Server) -> None:
+    server.contact()
+    await server.write()
+    await server.pass_time(LOST_AFTER)
+    await server.execute(c.SetAgentState("default", ["a1"], int(AgentState.DRAINING)))
+    assert server.row.state == AgentState.DRAINING
+    await server.pass_time(1)
+    assert server.row.state == AgentState.LOST
+
+
 async def test_a_stall_of_the_server_loses_no_agent(server: Server) -> None:
     server.contact()
     await server.write()

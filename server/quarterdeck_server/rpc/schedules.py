@@ -56,9 +56,10 @@ class ScheduleService:
         if not request.HasField("spec"):
             out.append(Violation("spec", "required"))
             validate.refuse(out)
+        # Before the draft, which takes the input out of the request.
+        key = request_key(namespace, "Schedule", request)
         draft = schedule_draft(namespace, schedule_id, request.spec, limit, out)
         validate.refuse(out)
-        key = request_key(namespace, "Schedule", request)
         await self._check(draft)
         command = PutSchedule(draft, key, who.audit("Schedule", [schedule_id]))
         row, created = await execute(core, command)

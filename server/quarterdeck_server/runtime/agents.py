@@ -179,6 +179,9 @@ class AgentRegistry:
                 self._entries.pop(key, None)
             elif entry is not None:
                 drained = row.state == AgentState.DRAINING != entry.row.state
+                if entry.row.state == AgentState.LOST:
+                    # Whoever changes one that is silent does not bring it back.
+                    self._earliest = self._checked
                 entry.row = row
                 if drained:
                     self._wake(*key)

@@ -10,7 +10,7 @@ from typing import Any
 
 from quarterdeck_server.engine.admission import open_links
 from quarterdeck_server.engine.claim import NOBODY, Waiting
-from quarterdeck_server.engine.commands import Command, Prune, Sweep
+from quarterdeck_server.engine.commands import AppendLogs, Command, Prune, Sweep
 from quarterdeck_server.engine.decide import Needs, decide, finished, gather, settle_before
 from quarterdeck_server.engine.dependencies import open_edges, settle
 from quarterdeck_server.engine.holds import handed_out
@@ -37,6 +37,7 @@ _DISK_ERRORS = frozenset(
 )
 
 _FEW_CHANGES = 16
+_FEW_BYTES = 65_536
 _WAITED_FOR = 0.001
 """Seconds: while a COMMIT takes no longer, the loop waits for the next small one itself."""
 
@@ -132,7 +133,7 @@ class Writer:
             raise
         if not written:
             self._keep(world)
-        elif self._commit_seconds <= _WAITED_FOR and len(world.changes) <= _FEW_CHANGES:
+        elif self._commit_seconds <= _WAITED_FOR and _is_small(commands, world):
             self._commit_here(world)
         else:
             await self._apart(self._commit, partial(self._ended, world))
@@ -260,6 +261,17 @@ class Writer:
         if world.replaced_inputs or world.copied_inputs:
             self._loader.edit_inputs(world, inputs)
         return inputs
+
+
+def _is_small(commands: Sequence[Command], world: World) -> bool:
+    """Say whether a group has written little."""
+    if len(world.changes) > _FEW_CHANGES:
+        return False
+    if any(isinstance(command, AppendLogs | Prune) for command in commands):
+        return False
+    kept = (world.inputs, world.replaced_inputs, world.results, world.details)
+    payloads = (payload for payloads in kept for payload in payloads.values())
+    return sum(len(payload.data) for payload in payloads if payload is not None) <= _FEW_BYTES
 
 
 def _ready_names(world: World, queue: Queue) -> dict[str, int]:
