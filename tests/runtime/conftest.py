@@ -20,6 +20,12 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Of a database that does not exist yet."""
+    return tmp_path / "data"
+
+
+@pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[FlakyStore]:
     """A store on disk whose groups a test can hold up and let fail."""
     inner = SqliteStore(tmp_path / "data")

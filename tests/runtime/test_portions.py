@@ -6,35 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from quarterdeck_server.config import Settings
 from quarterdeck_server.engine.changes import TASK
 from quarterdeck_server.engine.commands import Fail, Succeed
 from quarterdeck_server.engine.states import CANCELLED, FAILED, READY, SUCCEEDED
 from quarterdeck_server.engine.trees import SETTLED_AT_ONCE
 from quarterdeck_server.runtime.clock import ManualClock
 from quarterdeck_server.runtime.core import Core
-from quarterdeck_server.store.sqlite import SqliteStore
 
 from ..engine import make
+from .cores import start_core, stop_core, until_states
 
 WAITING = SETTLED_AT_ONCE + 2_500
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Of the database."""
-    return tmp_path / "data"
-
-
-async def _start(folder: Path, clock: ManualClock) -> Core:
-    core = Core(Settings(data_dir=folder), SqliteStore(folder), clock)
-    await core.start()
-    return core
-
-
-async def _stop(core: Core) -> None:
-    core.drain()
-    await core.stop()
 
 
 async def _end(core: Core, outcome: Succeed | Fail) -> None:
@@ -46,40 +28,30 @@ async def _end(core: Core, outcome: Succeed | Fail) -> None:
     await core.execute(make.report(task.id, task.lease_token, outcome))
 
 
-async def _all(core: Core, counts: dict[int, int]) -> None:
-    """Return once the tasks are in these states."""
-    while True:
-        found, revision = await core.store.count_tasks("default", None, 0)
-        if found == counts:
-            return
-        assert not core.hub.closing
-        await core.hub.wait(revision, 60)
-
-
 async def test_very_many_dependents_start_in_several_groups(
     folder: Path, clock: ManualClock
 ) -> None:
-    core = await _start(folder, clock)
+    core = await start_core(folder, clock)
     sizes: list[int] = []
     core.published.append(lambda changes: sizes.append(sum(c.kind == TASK for c in changes)))
     try:
         await _end(core, make.succeed())
-        await _all(core, {SUCCEEDED: 1, READY: WAITING})
+        await until_states(core, {SUCCEEDED: 1, READY: WAITING})
         assert [n for n in sizes if n > 1] == [WAITING, SETTLED_AT_ONCE + 1, 1000, 1000, 500]
     finally:
-        await _stop(core)
+        await stop_core(core)
 
 
 async def test_the_next_server_goes_on_with_dependents(
     folder: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = await _start(folder, clock)
+    first = await start_core(folder, clock)
     # A server that stops right after the answer.
     monkeypatch.setattr(first._walker, "poke", lambda: None)
     await _end(first, make.fail(final=True))
-    await _stop(first)
-    second = await _start(folder, clock)
+    await stop_core(first)
+    second = await start_core(folder, clock)
     try:
-        await _all(second, {FAILED: 1, CANCELLED: WAITING})
+        await until_states(second, {FAILED: 1, CANCELLED: WAITING})
     finally:
-        await _stop(second)
+        await stop_core(second)
