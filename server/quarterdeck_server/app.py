@@ -6,20 +6,21 @@ import asyncio
 import os
 import signal
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from quarterdeck_server.config import Settings
 from quarterdeck_server.engine.changes import AGENT, QUEUE, TASK, Change
 from quarterdeck_server.engine.model import Task, cancellation_of
 from quarterdeck_server.logs import Log
-from quarterdeck_server.pools.process import ProcessLauncher
-from quarterdeck_server.pools.supervisor import PoolSupervisor
 from quarterdeck_server.rpc.server import RpcServer, start_rpc, stop_rpc
 from quarterdeck_server.runtime import memory
 from quarterdeck_server.runtime.clock import Clock, SystemClock
 from quarterdeck_server.runtime.core import Core
 from quarterdeck_server.runtime.pool_host import PoolHost
 from quarterdeck_server.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from quarterdeck_server.pools.supervisor import PoolSupervisor
 
 _log = Log(__name__)
 
@@ -52,8 +53,7 @@ class App:
         await self.core.start()
         try:
             self._rpc, self.address = await start_rpc(self.core, self.settings.listen)
-            self._pools = self._make_pools()
-            await self._pools.start()
+            await self._start_pools()
         except BaseException:
             if self._rpc is not None:
                 await stop_rpc(self._rpc, 0)
@@ -64,15 +64,24 @@ class App:
             self._tell_health(False)
         _log.info("listening", address=self.address)
 
-    def _make_pools(self) -> PoolSupervisor:
-        return PoolSupervisor(
+    async def _start_pools(self) -> None:
+        host = PoolHost(self.core)
+        if not self.settings.pools and not await host.list_instances():
+            await host.save_pools([], replace=True)
+            return
+        # Most servers have no pools, and are up sooner without their modules.
+        from quarterdeck_server.pools.process import ProcessLauncher
+        from quarterdeck_server.pools.supervisor import PoolSupervisor
+
+        self._pools = PoolSupervisor(
             self.settings.pools,
-            PoolHost(self.core),
+            host,
             {"process": ProcessLauncher(os.environ)},
             self._clock,
             server=self.address,
             grace=self.settings.drain_grace,
         )
+        await self._pools.start()
 
     def _follow(self, changes: Sequence[Change]) -> None:
         """Let the pools look at what changed, and kill the agent of a cancel that was not obeyed."""
@@ -102,9 +111,9 @@ class App:
 
     async def _kill(self, namespace: str, agent_id: str) -> None:
         await self._started.wait()
-        assert self._pools is not None
-        why = "a cancelled task did not stop in its grace"
-        await self._pools.kill_agent(namespace, agent_id, why)
+        if self._pools is not None:
+            why = "a cancelled task did not stop in its grace"
+            await self._pools.kill_agent(namespace, agent_id, why)
 
     async def stop(self) -> None:
         """Drain and stop: no new work; agents first, while they can still report; then the API; then the store."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from quarterdeck_server.engine.commands import UpdateNamespace, UpdateQueue
 from quarterdeck_server.engine.etags import namespace_etag, queue_etag
 from quarterdeck_server.engine.limits import (
@@ -47,14 +45,14 @@ def test_limits_are_kept_until_others_are_set(bench: Bench) -> None:
 def test_an_update_of_some_limits_leaves_the_others(bench: Bench) -> None:
     bench.do(update(ALL))
     other = QueueLimits(Concurrency(9), Concurrency(9), ageing=9 * SECOND)
-    queue = bench.do(replace(update(other), limit_parts=("concurrency", "rate")))
+    queue = bench.do(update(other)._replace(limit_parts=("concurrency", "rate")))
     assert limits_of(queue.limits) == ALL._replace(concurrency=Concurrency(9), rate=Rate())
 
 
 def test_of_two_updates_in_one_group_the_second_is_refused(bench: Bench) -> None:
     etag = queue_etag(bench.do(update(ALL)))
     first, second = bench.group(
-        replace(update(NO_LIMITS), etag=etag), replace(update(drops=True), etag=etag)
+        update(NO_LIMITS)._replace(etag=etag), update(drops=True)._replace(etag=etag)
     )
     assert (first.limits, first.drops) == (None, 0)
     assert (second.reason, second.metadata) == ("ETAG_MISMATCH", (("queue", "default"),))

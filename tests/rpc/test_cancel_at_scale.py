@@ -18,7 +18,7 @@ TASKS = AGENTS * SLOTS
 async def test_every_agent_is_told_and_every_task_is_stopped_or_escalated(
     server: Server, api: Api
 ) -> None:
-    grace = {"cancel_grace": {"nanos": 300_000_000}}
+    grace = {"cancel_grace": {"seconds": 2}}
     names = [TASK if number % 50 else STUBBORN for number in range(TASKS)]
     ids = await api.submit(*(spec(name, timeouts=grace) for name in names), namespace=NAMESPACE)
     told = Told()

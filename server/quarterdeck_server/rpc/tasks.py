@@ -31,7 +31,6 @@ from quarterdeck_server.rpc.errors import (
     refusal_status,
     status_of,
 )
-from quarterdeck_server.rpc.explain import explain_task
 from quarterdeck_server.rpc.filters import task_filter
 from quarterdeck_server.rpc.items import item_results, read_named
 from quarterdeck_server.rpc.logs import find_task, read_logs
@@ -218,6 +217,9 @@ class TaskService:
         self, request: pb.ExplainTaskRequest, context: Context
     ) -> pb.ExplainTaskResponse:
         """Why a task is not running, why it failed, and where its time went."""
+        # A server is up sooner without what few calls need.
+        from quarterdeck_server.rpc.explain import explain_task
+
         return await explain_task(self._core, request)
 
     async def read_logs(self, request: pb.ReadLogsRequest, context: Context) -> pb.ReadLogsResponse:

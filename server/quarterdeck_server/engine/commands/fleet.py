@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from quarterdeck_server.engine.commands.common import Audit, RequestKey
 from quarterdeck_server.engine.limits import QueueLimits
@@ -13,15 +13,13 @@ from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedules import Schedule
 
 
-@dataclass(slots=True, frozen=True)
-class PutAgents:
+class PutAgents(NamedTuple):
     """Create or update agents as they are now. Answered with None."""
 
     agents: Sequence[Agent]
 
 
-@dataclass(slots=True, frozen=True)
-class SetAgentState:
+class SetAgentState(NamedTuple):
     """Move agents to a state. Answered with a list of `Agent | Refusal`."""
 
     namespace: str
@@ -30,8 +28,7 @@ class SetAgentState:
     audit: Audit | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class UpdateQueue:
+class UpdateQueue(NamedTuple):
     """Change a queue, creating it if need be. What is None stays as it is. Answered with `Queue | Refusal`."""
 
     namespace: str
@@ -48,8 +45,7 @@ class UpdateQueue:
     """Of the queue as it was seen; empty for whatever it is."""
 
 
-@dataclass(slots=True, frozen=True)
-class PutSchedule:
+class PutSchedule(NamedTuple):
     """Create or replace a schedule. Answered with (Schedule, created)."""
 
     schedule: Schedule
@@ -57,8 +53,7 @@ class PutSchedule:
     audit: Audit | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class PauseSchedule:
+class PauseSchedule(NamedTuple):
     """Pause or resume a schedule. Answered with `Schedule | Refusal`."""
 
     namespace: str
@@ -68,8 +63,7 @@ class PauseSchedule:
     audit: Audit | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class TriggerSchedule:
+class TriggerSchedule(NamedTuple):
     """Create one task of a schedule now. Answered with `Submitted`."""
 
     namespace: str
@@ -78,8 +72,7 @@ class TriggerSchedule:
     audit: Audit | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class DeleteSchedule:
+class DeleteSchedule(NamedTuple):
     """Remove a schedule. Answered with `None | Refusal`."""
 
     namespace: str
@@ -87,8 +80,7 @@ class DeleteSchedule:
     audit: Audit | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class PutHold:
+class PutHold(NamedTuple):
     """Hold something. Answered with `Hold | Refusal`."""
 
     namespace: str
@@ -100,8 +92,7 @@ class PutHold:
     audit: Audit | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class ReleaseHold:
+class ReleaseHold(NamedTuple):
     """End a hold. Answered with `Hold | Refusal`."""
 
     namespace: str
@@ -110,8 +101,7 @@ class ReleaseHold:
     audit: Audit | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class UpdateNamespace:
+class UpdateNamespace(NamedTuple):
     """Change the settings of a namespace; None leaves them as they are. Answered with `NamespaceSettings | Refusal`."""
 
     namespace: str
@@ -126,15 +116,13 @@ class UpdateNamespace:
     """Of the settings as they were seen; empty for whatever they are."""
 
 
-@dataclass(slots=True, frozen=True)
-class PutInstance:
+class PutInstance(NamedTuple):
     """Record what became of an instance of a pool. Answered with None."""
 
     instance: Instance
 
 
-@dataclass(slots=True, frozen=True)
-class PutPools:
+class PutPools(NamedTuple):
     """Record the pools of the settings and what they do. Answered with None."""
 
     pools: Sequence[PoolStatus]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from quarterdeck_server.engine.commands.common import Audit, Refusal, RequestKey
@@ -60,8 +59,7 @@ class Spec(NamedTuple):
     """How long the idempotency key is kept; None means for as long as the task is."""
 
 
-@dataclass(slots=True, frozen=True)
-class Submit:
+class Submit(NamedTuple):
     """Create tasks. Answered with a list of Submitted."""
 
     namespace: str
@@ -77,8 +75,7 @@ class Submitted(NamedTuple):
     refusal: Refusal | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class Cancel:
+class Cancel(NamedTuple):
     """Request cancels. Answered with a list of ItemResult."""
 
     namespace: str
@@ -90,8 +87,7 @@ class Cancel:
     audit: Audit | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class Retry:
+class Retry(NamedTuple):
     """Put ended tasks back. Answered with a list of ItemResult."""
 
     namespace: str
@@ -116,8 +112,7 @@ class TaskChange(NamedTuple):
     """Those to set; an empty value removes."""
 
 
-@dataclass(slots=True, frozen=True)
-class UpdateTasks:
+class UpdateTasks(NamedTuple):
     """Change tasks that have not ended. Answered with a list of ItemResult."""
 
     namespace: str
@@ -127,8 +122,7 @@ class UpdateTasks:
     audit: Audit | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class Rerun:
+class Rerun(NamedTuple):
     """Run ended tasks again as new ones. Answered with a list of Rerunning."""
 
     namespace: str
@@ -148,8 +142,7 @@ class Rerunning(NamedTuple):
     refusal: Refusal | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class PauseTasks:
+class PauseTasks(NamedTuple):
     """Ask that running tasks stand still. Answered with a list of ItemResult."""
 
     namespace: str
@@ -160,8 +153,7 @@ class PauseTasks:
     audit: Audit | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class ResumeTasks:
+class ResumeTasks(NamedTuple):
     """Let paused tasks go on. Answered with a list of ItemResult."""
 
     namespace: str
@@ -170,8 +162,7 @@ class ResumeTasks:
     audit: Audit | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class BeginAct:
+class BeginAct(NamedTuple):
     """Enter an act on all that matches a filter before its first page. Answered with the id of its audit entry."""
 
     namespace: str

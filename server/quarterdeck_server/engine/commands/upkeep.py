@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(slots=True, frozen=True)
-class Walk:
+class Walk(NamedTuple):
     """Go on for a bounded step with what was too large for one group: cancels of trees, dependents of ended tasks.
 
     Answered with whether there is more to do.
@@ -16,22 +15,19 @@ class Walk:
     limit: int = 1000
 
 
-@dataclass(slots=True, frozen=True)
-class Expire:
+class Expire(NamedTuple):
     """End the leases named by (task id, token): nobody renewed them. Answered with None."""
 
     leases: Sequence[tuple[int, int]]
 
 
-@dataclass(slots=True, frozen=True)
-class Sweep:
+class Sweep(NamedTuple):
     """Do what time alone brings: promotions, timeouts, schedules. Answered with the next instant, or None."""
 
     limit: int = 1000
 
 
-@dataclass(slots=True, frozen=True)
-class Prune:
+class Prune(NamedTuple):
     """Remove a bounded number of each kind of what is older than its retention.
 
     Answered with how many were removed of the kind of which most were: `limit` means that there may be more.

@@ -96,8 +96,7 @@ class ReportItem(NamedTuple):
     """The last, which heartbeats may not have told in time."""
 
 
-@dataclass(slots=True, frozen=True)
-class Report:
+class Report(NamedTuple):
     """End attempts. Answered with a list of ItemResult."""
 
     namespace: str
@@ -123,8 +122,7 @@ class LogItem(NamedTuple):
     lines: Sequence[Line]
 
 
-@dataclass(slots=True, frozen=True)
-class AppendLogs:
+class AppendLogs(NamedTuple):
     """Append to logs. Answered with a list of `Refusal | None`."""
 
     namespace: str
@@ -147,8 +145,7 @@ class Beat(NamedTuple):
     """It came under a lease that had ended, and was refused."""
 
 
-@dataclass(slots=True, frozen=True)
-class RecordBeats:
+class RecordBeats(NamedTuple):
     """Record progress, details, deliveries and acknowledgements. Answered with None.
 
     Of stale ones those that are `late` are counted on their attempt, if the server took its lease away; nothing else.

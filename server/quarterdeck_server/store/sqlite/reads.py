@@ -46,7 +46,6 @@ from quarterdeck_server.engine.schedules import Schedule
 from quarterdeck_server.engine.selection import Selection
 from quarterdeck_server.engine.states import READY, SUCCEEDED
 from quarterdeck_server.store.base import Page, StoreUnavailable, TaskDetail
-from quarterdeck_server.store.sqlite.explain import Explainer
 from quarterdeck_server.store.sqlite.queries import load_queries
 from quarterdeck_server.store.sqlite.writer import is_disk_error
 
@@ -173,6 +172,8 @@ class Reader:
     async def explain_task(
         self, namespace: str, task_id: int, handlers: Sequence[Handler]
     ) -> Stored | None:
+        from quarterdeck_server.store.sqlite.explain import Explainer
+
         async with self._snapshot() as connection:
             return await Explainer(connection, handlers).stored(namespace, task_id)
 
