@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from quarterdeck_server.engine.changes import Change
-from quarterdeck_server.engine.claim import NOBODY, Waiting
 from quarterdeck_server.engine.commands import (
     Claim,
     Command,
@@ -18,7 +17,8 @@ from quarterdeck_server.engine.commands import (
     Succeed,
     Sweep,
 )
-from quarterdeck_server.engine.meters import Meter, MeterKey
+from quarterdeck_server.engine.flow.claim import NOBODY, Waiting
+from quarterdeck_server.engine.flow.meters import Meter, MeterKey
 from quarterdeck_server.engine.model import (
     Admission,
     AdmissionKey,
@@ -32,7 +32,7 @@ from quarterdeck_server.engine.model import (
     Task,
 )
 from quarterdeck_server.engine.pools import Instance, PoolStatus
-from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.engine.schedule.schedules import Schedule
 from quarterdeck_server.engine.world import HoldKey
 
 from . import make

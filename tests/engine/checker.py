@@ -36,7 +36,7 @@ from quarterdeck_server.engine import changes as log
 from quarterdeck_server.engine import commands as c
 from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.deadlines import wake_at
-from quarterdeck_server.engine.holds import AGENT, AGENT_VERSION, NAMESPACE, TASK_NAME
+from quarterdeck_server.engine.flow.holds import AGENT, AGENT_VERSION, NAMESPACE, TASK_NAME
 from quarterdeck_server.engine.model import Payload, Queue, Task, cancellation_of
 from quarterdeck_server.engine.policy import policy_of
 from quarterdeck_server.engine.states import (

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from quarterdeck_server.engine.affinity import admits
 from quarterdeck_server.engine.commands import Claim, Command, UpdateQueue
-from quarterdeck_server.engine.lane import lane_of
-from quarterdeck_server.engine.limits import NO_LIMITS, QueueLimits, limits_of
+from quarterdeck_server.engine.flow.affinity import admits
+from quarterdeck_server.engine.flow.lane import lane_of
+from quarterdeck_server.engine.flow.limits import NO_LIMITS, QueueLimits, limits_of
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.states import READY, RUNNING
 

@@ -13,14 +13,14 @@ from fractions import Fraction
 from itertools import combinations
 from typing import NamedTuple
 
-from quarterdeck_server.engine.affinity import admits
 from quarterdeck_server.engine.commands import Batch, Claim
-from quarterdeck_server.engine.lane import lane_of
-from quarterdeck_server.engine.limits import QueueLimits, Rate, limits_of
+from quarterdeck_server.engine.flow.affinity import admits
+from quarterdeck_server.engine.flow.lane import lane_of
+from quarterdeck_server.engine.flow.limits import QueueLimits, Rate, limits_of
+from quarterdeck_server.engine.flow.supply import order
 from quarterdeck_server.engine.model import Queue, Task
 from quarterdeck_server.engine.policy import policy_of
 from quarterdeck_server.engine.states import READY, RUNNING
-from quarterdeck_server.engine.supply import order
 
 Key = tuple[str, str]
 Scope = tuple[str, str | None]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize
 
 from quarterdeck_server.engine import commands as c
-from quarterdeck_server.engine.limits import (
+from quarterdeck_server.engine.flow.limits import (
     CANCEL_NEWEST,
     CANCEL_OLDEST,
     REJECT,

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import multiple, rule
 
 from quarterdeck_server.engine import commands as c
-from quarterdeck_server.engine.holds import AGENT, AGENT_VERSION, NAMESPACE, TASK_NAME
-from quarterdeck_server.engine.limits import QueueLimits
+from quarterdeck_server.engine.flow.holds import AGENT, AGENT_VERSION, NAMESPACE, TASK_NAME
+from quarterdeck_server.engine.flow.limits import QueueLimits
 from quarterdeck_server.engine.model import Payload
 from quarterdeck_server.engine.namespaces import QuarantineRules
 from quarterdeck_server.engine.policy import Policy

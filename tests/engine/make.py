@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from quarterdeck_server.engine.claim import Waiting
 from quarterdeck_server.engine.commands import (
     Cancel,
     Claim,
@@ -23,11 +22,12 @@ from quarterdeck_server.engine.commands import (
     Throttle,
     Unique,
 )
-from quarterdeck_server.engine.lane import LaneKey, lane_text
+from quarterdeck_server.engine.flow.claim import Waiting
+from quarterdeck_server.engine.flow.lane import LaneKey, lane_text
 from quarterdeck_server.engine.model import Agent, Failure, Payload
 from quarterdeck_server.engine.policy import Policy, policy_text
-from quarterdeck_server.engine.schedules import Kind, Schedule
-from quarterdeck_server.engine.scheduling import template_text
+from quarterdeck_server.engine.schedule.firing import template_text
+from quarterdeck_server.engine.schedule.schedules import Kind, Schedule
 
 NOW = 1_767_225_600_000_000
 """2026-01-01 00:00 UTC."""

@@ -9,10 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from quarterdeck_server.engine.active import ActiveTasks, needs_active
 from quarterdeck_server.engine.admission import note_links, open_links
 from quarterdeck_server.engine.changes import Change
-from quarterdeck_server.engine.claim import (
+from quarterdeck_server.engine.commands import Claim, Command, Prune, Sweep
+from quarterdeck_server.engine.decide import decide, finished, gather, settle_before
+from quarterdeck_server.engine.dependencies import open_edges, settle
+from quarterdeck_server.engine.flow.active import ActiveTasks, needs_active
+from quarterdeck_server.engine.flow.book import Book
+from quarterdeck_server.engine.flow.claim import (
     NOBODY,
     Supply,
     Waiting,
@@ -21,13 +25,12 @@ from quarterdeck_server.engine.claim import (
     hand_off,
     served_queues,
 )
-from quarterdeck_server.engine.commands import Claim, Command, Prune, Sweep
-from quarterdeck_server.engine.decide import decide, finished, gather, settle_before
-from quarterdeck_server.engine.dependencies import open_edges, settle
-from quarterdeck_server.engine.desks import desk_queues, serve
-from quarterdeck_server.engine.lanes import Book
-from quarterdeck_server.engine.limits import limits_of
-from quarterdeck_server.engine.meters import Meter, MeterKey, at_rest, stepped_back
+from quarterdeck_server.engine.flow.limits import limits_of
+from quarterdeck_server.engine.flow.meters import Meter, MeterKey, at_rest, stepped_back
+from quarterdeck_server.engine.flow.quarantine import Streaks, judge
+from quarterdeck_server.engine.flow.rest import bring_forward
+from quarterdeck_server.engine.flow.serving import desk_queues, serve
+from quarterdeck_server.engine.flow.supply import Lane, order
 from quarterdeck_server.engine.model import (
     Admission,
     AdmissionKey,
@@ -42,9 +45,7 @@ from quarterdeck_server.engine.model import (
 )
 from quarterdeck_server.engine.namespaces import NamespaceSettings, due, quarantine_rules
 from quarterdeck_server.engine.pools import Instance, PoolStatus
-from quarterdeck_server.engine.quarantine import Streaks, judge
-from quarterdeck_server.engine.rest import bring_forward
-from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.engine.schedule.schedules import Schedule
 from quarterdeck_server.engine.states import (
     BLOCKED,
     CANCELLED,
@@ -55,7 +56,6 @@ from quarterdeck_server.engine.states import (
     SUCCEEDED,
     AgentState,
 )
-from quarterdeck_server.engine.supply import Lane, order
 from quarterdeck_server.engine.world import HoldKey, World
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from quarterdeck_server.engine.changes import Change
-from quarterdeck_server.engine.claim import Waiting
 from quarterdeck_server.engine.commands import Command
-from quarterdeck_server.engine.meters import Meter, MeterKey
+from quarterdeck_server.engine.flow.claim import Waiting
+from quarterdeck_server.engine.flow.meters import Meter, MeterKey
 from quarterdeck_server.engine.model import (
     Admission,
     AdmissionKey,
@@ -24,7 +24,7 @@ from quarterdeck_server.engine.model import (
     Task,
 )
 from quarterdeck_server.engine.pools import Instance, PoolStatus
-from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.engine.schedule.schedules import Schedule
 from quarterdeck_server.engine.world import HoldKey
 from quarterdeck_server.store.base import GroupResult
 from quarterdeck_server.store.sqlite.changelog import decode_changes

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quarterdeck_server.engine import commands as c
-from quarterdeck_server.engine import limits
 from quarterdeck_server.engine.admission import (
     ACTIVE,
     AFTER_EXISTING,
@@ -21,6 +20,7 @@ from quarterdeck_server.engine.admission import (
     REPLACE_PENDING,
     RETURN_EXISTING,
 )
+from quarterdeck_server.engine.flow import limits
 from quarterdeck_server.engine.model import Payload, Task
 from quarterdeck_server.engine.policy import Policy, policy_text
 from quarterdeck_server.engine.states import (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from quarterdeck_server.engine.affinity import relax_at
 from quarterdeck_server.engine.commands import Profile, PutAgents, Sweep
-from quarterdeck_server.engine.lane import LaneKey, lane_of
-from quarterdeck_server.engine.limits import Concurrency, QueueLimits
+from quarterdeck_server.engine.flow.affinity import relax_at
+from quarterdeck_server.engine.flow.lane import LaneKey, lane_of
+from quarterdeck_server.engine.flow.limits import Concurrency, QueueLimits
 from quarterdeck_server.engine.policy import Policy
 
 from . import make

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quarterdeck_server.engine.commands import Batch, Claim, Profile
-from quarterdeck_server.engine.limits import Concurrency, QueueLimits, Rate
+from quarterdeck_server.engine.flow.limits import Concurrency, QueueLimits, Rate
 
 from . import make
 from .bench import Bench

@@ -6,8 +6,8 @@ import pytest
 
 from quarterdeck_server.engine.admission import PERIOD, REJECT
 from quarterdeck_server.engine.commands import Fail, Throttle, Unique, UpdateQueue
-from quarterdeck_server.engine.limits import QueueLimits, Rate
-from quarterdeck_server.engine.meters import one_key, whole_queue
+from quarterdeck_server.engine.flow.limits import QueueLimits, Rate
+from quarterdeck_server.engine.flow.meters import one_key, whole_queue
 from quarterdeck_server.engine.model import Failure
 from quarterdeck_server.engine.policy import Policy
 

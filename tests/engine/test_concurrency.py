@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quarterdeck_server.engine.commands import Sweep, UpdateQueue
-from quarterdeck_server.engine.limits import NO_LIMITS, Concurrency, QueueLimits, Rate
+from quarterdeck_server.engine.flow.limits import NO_LIMITS, Concurrency, QueueLimits, Rate
 from quarterdeck_server.engine.policy import Policy
 from quarterdeck_server.engine.states import READY
 

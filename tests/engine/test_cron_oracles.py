@@ -27,7 +27,7 @@ from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quarterdeck_server.engine.cron import next_after, parse_cron
+from quarterdeck_server.engine.schedule.cron import next_after, parse_cron
 
 SECOND = 1_000_000
 EPOCH = datetime.fromtimestamp(0, UTC)

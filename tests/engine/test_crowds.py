@@ -13,10 +13,10 @@ import pytest
 
 from quarterdeck_server.engine import admission
 from quarterdeck_server.engine import changes as log
-from quarterdeck_server.engine.active import ActiveTasks
 from quarterdeck_server.engine.commands import Batch, Claim, Profile, Unique
-from quarterdeck_server.engine.desk import Desk
-from quarterdeck_server.engine.limits import Concurrency, QueueLimits
+from quarterdeck_server.engine.flow.active import ActiveTasks
+from quarterdeck_server.engine.flow.desk import Desk
+from quarterdeck_server.engine.flow.limits import Concurrency, QueueLimits
 from quarterdeck_server.engine.policy import Policy
 from quarterdeck_server.engine.states import READY
 

@@ -9,9 +9,9 @@ from quarterdeck_server.engine.explain.answer import explain
 from quarterdeck_server.engine.explain.facts import Ahead, Facts, Handler, Runners, Stored
 from quarterdeck_server.engine.explain.obstacles import Kind, Obstacle, obstacles
 from quarterdeck_server.engine.explain.texts import span
-from quarterdeck_server.engine.lane import LaneKey, lane_text
-from quarterdeck_server.engine.limits import Concurrency, QueueLimits, Rate, limits_text
-from quarterdeck_server.engine.meters import REST, Meter, take
+from quarterdeck_server.engine.flow.lane import LaneKey, lane_text
+from quarterdeck_server.engine.flow.limits import Concurrency, QueueLimits, Rate, limits_text
+from quarterdeck_server.engine.flow.meters import REST, Meter, take
 from quarterdeck_server.engine.model import (
     Agent,
     Attempt,

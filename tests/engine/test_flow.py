@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from quarterdeck_server.engine.commands import Profile, Sweep, UpdateQueue
-from quarterdeck_server.engine.limits import Concurrency, QueueLimits, Rate
+from quarterdeck_server.engine.flow.limits import Concurrency, QueueLimits, Rate
 from quarterdeck_server.engine.policy import Policy
 
 from . import make

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from quarterdeck_server.engine import commands as c
-from quarterdeck_server.engine import holds as h
-from quarterdeck_server.engine import quarantine
+from quarterdeck_server.engine.flow import holds as h
+from quarterdeck_server.engine.flow import quarantine
+from quarterdeck_server.engine.flow.quarantine import Streaks
 from quarterdeck_server.engine.model import Hold, Task
 from quarterdeck_server.engine.namespaces import QuarantineRules
-from quarterdeck_server.engine.quarantine import Streaks
 from quarterdeck_server.engine.states import READY, RUNNING
 
 from . import make

@@ -7,8 +7,8 @@ from fractions import Fraction
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from quarterdeck_server.engine.limits import Rate
-from quarterdeck_server.engine.meters import (
+from quarterdeck_server.engine.flow.limits import Rate
+from quarterdeck_server.engine.flow.meters import (
     REST,
     Meter,
     Meters,

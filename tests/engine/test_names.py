@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from quarterdeck_server.engine import commands as c
-from quarterdeck_server.engine import names
+from quarterdeck_server.engine.flow import names
 
 from . import make
 from .bench import Bench

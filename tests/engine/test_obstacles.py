@@ -6,9 +6,9 @@ import pytest
 
 from quarterdeck_server.engine.explain.facts import Ahead, Facts, Runners
 from quarterdeck_server.engine.explain.obstacles import Kind, Obstacle, obstacles
-from quarterdeck_server.engine.lane import LaneKey, lane_text
-from quarterdeck_server.engine.limits import Concurrency, QueueLimits, Rate
-from quarterdeck_server.engine.meters import Meter
+from quarterdeck_server.engine.flow.lane import LaneKey, lane_text
+from quarterdeck_server.engine.flow.limits import Concurrency, QueueLimits, Rate
+from quarterdeck_server.engine.flow.meters import Meter
 from quarterdeck_server.engine.model import Pause, encode, new_queue
 from quarterdeck_server.engine.policy import Policy, policy_text
 from quarterdeck_server.engine.states import BLOCKED, RUNNING, SCHEDULED, AgentState, HoldKind

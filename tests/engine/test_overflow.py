@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from quarterdeck_server.engine.claim import NOBODY
 from quarterdeck_server.engine.commands import (
     Debounce,
     ItemResult,
@@ -19,8 +18,9 @@ from quarterdeck_server.engine.commands import (
     UpdateQueue,
     UpdateTasks,
 )
-from quarterdeck_server.engine.lane import LaneKey, lane_text
-from quarterdeck_server.engine.limits import (
+from quarterdeck_server.engine.flow.claim import NOBODY
+from quarterdeck_server.engine.flow.lane import LaneKey, lane_text
+from quarterdeck_server.engine.flow.limits import (
     CANCEL_NEWEST,
     CANCEL_OLDEST,
     NO_LIMITS,
@@ -31,7 +31,7 @@ from quarterdeck_server.engine.limits import (
 )
 from quarterdeck_server.engine.model import Task, cancellation_of
 from quarterdeck_server.engine.policy import Policy
-from quarterdeck_server.engine.scheduling import template_text
+from quarterdeck_server.engine.schedule.firing import template_text
 from quarterdeck_server.engine.states import (
     BLOCKED,
     CANCELLED,

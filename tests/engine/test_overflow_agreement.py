@@ -23,8 +23,8 @@ from quarterdeck_server.engine.commands import (
     UpdateQueue,
     UpdateTasks,
 )
-from quarterdeck_server.engine.lane import LaneKey, lane_text
-from quarterdeck_server.engine.limits import NO_LIMITS, Concurrency, QueueLimits
+from quarterdeck_server.engine.flow.lane import LaneKey, lane_text
+from quarterdeck_server.engine.flow.limits import NO_LIMITS, Concurrency, QueueLimits
 from quarterdeck_server.engine.model import Task
 
 from . import make

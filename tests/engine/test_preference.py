@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from quarterdeck_server.engine.affinity import required_lane
 from quarterdeck_server.engine.commands import PutAgents, Release, SetAgentState, Spec, Submitted
-from quarterdeck_server.engine.lane import LaneKey, lane_of
+from quarterdeck_server.engine.flow.affinity import required_lane
+from quarterdeck_server.engine.flow.lane import LaneKey, lane_of
 from quarterdeck_server.engine.policy import Policy
 from quarterdeck_server.engine.states import BLOCKED, READY, AgentState
 

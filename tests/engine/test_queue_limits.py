@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quarterdeck_server.engine.commands import UpdateNamespace, UpdateQueue
 from quarterdeck_server.engine.etags import namespace_etag, queue_etag
-from quarterdeck_server.engine.limits import (
+from quarterdeck_server.engine.flow.limits import (
     CANCEL_OLDEST,
     NO_LIMITS,
     Concurrency,

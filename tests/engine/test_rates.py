@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quarterdeck_server.engine.commands import Prune, UpdateQueue
-from quarterdeck_server.engine.limits import NO_LIMITS, QueueLimits, Rate
-from quarterdeck_server.engine.meters import MeterKey, one_key, whole_queue
+from quarterdeck_server.engine.flow.limits import NO_LIMITS, QueueLimits, Rate
+from quarterdeck_server.engine.flow.meters import MeterKey, one_key, whole_queue
 from quarterdeck_server.engine.policy import Policy
 
 from . import make

@@ -10,9 +10,9 @@ import pytest
 from quarterdeck_server.engine import commands as c
 from quarterdeck_server.engine.admission import ACTIVE, REJECT
 from quarterdeck_server.engine.commands import Refusal
-from quarterdeck_server.engine.holds import TASK_NAME
-from quarterdeck_server.engine.limits import REJECT as REJECTS
-from quarterdeck_server.engine.limits import Concurrency, QueueLimits
+from quarterdeck_server.engine.flow.holds import TASK_NAME
+from quarterdeck_server.engine.flow.limits import REJECT as REJECTS
+from quarterdeck_server.engine.flow.limits import Concurrency, QueueLimits
 from quarterdeck_server.engine.policy import Policy
 
 from . import make

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from quarterdeck_server.engine.commands import Fail, Spec
-from quarterdeck_server.engine.lane import LaneKey, lane_text
-from quarterdeck_server.engine.meters import one_key
+from quarterdeck_server.engine.flow.lane import LaneKey, lane_text
+from quarterdeck_server.engine.flow.meters import one_key
 from quarterdeck_server.engine.model import Failure
 
 from . import make

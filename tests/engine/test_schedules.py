@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quarterdeck_server.engine.cron import MAX_INSTANT, Cron, CronError, next_after
-from quarterdeck_server.engine.schedules import (
+from quarterdeck_server.engine.schedule.cron import MAX_INSTANT, Cron, CronError, next_after
+from quarterdeck_server.engine.schedule.schedules import (
     MAX_INTERVAL,
     MIN_INTERVAL,
     Kind,
@@ -154,7 +154,7 @@ def test_the_catch_up_of_a_year_of_seconds_takes_few_steps(
         steps += 1
         return next_after(cron, after_us)
 
-    monkeypatch.setattr("quarterdeck_server.engine.schedules.next_after", counted)
+    monkeypatch.setattr("quarterdeck_server.engine.schedule.schedules.next_after", counted)
     made = create(cron("* * * * * *"), NOW)
     assert due(made, NOW + 366 * DAY).instants == (NOW + 366 * DAY,)
     assert steps < 200

@@ -6,11 +6,11 @@ import pytest
 
 from quarterdeck_server.engine import commands as c
 from quarterdeck_server.engine.admission import ACTIVE, REJECT
-from quarterdeck_server.engine.limits import REJECT as REJECTS
-from quarterdeck_server.engine.limits import Concurrency, QueueLimits
+from quarterdeck_server.engine.flow.limits import REJECT as REJECTS
+from quarterdeck_server.engine.flow.limits import Concurrency, QueueLimits
 from quarterdeck_server.engine.model import Payload, Task, cancellation_of
 from quarterdeck_server.engine.policy import Policy, policy_text
-from quarterdeck_server.engine.scheduling import template_text
+from quarterdeck_server.engine.schedule.firing import template_text
 from quarterdeck_server.engine.states import CANCELLED, EXPIRED, FAILED, READY, SCHEDULED
 
 from . import make

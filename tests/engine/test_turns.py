@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quarterdeck_server.engine.commands import Profile, PutHold, ReleaseHold
-from quarterdeck_server.engine.limits import QueueLimits
+from quarterdeck_server.engine.flow.limits import QueueLimits
+from quarterdeck_server.engine.flow.turns import Kind, Turns
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.states import HoldKind
-from quarterdeck_server.engine.turns import Kind, Turns
 
 from . import make
 from .bench import Bench
@@ -88,7 +88,7 @@ class TestTurns:
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         _fill(bench, a=3)
-        monkeypatch.setattr("quarterdeck_server.engine.claim.claimed", _fails)
+        monkeypatch.setattr("quarterdeck_server.engine.flow.claim.claimed", _fails)
         with contextlib.suppress(OSError):
             bench.claim()
         monkeypatch.undo()

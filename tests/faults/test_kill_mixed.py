@@ -16,8 +16,8 @@ import pytest
 
 from quarterdeck_server.engine import changes as log
 from quarterdeck_server.engine.changes import Change
+from quarterdeck_server.engine.flow.lane import lane_of
 from quarterdeck_server.engine.ids import decode_task_id
-from quarterdeck_server.engine.lane import lane_of
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.states import BLOCKED, ENDED, FOLLOWERS, RUNNING
 from quarterdeck_server.engine.timeunits import SECOND

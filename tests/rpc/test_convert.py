@@ -14,12 +14,12 @@ from quarterdeck_server.engine import changes as log
 from quarterdeck_server.engine import model
 from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.commands import Debounce, Spec, Throttle, Unique
-from quarterdeck_server.engine.lane import LaneKey, lane_text
-from quarterdeck_server.engine.limits import Concurrency, QueueLimits, Rate, limits_text
+from quarterdeck_server.engine.flow.lane import LaneKey, lane_text
+from quarterdeck_server.engine.flow.limits import Concurrency, QueueLimits, Rate, limits_text
 from quarterdeck_server.engine.policy import DEFAULT_POLICY, policy_of
 from quarterdeck_server.engine.pools import Instance, PoolStatus
-from quarterdeck_server.engine.schedules import Kind, Schedule
-from quarterdeck_server.engine.scheduling import template_text
+from quarterdeck_server.engine.schedule.firing import template_text
+from quarterdeck_server.engine.schedule.schedules import Kind, Schedule
 from quarterdeck_server.rpc import convert, frames, specs, validate
 
 from .api import payload, spec

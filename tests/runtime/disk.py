@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from quarterdeck_server.engine.claim import Waiting
 from quarterdeck_server.engine.commands import Command
+from quarterdeck_server.engine.flow.claim import Waiting
 from quarterdeck_server.store.base import GroupResult, StoreUnavailable
 from quarterdeck_server.store.sqlite import SqliteStore
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from quarterdeck_server.engine.claim import NOBODY
 from quarterdeck_server.engine.commands import Prune
+from quarterdeck_server.engine.flow.claim import NOBODY
 from quarterdeck_server.runtime import hub as module
 from quarterdeck_server.runtime.hub import Hub
 

@@ -9,7 +9,7 @@ import pytest
 
 from quarterdeck_server.config import Settings
 from quarterdeck_server.engine import commands as c
-from quarterdeck_server.engine import holds
+from quarterdeck_server.engine.flow import holds
 from quarterdeck_server.engine.states import AgentState
 from quarterdeck_server.pools.host import Load
 from quarterdeck_server.runtime.clock import ManualClock

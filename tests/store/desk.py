@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from quarterdeck_server.engine.changes import Change
-from quarterdeck_server.engine.claim import NOBODY
 from quarterdeck_server.engine.commands import Claim, Command, Prune, Spec
+from quarterdeck_server.engine.flow.claim import NOBODY
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.store.base import GroupResult, Store
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from quarterdeck_server.engine.commands import Batch, Profile, UpdateQueue
-from quarterdeck_server.engine.limits import Concurrency, QueueLimits
+from quarterdeck_server.engine.flow.limits import Concurrency, QueueLimits
 from quarterdeck_server.store.sqlite.load import Loader
 
 from ..engine import make

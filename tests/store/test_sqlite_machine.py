@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from hypothesis.stateful import rule
 
-from quarterdeck_server.engine.claim import Waiting
 from quarterdeck_server.engine.commands import Command
+from quarterdeck_server.engine.flow.claim import Waiting
+from quarterdeck_server.engine.flow.quarantine import Streaks
 from quarterdeck_server.engine.model import Queue
-from quarterdeck_server.engine.quarantine import Streaks
 from quarterdeck_server.store.base import GroupResult
 
 from ..engine import make

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from quarterdeck_server.bench.loads import NAMESPACE, TASK
-from quarterdeck_server.engine.claim import NOBODY
 from quarterdeck_server.engine.commands import Command, Spec, Submit, UpdateQueue
+from quarterdeck_server.engine.flow.claim import NOBODY
+from quarterdeck_server.engine.flow.lane import LaneKey, lane_text
+from quarterdeck_server.engine.flow.limits import Concurrency, QueueLimits
 from quarterdeck_server.engine.ids import IdSource
-from quarterdeck_server.engine.lane import LaneKey, lane_text
-from quarterdeck_server.engine.limits import Concurrency, QueueLimits
 from quarterdeck_server.engine.model import Payload
 from quarterdeck_server.store.sqlite.files import DataDirectory, connect
 from quarterdeck_server.store.sqlite.writer import Writer

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from quarterdeck_server.engine import edits, overflow
+from quarterdeck_server.engine import edits
 from quarterdeck_server.engine.commands import (
     Debounce,
     Refusal,
@@ -21,6 +21,7 @@ from quarterdeck_server.engine.commands import (
     Throttle,
     Unique,
 )
+from quarterdeck_server.engine.flow import overflow
 from quarterdeck_server.engine.ids import encode_task_id
 from quarterdeck_server.engine.model import Admission, AdmissionKey, Task
 from quarterdeck_server.engine.policy import policy_of, policy_text

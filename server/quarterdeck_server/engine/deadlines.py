@@ -6,7 +6,7 @@ so a task without limits costs them nothing.
 
 from __future__ import annotations
 
-from quarterdeck_server.engine.affinity import relax_at
+from quarterdeck_server.engine.flow.affinity import relax_at
 from quarterdeck_server.engine.model import Task, cancellation_of, pause_of, progress_of
 from quarterdeck_server.engine.policy import policy_of
 from quarterdeck_server.engine.states import BLOCKED, READY, RUNNING, SCHEDULED, WAITING

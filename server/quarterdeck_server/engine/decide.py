@@ -11,11 +11,9 @@ from quarterdeck_server.engine import (
     beats,
     cancel,
     fleet,
-    holds,
-    pauses,
+    pause,
     report,
     rerun,
-    scheduling,
     submit,
     tenancy,
     timers,
@@ -24,9 +22,11 @@ from quarterdeck_server.engine import (
 )
 from quarterdeck_server.engine import commands as c
 from quarterdeck_server.engine.admission import key_of
+from quarterdeck_server.engine.flow import holds
+from quarterdeck_server.engine.flow.preference import origins
 from quarterdeck_server.engine.model import AdmissionKey
-from quarterdeck_server.engine.preference import origins
 from quarterdeck_server.engine.replies import decode_reply, encode_reply
+from quarterdeck_server.engine.schedule import firing
 from quarterdeck_server.engine.world import World
 
 
@@ -214,17 +214,17 @@ _DECIDE: dict[type, Callable[[World, Any], Any]] = {
     c.Retry: cancel.retry,
     c.UpdateTasks: update.update,
     c.Rerun: rerun.rerun,
-    c.PauseTasks: pauses.pause,
-    c.ResumeTasks: pauses.resume,
+    c.PauseTasks: pause.pause,
+    c.ResumeTasks: pause.resume,
     c.Sweep: lambda world, command: timers.sweep(world),
     c.Prune: lambda world, command: len(world.pruned),
     c.PutAgents: fleet.put_agents,
     c.SetAgentState: fleet.set_agent_state,
     c.UpdateQueue: fleet.update_queue,
-    c.PutSchedule: scheduling.put_schedule,
-    c.PauseSchedule: scheduling.pause_schedule,
-    c.TriggerSchedule: scheduling.trigger_schedule,
-    c.DeleteSchedule: scheduling.delete_schedule,
+    c.PutSchedule: firing.put_schedule,
+    c.PauseSchedule: firing.pause_schedule,
+    c.TriggerSchedule: firing.trigger_schedule,
+    c.DeleteSchedule: firing.delete_schedule,
     c.PutHold: holds.put_hold,
     c.ReleaseHold: holds.release_hold,
     c.UpdateNamespace: tenancy.update_namespace,

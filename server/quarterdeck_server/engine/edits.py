@@ -5,9 +5,9 @@ As in `engine.transitions` the callers check the state, and `wake_at` is right i
 
 from __future__ import annotations
 
-from quarterdeck_server.engine.affinity import relaxed_lane
 from quarterdeck_server.engine.commands import Spec
 from quarterdeck_server.engine.deadlines import woken
+from quarterdeck_server.engine.flow.affinity import relaxed_lane
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.policy import policy_of
 from quarterdeck_server.engine.states import BLOCKED, CANCELLED, READY, RUNNING, Reason

@@ -12,7 +12,7 @@ from quarterdeck_server.engine.commands import (
     UpdateQueue,
 )
 from quarterdeck_server.engine.etags import conflict, queue_etag
-from quarterdeck_server.engine.limits import limits_of, limits_text
+from quarterdeck_server.engine.flow.limits import limits_of, limits_text
 from quarterdeck_server.engine.model import Agent, Queue, new_queue
 from quarterdeck_server.engine.states import AgentState
 from quarterdeck_server.engine.world import World

@@ -32,7 +32,7 @@ class Task(NamedTuple):
     attributes: str | None
     """A JSON object of texts, numbers and booleans."""
     lane: str | None
-    """Whose task it is and which agents may have it; see `engine.lane`. None for most tasks."""
+    """Whose task it is and which agents may have it; see `engine.flow.lane`. None for most tasks."""
     parent_id: int | None
     origin_id: int | None
     """The task of which this one is a rerun."""
@@ -141,7 +141,7 @@ class Queue(NamedTuple):
     drops: int
     """What arrives while it is paused is dropped."""
     limits: str | None
-    """See `engine.limits`. None for most queues."""
+    """See `engine.flow.limits`. None for most queues."""
     back_off_until: int | None
     """Nothing is handed out before: an agent said that its provider wants a rest."""
     submitted_total: int

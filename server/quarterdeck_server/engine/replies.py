@@ -7,7 +7,7 @@ from typing import Any
 import msgpack
 
 from quarterdeck_server.engine import commands as c
-from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.engine.schedule.schedules import Schedule
 
 
 def encode_reply(reply: Any) -> bytes:

@@ -19,10 +19,10 @@ from quarterdeck_server.engine.commands import (
     StopCancelled,
     Succeed,
 )
+from quarterdeck_server.engine.flow.rest import rest
 from quarterdeck_server.engine.ids import encode_task_id
 from quarterdeck_server.engine.model import Attempt, LogRow, Task
 from quarterdeck_server.engine.refusals import task_not_found
-from quarterdeck_server.engine.rest import rest
 from quarterdeck_server.engine.states import RUNNING, Outcome
 from quarterdeck_server.engine.transitions import Ended
 from quarterdeck_server.engine.world import World

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from quarterdeck_server.engine import transitions
-from quarterdeck_server.engine.affinity import required_lane
 from quarterdeck_server.engine.commands import Refusal, Rerun, Rerunning, Spec
+from quarterdeck_server.engine.flow.affinity import required_lane
+from quarterdeck_server.engine.flow.lane import lane_of
 from quarterdeck_server.engine.ids import encode_task_id
-from quarterdeck_server.engine.lane import lane_of
 from quarterdeck_server.engine.model import Payload, Task
 from quarterdeck_server.engine.policy import policy_of, policy_text
 from quarterdeck_server.engine.refusals import task_not_found, wrong_state

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from quarterdeck_server.engine import admission, names, overflow
+from quarterdeck_server.engine import admission
 from quarterdeck_server.engine.commands import Refusal, Spec, Submit, Submitted
 from quarterdeck_server.engine.deadlines import wake_at
+from quarterdeck_server.engine.flow import names, overflow
 from quarterdeck_server.engine.ids import encode_task_id
 from quarterdeck_server.engine.model import Task, cancellation_of
 from quarterdeck_server.engine.policy import policy_of

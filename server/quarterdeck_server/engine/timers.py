@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from quarterdeck_server.engine import transitions
-from quarterdeck_server.engine.affinity import relax_at
 from quarterdeck_server.engine.deadlines import cancel_deadline, stall_deadline
+from quarterdeck_server.engine.flow.affinity import relax_at
 from quarterdeck_server.engine.model import Failure, Task
 from quarterdeck_server.engine.policy import policy_of
-from quarterdeck_server.engine.scheduling import fire
+from quarterdeck_server.engine.schedule.firing import fire
 from quarterdeck_server.engine.states import RUNNING, SCHEDULED, ErrorType, Outcome
 from quarterdeck_server.engine.transitions import Ended
 from quarterdeck_server.engine.world import World

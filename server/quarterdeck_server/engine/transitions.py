@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from quarterdeck_server.engine.affinity import relaxed_lane
 from quarterdeck_server.engine.deadlines import woken
+from quarterdeck_server.engine.flow.affinity import relaxed_lane
 from quarterdeck_server.engine.model import (
     Attempt,
     Cancellation,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
-from quarterdeck_server.engine import edits, overflow
+from quarterdeck_server.engine import edits
 from quarterdeck_server.engine.commands import ItemResult, Refusal, TaskChange, UpdateTasks
+from quarterdeck_server.engine.flow import overflow
+from quarterdeck_server.engine.flow.names import one_too_many
 from quarterdeck_server.engine.model import Task
-from quarterdeck_server.engine.names import one_too_many
 from quarterdeck_server.engine.policy import RETRY_FIELDS, TIMEOUT_FIELDS, policy_of, policy_text
 from quarterdeck_server.engine.refusals import task_not_found, wrong_state
 from quarterdeck_server.engine.states import BLOCKED, ENDED, READY, SCHEDULED

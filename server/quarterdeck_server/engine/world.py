@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from quarterdeck_server.engine import changes as log
-from quarterdeck_server.engine.active import ActiveTasks
 from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.commands import Claim
-from quarterdeck_server.engine.meters import Meters
+from quarterdeck_server.engine.flow.active import ActiveTasks
+from quarterdeck_server.engine.flow.meters import Meters
+from quarterdeck_server.engine.flow.preference import preferring
 from quarterdeck_server.engine.model import (
     Admission,
     AdmissionKey,
@@ -35,8 +36,7 @@ from quarterdeck_server.engine.namespaces import (
     quarantine_rules,
 )
 from quarterdeck_server.engine.pools import Instance, PoolStatus
-from quarterdeck_server.engine.preference import preferring
-from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.engine.schedule.schedules import Schedule
 from quarterdeck_server.engine.states import ENDED, READY, RUNNING, WAITING, HoldKind
 from quarterdeck_server.engine.trees import Branch, BranchKey
 
@@ -147,7 +147,7 @@ class World:
     dirty_audit: set[tuple[str, int]] = field(default_factory=set)
     meters: Meters = field(default_factory=Meters)
     set_back: int = 0
-    """How far the wall clock was set back since the last group; see `engine.rest`."""
+    """How far the wall clock was set back since the last group; see `engine.flow.rest`."""
     active: dict[QueueKey, ActiveTasks] = field(default_factory=dict)
     """Of queues whose overflow policy asks for it. Kept up to date in place; a failed group spoils it."""
     fetch: Callable[[list[int]], None] = lambda task_ids: None
@@ -162,7 +162,7 @@ class World:
     rules: dict[str, QuarantineRules] = field(default_factory=dict)
     """Of every namespace that has some."""
     streaks: dict[HoldKey, int] = field(default_factory=dict)
-    """What this group makes of the failures in a row of a subject; see `engine.quarantine`."""
+    """What this group makes of the failures in a row of a subject; see `engine.flow.quarantine`."""
     forgotten_streaks: set[str] = field(default_factory=set)
     """Namespaces whose failures in a row are counted anew."""
     reopened: set[QueueKey] = field(default_factory=set)

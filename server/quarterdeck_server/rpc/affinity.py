@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from quarterdeck.v1 import task_pb2, task_service_pb2
-from quarterdeck_server.engine.affinity import required_lane
+from quarterdeck_server.engine.flow.affinity import required_lane
 from quarterdeck_server.engine.ids import decode_task_id, encode_task_id
 from quarterdeck_server.engine.policy import Policy, policy_of
 from quarterdeck_server.rpc import convert, validate

@@ -16,7 +16,7 @@ from quarterdeck_server.engine.commands import (
     Report,
     ReportItem,
 )
-from quarterdeck_server.engine.holds import version_subject
+from quarterdeck_server.engine.flow.holds import version_subject
 from quarterdeck_server.engine.model import Agent, Task
 from quarterdeck_server.engine.states import AgentState
 from quarterdeck_server.logs import Log

@@ -22,9 +22,9 @@ from quarterdeck.v1 import (
 from quarterdeck_server.engine import model
 from quarterdeck_server.engine.commands import Claimed
 from quarterdeck_server.engine.etags import queue_etag
+from quarterdeck_server.engine.flow.lane import lane_of
+from quarterdeck_server.engine.flow.limits import limits_of
 from quarterdeck_server.engine.ids import encode_task_id
-from quarterdeck_server.engine.lane import lane_of
-from quarterdeck_server.engine.limits import limits_of
 from quarterdeck_server.engine.policy import policy_of
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.states import RUNNING

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 from quarterdeck.v1 import schedule_pb2, task_pb2
+from quarterdeck_server.engine.flow.lane import lane_of
 from quarterdeck_server.engine.ids import encode_task_id
-from quarterdeck_server.engine.lane import lane_of
 from quarterdeck_server.engine.policy import DEFAULT_POLICY, policy_of
-from quarterdeck_server.engine.schedules import Kind, Schedule
-from quarterdeck_server.engine.scheduling import template_of
+from quarterdeck_server.engine.schedule.firing import template_of
+from quarterdeck_server.engine.schedule.schedules import Kind, Schedule
 from quarterdeck_server.rpc import affinity, convert
 
 

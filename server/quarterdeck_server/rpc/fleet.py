@@ -7,7 +7,7 @@ from typing import Any, Final
 from quarterdeck.v1 import fleet_service_pb2 as pb
 from quarterdeck_server.engine.commands import Refusal, SetAgentState, UpdateQueue
 from quarterdeck_server.engine.filters import AGENT_FIELDS, QUEUE_FIELDS
-from quarterdeck_server.engine.limits import QueueLimits
+from quarterdeck_server.engine.flow.limits import QueueLimits
 from quarterdeck_server.engine.model import Agent, Queue
 from quarterdeck_server.engine.states import AgentState
 from quarterdeck_server.rpc import convert, validate

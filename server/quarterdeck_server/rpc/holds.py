@@ -7,7 +7,7 @@ from typing import Any, Final
 from quarterdeck.v1 import fleet_service_pb2 as pb
 from quarterdeck.v1 import hold_pb2
 from quarterdeck_server.engine.commands import PutHold, Refusal, ReleaseHold
-from quarterdeck_server.engine.holds import AGENT, AGENT_VERSION, NAMESPACE, TASK_NAME
+from quarterdeck_server.engine.flow.holds import AGENT, AGENT_VERSION, NAMESPACE, TASK_NAME
 from quarterdeck_server.engine.model import Hold
 from quarterdeck_server.rpc import convert, validate
 from quarterdeck_server.rpc.audit import read_who

@@ -6,7 +6,7 @@ import json
 from typing import Final
 
 from quarterdeck.v1 import queue_pb2
-from quarterdeck_server.engine.limits import WAIT, Concurrency, QueueLimits, Rate
+from quarterdeck_server.engine.flow.limits import WAIT, Concurrency, QueueLimits, Rate
 from quarterdeck_server.engine.timeunits import DAY, MILLISECOND, SECOND
 from quarterdeck_server.rpc import validate
 from quarterdeck_server.rpc.errors import Violation

@@ -8,7 +8,6 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from quarterdeck.v1 import schedule_service_pb2 as pb
-from quarterdeck_server.engine import schedules as engine
 from quarterdeck_server.engine.commands import (
     DeleteSchedule,
     PauseSchedule,
@@ -19,8 +18,9 @@ from quarterdeck_server.engine.commands import (
 )
 from quarterdeck_server.engine.filters import SCHEDULE_FIELDS
 from quarterdeck_server.engine.ids import encode_task_id
-from quarterdeck_server.engine.schedules import MAX_PREVIEW, Schedule
-from quarterdeck_server.engine.scheduling import schedule_not_found
+from quarterdeck_server.engine.schedule import schedules as engine
+from quarterdeck_server.engine.schedule.firing import schedule_not_found
+from quarterdeck_server.engine.schedule.schedules import MAX_PREVIEW, Schedule
 from quarterdeck_server.rpc import convert, validate
 from quarterdeck_server.rpc.audit import Who, read_who
 from quarterdeck_server.rpc.backend import Core

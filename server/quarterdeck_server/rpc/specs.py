@@ -12,8 +12,8 @@ from quarterdeck_server.engine.commands import Spec
 from quarterdeck_server.engine.ids import decode_task_id
 from quarterdeck_server.engine.model import Payload
 from quarterdeck_server.engine.policy import DEFAULT_POLICY, Policy, policy_text
-from quarterdeck_server.engine.schedules import Kind, Schedule
-from quarterdeck_server.engine.scheduling import template_text
+from quarterdeck_server.engine.schedule.firing import template_text
+from quarterdeck_server.engine.schedule.schedules import Kind, Schedule
 from quarterdeck_server.rpc import admission, affinity, validate
 from quarterdeck_server.rpc.errors import Violation
 from quarterdeck_server.rpc.validate import Violations
@@ -253,7 +253,7 @@ def read_timeouts(timeouts: task_pb2.Timeouts, policy: Policy, out: Violations) 
 def schedule_draft(
     namespace: str, schedule_id: str, spec: schedule_pb2.ScheduleSpec, limit: int, out: Violations
 ) -> Schedule:
-    """Check and convert a rule; whether it can be is left to `engine.schedules`.
+    """Check and convert a rule; whether it can be is left to `engine.schedule.schedules`.
 
     Args:
         namespace: Its tenant.

@@ -17,9 +17,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from quarterdeck.v1 import payload_pb2, task_pb2
-from quarterdeck_server.engine.cron import MAX_INSTANT
 from quarterdeck_server.engine.ids import decode_task_id
 from quarterdeck_server.engine.model import Payload
+from quarterdeck_server.engine.schedule.cron import MAX_INSTANT
 from quarterdeck_server.rpc.errors import (
     ApiError,
     Violation,

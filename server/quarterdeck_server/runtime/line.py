@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 
-from quarterdeck_server.engine.claim import Waiting
 from quarterdeck_server.engine.commands import Claim, Profile
-from quarterdeck_server.engine.lanes import Term
+from quarterdeck_server.engine.flow.book import Term
+from quarterdeck_server.engine.flow.claim import Waiting
 from quarterdeck_server.engine.model import Payload, Task
 from quarterdeck_server.engine.world import QueueKey
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quarterdeck_server.engine.commands import PutInstance, PutPools, SetAgentState
-from quarterdeck_server.engine.holds import MAX_HOLDS, handed_out
+from quarterdeck_server.engine.flow.holds import MAX_HOLDS, handed_out
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.states import READY, RUNNING, AgentState
 from quarterdeck_server.pools.host import AgentView, Load

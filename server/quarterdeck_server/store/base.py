@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from quarterdeck_server.engine.changes import Change
-from quarterdeck_server.engine.claim import Waiting
 from quarterdeck_server.engine.commands import Claim, Command
 from quarterdeck_server.engine.explain.facts import Handler, Stored
 from quarterdeck_server.engine.filters import Filter
+from quarterdeck_server.engine.flow.claim import Waiting
 from quarterdeck_server.engine.model import (
     Admission,
     AdmissionKey,
@@ -30,7 +30,7 @@ from quarterdeck_server.engine.model import (
 )
 from quarterdeck_server.engine.namespaces import NamespaceSettings
 from quarterdeck_server.engine.pools import Instance, PoolStatus
-from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.engine.schedule.schedules import Schedule
 from quarterdeck_server.engine.selection import Selection
 
 Row = TypeVar("Row")

@@ -20,8 +20,8 @@ from quarterdeck_server.engine.filters import (
     FilterError,
     parse,
 )
+from quarterdeck_server.engine.flow.lane import LaneKey, lane_text
 from quarterdeck_server.engine.ids import encode_task_id
-from quarterdeck_server.engine.lane import LaneKey, lane_text
 
 TABLES = (TASK_FIELDS, AGENT_FIELDS, SCHEDULE_FIELDS, QUEUE_FIELDS)
 NOW = 1_800_000_000_000_000

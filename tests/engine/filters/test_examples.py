@@ -15,7 +15,7 @@ from quarterdeck_server.engine.filters import (
     parse,
 )
 from quarterdeck_server.engine.model import Agent, Queue, Task
-from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.engine.schedule.schedules import Schedule
 
 MINUTE = 60_000_000
 NOW = 1_800_000_000_000_000

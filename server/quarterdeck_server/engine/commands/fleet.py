@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from quarterdeck_server.engine.commands.common import Audit, RequestKey
-from quarterdeck_server.engine.limits import QueueLimits
+from quarterdeck_server.engine.flow.limits import QueueLimits
 from quarterdeck_server.engine.model import Agent
 from quarterdeck_server.engine.namespaces import QuarantineRules, Retention
 from quarterdeck_server.engine.pools import Instance, PoolStatus
-from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.engine.schedule.schedules import Schedule
 
 
 class PutAgents(NamedTuple):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from quarterdeck_server.engine.meters import Meter
+from quarterdeck_server.engine.flow.meters import Meter
 from quarterdeck_server.engine.model import Agent, Attempt, Hold, Queue, Task
 from quarterdeck_server.engine.states import AgentState, HoldKind
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
-from quarterdeck_server.engine.affinity import admits
 from quarterdeck_server.engine.explain.facts import SAMPLES, Facts, Handler, Runners
 from quarterdeck_server.engine.explain.texts import because, many, span
-from quarterdeck_server.engine.holds import Holds, agent_held
+from quarterdeck_server.engine.flow.affinity import admits
+from quarterdeck_server.engine.flow.holds import Holds, agent_held
+from quarterdeck_server.engine.flow.lane import LaneKey, lane_of
+from quarterdeck_server.engine.flow.limits import Rate, limits_of
+from quarterdeck_server.engine.flow.meters import Meter, available_at
 from quarterdeck_server.engine.ids import encode_task_id
-from quarterdeck_server.engine.lane import LaneKey, lane_of
-from quarterdeck_server.engine.limits import Rate, limits_of
-from quarterdeck_server.engine.meters import Meter, available_at
 from quarterdeck_server.engine.model import Agent, Hold, Task, pause_of
 from quarterdeck_server.engine.policy import policy_of
 from quarterdeck_server.engine.states import (

@@ -14,9 +14,9 @@ from operator import attrgetter
 from typing import Any as AnyRow
 from typing import Final
 
+from quarterdeck_server.engine.flow.lane import lane_of
 from quarterdeck_server.engine.ids import decode_task_id, encode_task_id
-from quarterdeck_server.engine.lane import lane_of
-from quarterdeck_server.engine.schedules import Kind
+from quarterdeck_server.engine.schedule.schedules import Kind
 from quarterdeck_server.engine.states import ENDED, AgentState, TaskState
 
 LABEL_PREFIX: Final = "label."

@@ -6,10 +6,10 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable
 
-from quarterdeck_server.engine.active import ActiveTasks, needs_active
 from quarterdeck_server.engine.commands import Submit
-from quarterdeck_server.engine.lane import lane_of
-from quarterdeck_server.engine.limits import limits_of
+from quarterdeck_server.engine.flow.active import ActiveTasks, needs_active
+from quarterdeck_server.engine.flow.lane import lane_of
+from quarterdeck_server.engine.flow.limits import limits_of
 from quarterdeck_server.engine.world import QueueKey, World
 from quarterdeck_server.store.sqlite.queries import load_queries
 

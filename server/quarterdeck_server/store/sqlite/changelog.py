@@ -12,7 +12,7 @@ from quarterdeck_server.engine import changes as log
 from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.model import MAX_NAMES, Agent, Hold, Queue, Task
 from quarterdeck_server.engine.pools import Instance, PoolStatus
-from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.engine.schedule.schedules import Schedule
 
 Counts = tuple[tuple[str, int, int], ...]
 

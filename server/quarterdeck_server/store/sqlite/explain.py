@@ -16,8 +16,8 @@ from quarterdeck_server.engine.explain.facts import (
     Stored,
     competing,
 )
-from quarterdeck_server.engine.lane import lane_of
-from quarterdeck_server.engine.meters import REST, Meter
+from quarterdeck_server.engine.flow.lane import lane_of
+from quarterdeck_server.engine.flow.meters import REST, Meter
 from quarterdeck_server.engine.model import Attempt, Hold, Queue, Task
 from quarterdeck_server.engine.states import BLOCKED, READY
 from quarterdeck_server.store.sqlite.queries import load_queries

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quarterdeck_server.engine.claim import (
+from quarterdeck_server.engine.flow.book import Book
+from quarterdeck_server.engine.flow.claim import (
     Supply,
     Waiting,
     demand,
@@ -14,12 +15,11 @@ from quarterdeck_server.engine.claim import (
     ready_counts,
     served_queues,
 )
-from quarterdeck_server.engine.desks import desk_queues, serve
-from quarterdeck_server.engine.heads import Heads
-from quarterdeck_server.engine.lanes import Book
+from quarterdeck_server.engine.flow.heads import Heads
+from quarterdeck_server.engine.flow.serving import desk_queues, serve
+from quarterdeck_server.engine.flow.supply import Lane, order
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.states import READY
-from quarterdeck_server.engine.supply import Lane, order
 from quarterdeck_server.engine.world import QueueKey, World
 from quarterdeck_server.store.sqlite.load import Loader
 

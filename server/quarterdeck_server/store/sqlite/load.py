@@ -10,6 +10,9 @@ from typing import Any
 
 from quarterdeck_server.engine.commands import Prune
 from quarterdeck_server.engine.decide import Needs
+from quarterdeck_server.engine.flow.preference import origins
+from quarterdeck_server.engine.flow.quarantine import Streaks, agents_to_know, judge
+from quarterdeck_server.engine.flow.rest import bring_forward
 from quarterdeck_server.engine.model import (
     Agent,
     Attempt,
@@ -28,11 +31,8 @@ from quarterdeck_server.engine.namespaces import (
     settings_of,
 )
 from quarterdeck_server.engine.pools import Instance, PoolStatus
-from quarterdeck_server.engine.preference import origins
-from quarterdeck_server.engine.quarantine import Streaks, agents_to_know, judge
 from quarterdeck_server.engine.rerun import MAX_DEPENDENCIES, MAX_TASKS
-from quarterdeck_server.engine.rest import bring_forward
-from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.engine.schedule.schedules import Schedule
 from quarterdeck_server.engine.states import RUNNING
 from quarterdeck_server.engine.trees import AT_ONCE
 from quarterdeck_server.engine.world import HoldKey, QueueKey, World

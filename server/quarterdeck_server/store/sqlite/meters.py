@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from itertools import islice
 
-from quarterdeck_server.engine.meters import Meter, MeterKey, at_rest, stepped_back
+from quarterdeck_server.engine.flow.meters import Meter, MeterKey, at_rest, stepped_back
 from quarterdeck_server.engine.world import World
 from quarterdeck_server.store.sqlite.bulk import write_rows
 from quarterdeck_server.store.sqlite.queries import load_queries

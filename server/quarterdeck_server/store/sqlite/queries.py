@@ -17,7 +17,7 @@ from quarterdeck_server.engine.model import (
     Task,
 )
 from quarterdeck_server.engine.pools import Instance, PoolStatus
-from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.engine.schedule.schedules import Schedule
 from quarterdeck_server.engine.trees import Branch
 
 _TABLES: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -42,7 +42,7 @@ from quarterdeck_server.engine.model import (
 )
 from quarterdeck_server.engine.namespaces import NO_SETTINGS, NamespaceSettings, settings_of
 from quarterdeck_server.engine.pools import Instance, PoolStatus
-from quarterdeck_server.engine.schedules import Schedule
+from quarterdeck_server.engine.schedule.schedules import Schedule
 from quarterdeck_server.engine.selection import Selection
 from quarterdeck_server.engine.states import READY, SUCCEEDED
 from quarterdeck_server.store.base import Page, StoreUnavailable, TaskDetail

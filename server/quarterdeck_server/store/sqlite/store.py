@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from quarterdeck_server.engine.changes import Change
-from quarterdeck_server.engine.claim import Waiting
 from quarterdeck_server.engine.commands import Command
+from quarterdeck_server.engine.flow.claim import Waiting
 from quarterdeck_server.engine.ids import NODE_BITS, IdSource
 from quarterdeck_server.store.base import GroupResult, StoreUnavailable
 from quarterdeck_server.store.sqlite.changelog import decode_changes

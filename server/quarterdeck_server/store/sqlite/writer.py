@@ -9,11 +9,11 @@ from functools import partial
 from typing import Any
 
 from quarterdeck_server.engine.admission import open_links
-from quarterdeck_server.engine.claim import NOBODY, Waiting
 from quarterdeck_server.engine.commands import AppendLogs, Command, Prune, Sweep
 from quarterdeck_server.engine.decide import Needs, decide, finished, gather, settle_before
 from quarterdeck_server.engine.dependencies import open_edges, settle
-from quarterdeck_server.engine.holds import handed_out
+from quarterdeck_server.engine.flow.claim import NOBODY, Waiting
+from quarterdeck_server.engine.flow.holds import handed_out
 from quarterdeck_server.engine.model import Payload, Queue
 from quarterdeck_server.engine.states import READY
 from quarterdeck_server.engine.world import World

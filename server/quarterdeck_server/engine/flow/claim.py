@@ -8,11 +8,11 @@ from heapq import merge
 from operator import itemgetter
 
 from quarterdeck_server.engine.commands import Claim, Profile
-from quarterdeck_server.engine.holds import claim_held, handed_out
-from quarterdeck_server.engine.lanes import Term
+from quarterdeck_server.engine.flow.book import Term
+from quarterdeck_server.engine.flow.holds import claim_held, handed_out
+from quarterdeck_server.engine.flow.supply import Lane, order
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.states import READY
-from quarterdeck_server.engine.supply import Lane, order
 from quarterdeck_server.engine.transitions import claimed
 from quarterdeck_server.engine.world import World
 

@@ -7,7 +7,7 @@ is in force now, so that the hand-off need not look at anything else.
 
 from __future__ import annotations
 
-from quarterdeck_server.engine.lane import LaneKey, lane_of, lane_text
+from quarterdeck_server.engine.flow.lane import LaneKey, lane_of, lane_text
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.policy import Policy, policy_of
 from quarterdeck_server.engine.states import READY

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from quarterdeck_server.engine.limits import QueueLimits, Rate
+from quarterdeck_server.engine.flow.limits import QueueLimits, Rate
 from quarterdeck_server.engine.timeunits import SECOND
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from heapq import heapify, heappop, heapreplace
 
-from quarterdeck_server.engine.claim import Waiting, lease
 from quarterdeck_server.engine.commands import Claim, Profile
-from quarterdeck_server.engine.desk import Desk
-from quarterdeck_server.engine.holds import claim_held
-from quarterdeck_server.engine.lanes import Book
-from quarterdeck_server.engine.meters import one_key
+from quarterdeck_server.engine.flow.book import Book
+from quarterdeck_server.engine.flow.claim import Waiting, lease
+from quarterdeck_server.engine.flow.desk import Desk
+from quarterdeck_server.engine.flow.holds import claim_held
+from quarterdeck_server.engine.flow.meters import one_key
+from quarterdeck_server.engine.flow.supply import Lane, Read
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.states import READY
-from quarterdeck_server.engine.supply import Lane, Read
 from quarterdeck_server.engine.world import QueueKey, World
 
 MANY_COUNTS = 100

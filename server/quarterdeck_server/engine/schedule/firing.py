@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-from quarterdeck_server.engine import schedules
 from quarterdeck_server.engine.commands import (
     DeleteSchedule,
     PauseSchedule,
@@ -14,9 +13,10 @@ from quarterdeck_server.engine.commands import (
     Submitted,
     TriggerSchedule,
 )
-from quarterdeck_server.engine.cron import CronError
 from quarterdeck_server.engine.model import Payload
-from quarterdeck_server.engine.schedules import Firing, Schedule
+from quarterdeck_server.engine.schedule import schedules
+from quarterdeck_server.engine.schedule.cron import CronError
+from quarterdeck_server.engine.schedule.schedules import Firing, Schedule
 from quarterdeck_server.engine.submit import create
 from quarterdeck_server.engine.world import World
 

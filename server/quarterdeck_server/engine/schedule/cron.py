@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
-    from quarterdeck_server.engine.cron_expression import Steps
+    from quarterdeck_server.engine.schedule.cron_expression import Steps
 
 MAX_EXPRESSION_LENGTH: Final = 128
 MAX_INSTANT: Final = 250_000_000_000_000_000
@@ -217,6 +217,6 @@ def _zone(name: str) -> ZoneInfo:
 
 def _steps(expression: str) -> Steps:
     # Only when there is a cron expression: croniter takes long to import, and a server is to be up soon.
-    from quarterdeck_server.engine.cron_expression import steps_of
+    from quarterdeck_server.engine.schedule.cron_expression import steps_of
 
     return steps_of(expression)

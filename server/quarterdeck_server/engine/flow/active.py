@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterable
 
-from quarterdeck_server.engine.lane import lane_of
-from quarterdeck_server.engine.limits import WAIT, QueueLimits
+from quarterdeck_server.engine.flow.lane import lane_of
+from quarterdeck_server.engine.flow.limits import WAIT, QueueLimits
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.states import READY, RUNNING
 

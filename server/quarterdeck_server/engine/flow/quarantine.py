@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from quarterdeck_server.engine import audit
 from quarterdeck_server.engine.commands import Audit
-from quarterdeck_server.engine.holds import (
+from quarterdeck_server.engine.flow.holds import (
     AGENT,
     AGENT_VERSION,
     TASK_NAME,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from quarterdeck_server.engine.commands import Fail
-from quarterdeck_server.engine.lane import lane_of
-from quarterdeck_server.engine.meters import back_off, one_key
+from quarterdeck_server.engine.flow.lane import lane_of
+from quarterdeck_server.engine.flow.meters import back_off, one_key
 from quarterdeck_server.engine.model import Task, new_queue
 from quarterdeck_server.engine.world import World
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from quarterdeck_server.engine.affinity import lane_when_ready
 from quarterdeck_server.engine.deadlines import wake_at
+from quarterdeck_server.engine.flow.affinity import lane_when_ready
 from quarterdeck_server.engine.model import Agent, Task
 from quarterdeck_server.engine.policy import policy_of
 from quarterdeck_server.engine.states import AgentState

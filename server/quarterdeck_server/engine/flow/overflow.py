@@ -13,10 +13,9 @@ from collections.abc import Iterator
 from quarterdeck_server.engine import transitions
 from quarterdeck_server.engine.audit import SERVER
 from quarterdeck_server.engine.commands import Refusal, Spec
-from quarterdeck_server.engine.holds import name_held
-from quarterdeck_server.engine.ids import encode_task_id
-from quarterdeck_server.engine.lane import lane_of
-from quarterdeck_server.engine.limits import (
+from quarterdeck_server.engine.flow.holds import name_held
+from quarterdeck_server.engine.flow.lane import lane_of
+from quarterdeck_server.engine.flow.limits import (
     CANCEL_NEWEST,
     CANCEL_OLDEST,
     REJECT,
@@ -24,6 +23,7 @@ from quarterdeck_server.engine.limits import (
     QueueLimits,
     limits_of,
 )
+from quarterdeck_server.engine.ids import encode_task_id
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.states import CANCELLED, READY, Reason
 from quarterdeck_server.engine.world import World

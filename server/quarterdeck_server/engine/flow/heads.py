@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from quarterdeck_server.engine.flow.supply import Lane, order
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.states import READY
-from quarterdeck_server.engine.supply import Lane, order
 from quarterdeck_server.engine.world import QueueKey, World
 
 _MOST = 100_000

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from quarterdeck_server.engine.lane import LaneKey, lane_of, lane_text
+from quarterdeck_server.engine.flow.lane import LaneKey, lane_of, lane_text
+from quarterdeck_server.engine.flow.turns import Kind, Turns
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.states import READY, RUNNING
-from quarterdeck_server.engine.turns import Kind, Turns
 from quarterdeck_server.engine.world import QueueKey, World
 
 Term = tuple[str, str]

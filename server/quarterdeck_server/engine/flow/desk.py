@@ -7,15 +7,15 @@ from heapq import heapify, heappop, heappush, heapreplace
 from typing import NamedTuple
 
 from quarterdeck_server.engine.commands import Batch, Claim, Profile
-from quarterdeck_server.engine.holds import handed_out
-from quarterdeck_server.engine.lanes import NEVER, Extent, QueueLanes, joined
-from quarterdeck_server.engine.limits import limits_of
-from quarterdeck_server.engine.meters import available_at, one_key, take, whole_queue
+from quarterdeck_server.engine.flow.book import NEVER, Extent, QueueLanes, joined
+from quarterdeck_server.engine.flow.holds import handed_out
+from quarterdeck_server.engine.flow.limits import limits_of
+from quarterdeck_server.engine.flow.meters import available_at, one_key, take, whole_queue
+from quarterdeck_server.engine.flow.supply import Ageing, Lane, Read, Source, oldest, order
+from quarterdeck_server.engine.flow.turns import Kind, Place
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.policy import policy_of
 from quarterdeck_server.engine.states import RUNNING
-from quarterdeck_server.engine.supply import Ageing, Lane, Read, Source, oldest, order
-from quarterdeck_server.engine.turns import Kind, Place
 from quarterdeck_server.engine.world import QueueKey, World
 
 Order = tuple[int, int, int]

@@ -18,7 +18,13 @@ import re
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from quarterdeck_server.engine.cron import MAX_INSTANT, Cron, CronError, next_after, parse_cron
+from quarterdeck_server.engine.schedule.cron import (
+    MAX_INSTANT,
+    Cron,
+    CronError,
+    next_after,
+    parse_cron,
+)
 
 MIN_INTERVAL: Final = 1_000_000
 """The shortest interval, in microseconds: one second, as for a cron expression with seconds."""

@@ -1,0 +1,1 @@
+"""The flow of ready tasks to agents: lanes and turns, limits and holds, and who is given what."""

@@ -1,0 +1,1 @@
+"""Schedules: rules that create tasks at instants."""
