@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from quarterdeck_server.app import App
-from quarterdeck_server.config import Settings
+from quarterdeck_server.config import PoolSettings, Settings
 from quarterdeck_server.engine import commands as c
 from quarterdeck_server.engine.policy import Policy
 from quarterdeck_server.pools.supervisor import PoolSupervisor
@@ -21,8 +21,9 @@ from ..engine import make
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """What the server is told."""
-    return Settings(listen="127.0.0.1:0", data_dir=tmp_path / "data")
+    """What the server is told. It has a pool, which starts nothing while there is no work."""
+    pool = PoolSettings(name="p", argv=("false",))
+    return Settings(listen="127.0.0.1:0", data_dir=tmp_path / "data", pools=(pool,))
 
 
 async def _leave_a_disobeyed_cancel(settings: Settings) -> None:
@@ -72,3 +73,15 @@ async def test_a_server_whose_pools_cannot_start_leaves_its_data_to_the_next(
     app = App(settings)
     await app.start()
     await app.stop()
+
+
+async def test_a_server_without_pools_forgets_those_it_had_before(settings: Settings) -> None:
+    app = App(settings)
+    await app.start()
+    await app.stop()
+    app = App(settings.model_copy(update={"pools": ()}))
+    await app.start()
+    try:
+        assert await app.core.store.list_pools("default") == []
+    finally:
+        await app.stop()
