@@ -22,6 +22,7 @@ from quarterdeck_server.engine.states import AgentState
 from quarterdeck_server.logs import Log
 from quarterdeck_server.rpc import convert, validate
 from quarterdeck_server.rpc.backend import Core
+from quarterdeck_server.rpc.claimed import add_claimed
 from quarterdeck_server.rpc.errors import Violation
 from quarterdeck_server.rpc.methods import Context
 from quarterdeck_server.rpc.replay import ClaimReplay, Entry, Held
@@ -159,15 +160,9 @@ class Claims:
             _log.warning("surplus leases could not be released", error=repr(task.exception()))
 
     def _response(self, taken: Taken, *, drain: bool = False) -> pb.ClaimResponse:
-        now = self._core.clock.now()
         lease = round(self._core.leases.duration * 1e6)
-        response = pb.ClaimResponse(
-            tasks=[
-                convert.claimed_task(task, held, (task.claim_time or now) + lease)
-                for task, held in taken
-            ],
-            drain=drain,
-        )
+        response = pb.ClaimResponse(drain=drain)
+        add_claimed(response, taken, lease)
         convert.set_span(response.lease_duration, lease)
         return response
 

@@ -12,7 +12,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from quarterdeck.v1 import (
     agent_pb2,
-    agent_service_pb2,
     hold_pb2,
     payload_pb2,
     pool_pb2,
@@ -20,7 +19,6 @@ from quarterdeck.v1 import (
     task_pb2,
 )
 from quarterdeck_server.engine import model
-from quarterdeck_server.engine.commands import Claimed
 from quarterdeck_server.engine.etags import queue_etag
 from quarterdeck_server.engine.flow.lane import lane_of
 from quarterdeck_server.engine.flow.limits import limits_of
@@ -171,43 +169,6 @@ def read_lease_token(data: bytes) -> tuple[int, int] | None:
     The attempt is unproven: it tells an agent which of its attempts a lost lease was, and nothing else.
     """
     return _unpack_token(data) if len(data) == _TOKEN.size else None
-
-
-def claimed_task(
-    row: model.Task, lease: Claimed, expire_time: int
-) -> agent_service_pb2.ClaimedTask:
-    """A task for the agent that holds its lease."""
-    out = agent_service_pb2.ClaimedTask(
-        task_id=encode_task_id(row.id),
-        name=row.name,
-        queue=row.queue,
-        attempt=row.attempt,
-        lease_token=_TOKEN.pack(lease.token, row.attempt),
-        max_attempts=row.max_attempts,
-    )
-    target = out.lease_expire_time
-    target.seconds, rest = divmod(expire_time, _MILLION)
-    target.nanos = rest * 1000
-    if lease.input is not None:
-        out.input.content_type, out.input.data = lease.input
-    if lease.details is not None:
-        out.details.content_type, out.details.data = lease.details
-    grace = out.cancel_grace
-    grace.seconds, rest = divmod(policy_of(row.policy).cancel_grace, _MILLION)
-    if rest:
-        grace.nanos = rest * 1000
-    if row.attempt_deadline is not None:
-        set_time(out.deadline, row.attempt_deadline)
-    if row.labels is not None:
-        out.labels.update(json.loads(row.labels))
-    if row.parent_id is not None:
-        out.parent_id = encode_task_id(row.parent_id)
-    if row.lane is not None:
-        out.group_key = lane_of(row.lane).group_key
-    if row.attributes is not None:
-        for name, value in attributes(row.attributes).items():
-            out.attributes[name].CopyFrom(value)
-    return out
 
 
 def attempt(row: model.Attempt) -> task_pb2.Attempt:

@@ -56,6 +56,11 @@ class Hub:
 
     def _forget(self) -> None:
         """Leave the oldest changes to the store's log."""
+        if self._bytes <= RING_BYTES:
+            del self._ring[:-RING]
+            self._base = self.revision - RING
+            self._bytes = sum(map(_size, self._ring))
+            return
         kept = self._bytes = 0
         for change in reversed(self._ring[-RING:]):
             size = _size(change)

@@ -34,17 +34,19 @@ def encode_changes(changes: Sequence[Change]) -> list[tuple[int, int, int, bytes
     parts = []
     for start in range(0, len(changes), PART):
         part = changes[start : start + PART]
-        data = msgpack.packb([(c.revision, c.kind, c.op, c.time, _image(c)) for c in part])
+        rows = [
+            (c.revision, c.kind, c.op, c.time, _queue(c.row) if c.kind == log.QUEUE else c.row)
+            for c in part
+        ]
+        data = msgpack.packb(rows)
         parts.append((part[-1].revision, part[0].revision, part[-1].time, data))
     return parts
 
 
-def _image(change: Change) -> Any:
-    if change.kind == log.QUEUE:
-        queue: Queue = change.row
-        if len(queue.counts) > MAX_NAMES:
-            return queue._replace(counts=_fewer_names(queue.counts))
-    return change.row
+def _queue(queue: Queue) -> Queue:
+    if len(queue.counts) > MAX_NAMES:
+        return queue._replace(counts=_fewer_names(queue.counts))
+    return queue
 
 
 def _fewer_names(counts: Counts) -> Counts:
