@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from quarterdeck_server.engine.commands import (
@@ -28,6 +29,7 @@ from quarterdeck_server.logs import Log
 from quarterdeck_server.runtime.clock import Clock
 from quarterdeck_server.runtime.line import Given, Line
 from quarterdeck_server.runtime.reopen import Reopener
+from quarterdeck_server.runtime.ticks import Ticks
 from quarterdeck_server.store.base import GroupResult, Store, StoreUnavailable
 
 GROUP_ITEMS = 5_000
@@ -57,6 +59,7 @@ class Committer:
         self._published = published
         self._commands: deque[tuple[Command, asyncio.Future[Any]]] = deque()
         self._work = asyncio.Event()
+        self._ticks = Ticks()
         self._task: asyncio.Task[None] | None = None
         self._busy = False
         self._stopping = False
@@ -112,7 +115,7 @@ class Committer:
         future = self.line.park(claim)
         if self.line.servable:
             self._work.set()
-        timer = asyncio.get_running_loop().call_later(wait, self._end_wait, claim)
+        end = self._ticks.after(wait, partial(self._end_wait, claim))
         try:
             return await future
         except asyncio.CancelledError:
@@ -122,7 +125,7 @@ class Committer:
                 self.line.abandon(claim)
             raise
         finally:
-            timer.cancel()
+            end.cancel()
 
     def dismiss(self, namespace: str, agent_id: str) -> None:
         """Answer an agent's waiting claims with nothing, or with what a running group is giving them."""

@@ -24,7 +24,8 @@ from quarterdeck_server.runtime.services import (
     Timers,
     Walker,
 )
-from quarterdeck_server.runtime.signals import Signals, wait_for
+from quarterdeck_server.runtime.signals import Signals
+from quarterdeck_server.runtime.ticks import Ticks
 from quarterdeck_server.store.base import GroupResult, Store, StoreUnavailable
 
 
@@ -50,6 +51,7 @@ class Core:
             self._drained,
             self._pool_of_instance.get,
         )
+        self._ticks = Ticks()
         self._ends = Signals()
         self._logs = Signals()
         self._timers = Timers(self.execute, clock)
@@ -193,7 +195,7 @@ class Core:
             tasks = await self.store.get_tasks([task_id])
             if not tasks or tasks[0].state in ENDED or self.draining:
                 return
-            await wait_for(woken, seconds)
+            await self._ticks.wait(woken, seconds)
 
     async def wait_logs(self, task_id: int, after: int, seconds: float) -> None:
         """Return once the task's log has a line after `after` or the task has ended, the server drains, or after
@@ -205,4 +207,4 @@ class Core:
                 return
             if await self.store.read_logs(tasks[0].namespace, task_id, after, 0, 1):
                 return
-            await wait_for(woken, seconds)
+            await self._ticks.wait(woken, seconds)

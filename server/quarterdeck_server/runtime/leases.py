@@ -14,7 +14,7 @@ from quarterdeck_server.engine.deadlines import cancel_deadline
 from quarterdeck_server.engine.model import Cancellation, Pause, Task, cancellation_of, pause_of
 from quarterdeck_server.engine.states import RUNNING
 from quarterdeck_server.runtime.clock import Clock
-from quarterdeck_server.runtime.signals import wait_for
+from quarterdeck_server.runtime.ticks import Ticks
 
 AgentKey = tuple[str, str]
 
@@ -73,6 +73,7 @@ class LeaseTable:
         self._leases: dict[int, Lease] = {}
         self._of_agent: dict[AgentKey, dict[int, Lease]] = {}
         self._waiting: dict[AgentKey, set[asyncio.Future[None]]] = {}
+        self._ticks = Ticks()
         self._lapsed: dict[AgentKey, list[Lease]] = {}
         """For those who are woken: what they are told."""
         self._checked = clock.monotonic()
@@ -193,7 +194,7 @@ class LeaseTable:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, set()).add(future)
         try:
-            await wait_for(future, seconds)
+            await self._ticks.wait(future, seconds)
         finally:
             lapsed = self._lapsed.pop(key, [])
             waiting = self._waiting.get(key)

@@ -40,20 +40,3 @@ class Signals:
         """Wake everybody."""
         for task_id in list(self._waiting):
             self.wake(task_id)
-
-
-async def wait_for(future: asyncio.Future[None], seconds: float) -> None:
-    """Wait until the future is done, or for `seconds`.
-
-    Half the price of `asyncio.timeout`, which counts with ten thousand heartbeats.
-    """
-    timer = asyncio.get_running_loop().call_later(seconds, _end, future)
-    try:
-        await future
-    finally:
-        timer.cancel()
-
-
-def _end(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
