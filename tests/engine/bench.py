@@ -10,6 +10,7 @@ from quarterdeck_server.engine.commands import (
     Claim,
     Command,
     Fail,
+    Prune,
     Release,
     Spec,
     StopCancelled,
@@ -131,6 +132,10 @@ class Bench:
     def do(self, command: Command) -> Any:
         """Carry out one command in a group of its own."""
         return self.group(command)[0]
+
+    def prune(self) -> None:
+        """Remove whatever may be removed: tasks and agents of the past, keys that are free."""
+        self.do(Prune(self.now + 1, self.now + 1, 0, 1_000_000))
 
     def submit(self, *specs: Spec) -> list[int]:
         """Submit tasks that must be accepted."""

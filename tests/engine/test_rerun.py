@@ -63,7 +63,7 @@ class TestOne:
     def test_the_copy_keeps_its_input_when_the_origin_is_pruned(self, bench: Bench) -> None:
         old = ended(bench, make.spec(data=b"x" * 20_000))
         ((new_id, _, _),) = again(bench, old.id)
-        bench.do(c.Prune(bench.now + 1, bench.now + 1, 0, 1_000_000))
+        bench.prune()
         assert old.id not in bench.driver.tasks
         assert bench.driver.inputs[new_id].data == b"x" * 20_000
 

@@ -168,3 +168,34 @@ def test_children_are_found_by_their_index(bench: Bench) -> None:
     plan = bench.driver.rows(f"EXPLAIN QUERY PLAN {query}", 1, "default", 0, 1000)
     text = " ".join(row[3] for row in plan)
     assert "tasks_parent" in text and "TEMP B-TREE" not in text
+
+
+class TestParents:
+    """Who names a parent is its child."""
+
+    def test_an_unknown_parent_is_refused(self, bench: Bench) -> None:
+        root = bench.one()
+        (item,) = bench.do(make.submit(make.spec(parent_id=root + 7)))
+        assert item.refusal.reason == "TASK_NOT_FOUND"
+        (item,) = bench.do(c.Submit("other", [make.spec(parent_id=root)]))
+        assert item.refusal.reason == "TASK_NOT_FOUND"
+
+    @pytest.mark.parametrize("running", [True, False])
+    def test_a_child_that_comes_after_the_cancel_is_cancelled_too(
+        self, bench: Bench, running: bool
+    ) -> None:
+        parent = bench.running().id if running else bench.one()
+        bench.do(c.Cancel("default", [parent], "too much", "ann"))
+        child = bench.task(bench.one(make.spec(parent_id=parent)))
+        assert child.state == CANCELLED and child.cancel is not None and "too much" in child.cancel
+
+    def test_a_cancel_of_the_parent_alone_leaves_its_children(self, bench: Bench) -> None:
+        parent = bench.running()
+        bench.do(c.Cancel("default", [parent.id], "", "", keep_children=True))
+        assert bench.task(bench.one(make.spec(parent_id=parent.id))).state == READY
+
+    def test_a_cancel_that_lost_cancels_no_children(self, bench: Bench) -> None:
+        parent = bench.running()
+        bench.do(make.cancel(parent.id))
+        assert bench.end(parent, make.succeed()).state == SUCCEEDED
+        assert bench.task(bench.one(make.spec(parent_id=parent.id))).state == READY
