@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -16,10 +15,9 @@ from .sqlite import Sqlite
 @pytest.fixture(params=["memory", "sqlite"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """An engine with its rows, and a clock that a test sets."""
-    ids, tokens = count(1), count(1001)
     if request.param == "memory":
-        yield Bench(Memory(lambda now: next(ids), lambda: next(tokens)))
+        yield Bench(Memory())
         return
-    driver = Sqlite(tmp_path / "quarterdeck.db", lambda now: next(ids), lambda: next(tokens))
+    driver = Sqlite(tmp_path / "quarterdeck.db")
     yield Bench(driver)
     driver.close()

@@ -54,7 +54,7 @@ class Machine(RuleBasedStateMachine):
     @initialize(limits=st.none() | LIMITS)
     def begin(self, limits: QueueLimits | None) -> None:
         """Start empty, with one of the agents known, and perhaps with limits of the queue that most is done in."""
-        self.ids, self.tokens, self.requests = count(1), count(1001), count(1)
+        self.requests = count(1)
         self.driver = self.make_driver()
         self.checker = Checker()
         self.now = NOW

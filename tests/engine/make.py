@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
 
 from quarterdeck_server.engine.commands import (
     Cancel,
@@ -35,6 +36,17 @@ NOW = 1_767_225_600_000_000
 SECOND = 1_000_000
 
 DEFAULT = Profile("default", ("default",), None)
+
+
+def ids() -> Callable[[int], int]:
+    """A source of task ids that ask no clock: 1, 2, 3."""
+    source = count(1)
+    return lambda now: next(source)
+
+
+def tokens() -> Callable[[], int]:
+    """A source of lease tokens, none of which looks like an id or an attempt: 1001, 1002."""
+    return count(1001).__next__
 
 
 def spec(

@@ -58,6 +58,8 @@ from quarterdeck_server.engine.states import (
 )
 from quarterdeck_server.engine.world import HoldKey, World
 
+from . import make
+
 
 class Group:
     """What a group did."""
@@ -78,9 +80,13 @@ class Group:
 class Memory:
     """All tables as dicts."""
 
-    def __init__(self, new_id: Callable[[int], int], new_token: Callable[[], int]) -> None:
-        self._new_id = new_id
-        self._new_token = new_token
+    def __init__(
+        self,
+        new_id: Callable[[int], int] | None = None,
+        new_token: Callable[[], int] | None = None,
+    ) -> None:
+        self._new_id = new_id or make.ids()
+        self._new_token = new_token or make.tokens()
         self.revision = 0
         self.seen = 0
         self.tasks: dict[int, Task] = {}
@@ -159,6 +165,16 @@ class Memory:
         return Group(replies, world.changes, world.claims, self.reopen)
 
     def _load(self, world: World, commands: Sequence[Command]) -> None:
+        self._load_rows(world)
+        self._load_bonds(world)
+        self._load_active(world)
+        needs = gather(commands)
+        if needs.sweep:
+            self._load_due(world)
+        if needs.prune is not None:
+            self._prune(world, needs.prune)
+
+    def _load_rows(self, world: World) -> None:
         world.tasks = dict(self.tasks)
         world.keys = dict(self.keys)
         world.admissions = dict(self.admissions)
@@ -166,9 +182,6 @@ class Memory:
         world.meters.stored = self.meters
         world.queues = dict(self.queues)
         world.agents = dict(self.agents)
-        for task in self.tasks.values():
-            if task.state == RUNNING and task.agent_id is not None:
-                world.unrecorded[task.namespace, task.agent_id] += 1
         world.holds, world.namespaces = self.holds, self.namespaces
         world.rules = quarantine_rules(self.namespaces)
         world.schedules = dict(self.schedules)
@@ -177,56 +190,50 @@ class Memory:
         world.audit = dict(self.audit)
         world.log_ends = {task: (end, dict(offs)) for task, (end, offs) in self.log_ends.items()}
         world.past_attempts = {(a.task_id, a.lease_token): a for a in self.attempts.values()}
-        world.instants = {
-            (task.namespace, task.schedule_id, task.schedule_time)
-            for task in self.tasks.values()
-            if task.schedule_id is not None and task.schedule_time is not None
-        }
+
+    def _load_bonds(self, world: World) -> None:
+        """What ties tasks to agents, schedules, parents and dependencies."""
         for task in self.tasks.values():
+            if task.state == RUNNING and task.agent_id is not None:
+                world.unrecorded[task.namespace, task.agent_id] += 1
+            if task.schedule_id is not None and task.schedule_time is not None:
+                world.instants.add((task.namespace, task.schedule_id, task.schedule_time))
             if task.parent_id is not None:
                 world.children.setdefault(task.parent_id, []).append(task.id)
-        for key, queue in self.queues.items():
-            if needs_active(limits_of(queue.limits)):
-                of_queue = [
-                    t
-                    for t in self.tasks.values()
-                    if (t.namespace, t.queue) == key and t.state in (READY, RUNNING)
-                ]
-                world.active[key] = ActiveTasks(
-                    (t.id, t.lane, t.cancel is not None) for t in of_queue
-                )
         for edge, met in self.edges.items():
             if edge[0] in self.tasks:
                 world.depend(*edge, met=met)
-        needs = gather(commands)
-        if needs.sweep:
-            self._load_due(world)
-        if needs.prune is not None:
-            resting = (key for key, meter in self.meters.items() if at_rest(meter, world.now))
-            world.meters.removed.update(resting)
-            for state in (SUCCEEDED, FAILED, CANCELLED, EXPIRED):
-                before = needs.prune.failed_before if state == FAILED else needs.prune.ended_before
-                for task in self._prunable(state, before):
-                    if task.namespace not in self.namespaces:
+
+    def _load_active(self, world: World) -> None:
+        """Of queues whose overflow policy asks for it."""
+        for key, queue in self.queues.items():
+            if needs_active(limits_of(queue.limits)):
+                world.active[key] = ActiveTasks(
+                    (t.id, t.lane, t.cancel is not None)
+                    for t in self.tasks.values()
+                    if (t.namespace, t.queue) == key and t.state in (READY, RUNNING)
+                )
+
+    def _prune(self, world: World, prune: Prune) -> None:
+        resting = (key for key, meter in self.meters.items() if at_rest(meter, world.now))
+        world.meters.removed.update(resting)
+        bounds = (prune.ended_before, prune.failed_before)
+        for state in (SUCCEEDED, FAILED, CANCELLED, EXPIRED):
+            for task in self._prunable(state, bounds[state == FAILED]):
+                if task.namespace not in self.namespaces:
+                    world.prune(task)
+        for name, settings in self.namespaces.items():
+            for part in due(name, settings.retention, *bounds, world.now):
+                for task in self._prunable(part.state, part.before):
+                    if task.namespace == name:
                         world.prune(task)
-            for name, settings in self.namespaces.items():
-                for part in due(
-                    name,
-                    settings.retention,
-                    needs.prune.ended_before,
-                    needs.prune.failed_before,
-                    world.now,
-                ):
-                    for task in self._prunable(part.state, part.before):
-                        if task.namespace == name:
-                            world.prune(task)
-            for agent in self.agents.values():
-                gone = agent.state == AgentState.GONE and not agent.running
-                if gone and agent.last_contact_time < needs.prune.ended_before:
-                    world.delete_agent(agent)
-            before = needs.prune.audit_before
-            world.audit = {k: entry for k, entry in world.audit.items() if entry.time >= before}
-            self.entries_pruned = len(self.audit) - len(world.audit)
+        for agent in self.agents.values():
+            gone = agent.state == AgentState.GONE and not agent.running
+            if gone and agent.last_contact_time < prune.ended_before:
+                world.delete_agent(agent)
+        kept = {k: entry for k, entry in world.audit.items() if entry.time >= prune.audit_before}
+        world.audit = kept
+        self.entries_pruned = len(self.audit) - len(kept)
 
     def _load_due(self, world: World) -> None:
         due = [t for t in self.tasks.values() if t.wake_at is not None and t.wake_at <= world.now]

@@ -31,6 +31,8 @@ from quarterdeck_server.store.sqlite.changelog import decode_changes
 from quarterdeck_server.store.sqlite.files import connect
 from quarterdeck_server.store.sqlite.writer import Writer
 
+from . import make
+
 
 def columns(fields: Sequence[str]) -> str:
     """The columns of a row in the order of its fields."""
@@ -46,10 +48,13 @@ class Sqlite:
     """All tables of one database file."""
 
     def __init__(
-        self, path: Path, new_id: Callable[[int], int], new_token: Callable[[], int]
+        self,
+        path: Path,
+        new_id: Callable[[int], int] | None = None,
+        new_token: Callable[[], int] | None = None,
     ) -> None:
-        self._new_id = new_id
-        self._new_token = new_token
+        self._new_id = new_id or make.ids()
+        self._new_token = new_token or make.tokens()
         self.connection = connect(path)
         # What is tested with this driver is not durability.
         self.connection.execute("PRAGMA synchronous = OFF")

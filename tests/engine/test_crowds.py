@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from functools import wraps
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +31,7 @@ CROWD = 200
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """An engine on SQLite."""
-    ids, tokens = count(1), count(1001)
-    driver = Sqlite(tmp_path / "quarterdeck.db", lambda now: next(ids), lambda: next(tokens))
+    driver = Sqlite(tmp_path / "quarterdeck.db")
     yield Bench(driver)
     driver.close()
 

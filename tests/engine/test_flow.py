@@ -68,8 +68,7 @@ class FlowMachine(RuleBasedStateMachine):
 
     def make_flow(self) -> Flow:
         """A new engine; every id and token is used once."""
-        ids, tokens = count(1), count(1001)
-        return Flow(Bench(Memory(lambda now: next(ids), lambda: next(tokens))))
+        return Flow(Bench(Memory()))
 
     @initialize()
     def begin(self) -> None:
@@ -160,10 +159,9 @@ class SqliteFlowMachine(FlowMachine):
     """The same on the store."""
 
     def make_flow(self) -> Flow:
-        ids, tokens = count(1), count(1001)
         self.folder = tempfile.TemporaryDirectory()
         path = Path(self.folder.name) / "quarterdeck.db"
-        self.driver = Sqlite(path, lambda now: next(ids), lambda: next(tokens))
+        self.driver = Sqlite(path)
         return Flow(Bench(self.driver))
 
     def teardown(self) -> None:

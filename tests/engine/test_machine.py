@@ -15,7 +15,7 @@ class MemoryMachine(EngineMachine):
 
     def make_driver(self) -> Driver:
         """Make an empty engine."""
-        return Memory(lambda now: next(self.ids), lambda: next(self.tokens))
+        return Memory()
 
 
 MemoryMachine.TestCase.settings = SETTINGS

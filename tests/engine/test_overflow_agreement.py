@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -107,10 +106,8 @@ def command_on(kind: str, task: Task) -> Command:
 @contextmanager
 def drivers() -> Iterator[tuple[Sqlite, Memory]]:
     with TemporaryDirectory() as directory:
-        ids = [count(1), count(1)]
-        tokens = [count(1001), count(1001)]
-        sqlite = Sqlite(Path(directory) / "db", lambda now: next(ids[0]), lambda: next(tokens[0]))
-        yield sqlite, Memory(lambda now: next(ids[1]), lambda: next(tokens[1]))
+        sqlite = Sqlite(Path(directory) / "db")
+        yield sqlite, Memory()
         sqlite.close()
 
 

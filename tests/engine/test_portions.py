@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import count
 from pathlib import Path
 from random import Random
 
@@ -230,9 +229,8 @@ def test_tasks_that_end_together_share_the_portion(bench: Bench) -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_portions_come_to_what_would_have_been_settled_at_once(tmp_path: Path, seed: int) -> None:
     random = Random(seed)
-    ids = [count(1), count(1)]
-    sqlite = Sqlite(tmp_path / "q.db", lambda now: next(ids[0]), count(1001).__next__)
-    benches = [Bench(sqlite), Bench(Memory(lambda now: next(ids[1]), count(1001).__next__))]
+    sqlite = Sqlite(tmp_path / "q.db")
+    benches = [Bench(sqlite), Bench(Memory())]
     known: list[int] = []
     for _ in range(60):
         on = random.sample(known[-12:], min(len(known), random.choice((0, 1, 1, 2, 3))))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -26,8 +25,7 @@ _ROWS = 20_000
 @pytest.fixture
 def on_sqlite(tmp_path: Path) -> Iterator[Bench]:
     """For what only a store does: rounds with a limit, and how it finds what they remove."""
-    ids = count(1)
-    driver = Sqlite(tmp_path / "quarterdeck.db", lambda now: next(ids), lambda: next(ids))
+    driver = Sqlite(tmp_path / "quarterdeck.db")
     yield Bench(driver)
     driver.close()
 

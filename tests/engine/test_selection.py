@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from itertools import count
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,8 +27,7 @@ class Life:
     """Tasks to which things happen, and what they were at every revision."""
 
     def __init__(self) -> None:
-        ids, tokens = count(1), count(1001)
-        self.bench = Bench(Memory(lambda now: next(ids), lambda: next(tokens)))
+        self.bench = Bench(Memory())
         self.ids: list[int] = []
         self.past: dict[int, dict[int, Task]] = {0: {}}
 

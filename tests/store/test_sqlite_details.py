@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -21,8 +20,7 @@ LARGE = b"x" * 40_000
 @pytest.fixture
 def driver(tmp_path: Path) -> Iterator[Sqlite]:
     """A database file."""
-    ids, tokens = count(1), count(1001)
-    driver = Sqlite(tmp_path / "quarterdeck.db", lambda now: next(ids), lambda: next(tokens))
+    driver = Sqlite(tmp_path / "quarterdeck.db")
     yield driver
     driver.close()
 

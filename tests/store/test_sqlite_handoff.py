@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,7 @@ LIMITS = QueueLimits(Concurrency(1000), Concurrency(2))
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """An engine on SQLite."""
-    ids, tokens = count(1), count(1001)
-    driver = Sqlite(tmp_path / "quarterdeck.db", lambda now: next(ids), lambda: next(tokens))
+    driver = Sqlite(tmp_path / "quarterdeck.db")
     yield Bench(driver)
     driver.close()
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -38,10 +37,8 @@ class Pair(Sqlite):
     """SQLite, with the same done to dicts."""
 
     def __init__(self, path: Path) -> None:
-        ids, tokens = count(1), count(1001)
-        super().__init__(path, lambda now: next(ids), lambda: next(tokens))
-        other_ids, other_tokens = count(1), count(1001)
-        self._twin = Memory(lambda now: next(other_ids), lambda: next(other_tokens))
+        super().__init__(path)
+        self._twin = Memory()
 
     def forget(self) -> None:
         """Lose what is in memory only, on both."""

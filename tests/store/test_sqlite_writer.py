@@ -40,8 +40,7 @@ def tokens() -> Tokens:
 @pytest.fixture
 def driver(tmp_path: Path, tokens: Tokens) -> Iterator[Sqlite]:
     """A writer on an empty database."""
-    ids = count(1)
-    made = Sqlite(tmp_path / "quarterdeck.db", lambda now: next(ids), tokens.next)
+    made = Sqlite(tmp_path / "quarterdeck.db", new_token=tokens.next)
     yield made
     made.close()
 
