@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE
-from pathlib import Path
 
 from google.protobuf.duration_pb2 import Duration
 from grpc import aio
@@ -25,9 +22,8 @@ from quarterdeck_server.bench.errors import BenchError
 from quarterdeck_server.bench.figures import Figures, percentiles, rate
 from quarterdeck_server.bench.lab import Lab
 from quarterdeck_server.bench.loads import NAMESPACE, TASK, Job, told_to_begin
-from quarterdeck_server.bench.processes import clean_environment, end
+from quarterdeck_server.bench.processes import prepare
 
-_BUILD_SECONDS = 600.0
 _CALL_SECONDS = 30.0
 _QUEUES_OF_AN_AGENT = 4
 _TASKS_OF_A_CLAIM = 4
@@ -39,7 +35,7 @@ async def claims_1m(lab: Lab) -> Figures:
     if lab.options.server:
         raise BenchError("claims_1m starts a server of its own: leave --server out")
     tasks, queues = lab.options.count(1_000_000), lab.options.count(1_000)
-    await _build(lab.folder / "data", tasks, queues, lab.options.count(10_000))
+    await prepare("backlog", lab.folder / "data", tasks, queues, lab.options.count(10_000))
     start = time.monotonic()
     await lab.start()
     listening = time.monotonic() - start
@@ -48,24 +44,6 @@ async def claims_1m(lab: Lab) -> Figures:
     async with lab.metered(figures):
         figures |= await load.run()
     return figures
-
-
-async def _build(data: Path, tasks: int, queues: int, keys: int) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "quarterdeck_server.bench.backlog"),
-        *(str(data), str(tasks), str(queues), str(keys)),
-        stdout=DEVNULL,
-        stderr=PIPE,
-        env=clean_environment(),
-    )
-    try:
-        _, errors = await asyncio.wait_for(process.communicate(), _BUILD_SECONDS)
-    finally:
-        if process.returncode is None:
-            await end(process)
-    if process.returncode != 0:
-        raise BenchError(f"the backlog could not be written: {errors.decode()[-2000:]}")
 
 
 async def run_claimants(job: Job) -> Figures:

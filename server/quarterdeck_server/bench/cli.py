@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from quarterdeck.cli._help import example
+
+if TYPE_CHECKING:
+    from quarterdeck_server.bench.figures import Figures
 
 # The names of `scenarios.SCENARIOS`, here so that help does not wait for grpc.
 NAMES = (
@@ -82,29 +87,54 @@ def bench(
     Each scenario starts a server of its own with an empty data directory, and load in other
     processes. docs/benchmarks.md says what each figure means.
     """
-    import asyncio
-
-    from quarterdeck._environment import resolve_address
-    from quarterdeck_server.bench import run
-    from quarterdeck_server.bench.errors import BenchError
+    server = _address(server, fsync_delay)
+    chosen = names or tuple(
+        name for name in NAMES if not (server and name in ("claims_1m", "restart"))
+    )
+    settings, results = _measure(chosen, server, fsync_delay, scale, repeat, data, quiet=as_json)
+    if as_json:
+        click.echo(json.dumps({"settings": settings, "results": results}))
+        return
     from quarterdeck_server.bench.figures import table
-    from quarterdeck_server.bench.lab import Options
-    from quarterdeck_server.bench.slow_disk import slow_disk
 
-    try:
-        server = server and resolve_address(server)
-    except ValueError as error:
-        raise click.UsageError(f"--server: {error}") from error
+    click.echo(", ".join(f"{key} {value}" for key, value in settings.items()))
+    click.echo(table(results))
+
+
+def _address(server: str, fsync_delay: float) -> str:
+    """Read what `--server` says; empty where the bench starts the servers."""
+    from quarterdeck._environment import resolve_address
+
     if server and fsync_delay:
         raise click.UsageError(
             "--fsync-delay slows the servers that the bench starts; not --server"
         )
-    chosen = names or tuple(
-        name for name in NAMES if not (server and name in ("claims_1m", "restart"))
-    )
+    try:
+        return server and resolve_address(server)
+    except ValueError as error:
+        raise click.UsageError(f"--server: {error}") from error
+
+
+def _measure(
+    names: Sequence[str],
+    server: str,
+    fsync_delay: float,
+    scale: float,
+    repeat: int,
+    data: Path | None,
+    *,
+    quiet: bool,
+) -> tuple[dict[str, Any], dict[str, Figures]]:
+    """Run the scenarios in a folder that is gone afterwards; return the settings and the figures."""
+    import asyncio
+
+    from quarterdeck_server.bench import run
+    from quarterdeck_server.bench.errors import BenchError
+    from quarterdeck_server.bench.lab import Options
+    from quarterdeck_server.bench.slow_disk import slow_disk
 
     def tell(name: str) -> None:
-        if not as_json:
+        if not quiet:
             click.echo(f"{name} …", err=True)
 
     with tempfile.TemporaryDirectory(prefix="quarterdeck-bench-", dir=data) as name:
@@ -112,14 +142,9 @@ def bench(
         try:
             options = Options(scale, server, slow_disk(fsync_delay, folder))
             settings = run.settings(options, folder, fsync_delay, repeat)
-            work = run.run_scenarios(chosen, options, folder, repeat, tell)
-            results = asyncio.run(work)
+            work = run.run_scenarios(names, options, folder, repeat, tell)
+            return settings, asyncio.run(work)
         except asyncio.CancelledError:
             raise SystemExit(TERMINATED) from None
         except BenchError as error:
             raise click.ClickException(str(error)) from error
-    if as_json:
-        click.echo(json.dumps({"settings": settings, "results": results}))
-    else:
-        click.echo(", ".join(f"{key} {value}" for key, value in settings.items()))
-        click.echo(table(results))

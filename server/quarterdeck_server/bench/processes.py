@@ -17,6 +17,7 @@ from quarterdeck_server.bench.errors import BenchError
 
 _START_SECONDS = 120.0
 _STOP_SECONDS = 20.0
+_PREPARE_SECONDS = 600.0
 _KEPT_LINES = 20
 _SILENCE_SECONDS = 600.0
 """Longer than any scenario takes; a load process that says nothing for so long hangs."""
@@ -171,6 +172,33 @@ class LoadProcess:
         """End it; by force when it takes too long."""
         if self._process is not None:
             await end(self._process)
+
+
+async def prepare(module: str, *arguments: object) -> str:
+    """Run a module of the bench that writes what a server is to find when it starts.
+
+    Returns:
+        What it printed.
+
+    Raises:
+        BenchError: It failed; the message has the end of what it said.
+        TimeoutError: It took longer than ten minutes.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", f"quarterdeck_server.bench.{module}", *map(str, arguments)),
+        stdout=PIPE,
+        stderr=PIPE,
+        env=clean_environment(),
+    )
+    try:
+        out, errors = await asyncio.wait_for(process.communicate(), _PREPARE_SECONDS)
+    finally:
+        if process.returncode is None:
+            await end(process)
+    if process.returncode != 0:
+        raise BenchError(f"the {module} could not be written: {errors.decode()[-2000:]}")
+    return out.decode().strip()
 
 
 async def end(process: Process) -> None:

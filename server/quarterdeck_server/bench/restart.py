@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
-from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import grpc
@@ -21,9 +19,8 @@ from quarterdeck_server.bench.errors import BenchError
 from quarterdeck_server.bench.figures import Figures
 from quarterdeck_server.bench.lab import Lab
 from quarterdeck_server.bench.loads import NAMESPACE
-from quarterdeck_server.bench.processes import clean_environment, end
+from quarterdeck_server.bench.processes import prepare
 
-_BUILD_SECONDS = 600.0
 _ANSWER_SECONDS = 120.0
 
 
@@ -32,9 +29,8 @@ async def restart(lab: Lab) -> Figures:
     if lab.options.server:
         raise BenchError("restart starts a server of its own: leave --server out")
     data = lab.folder / "data"
-    task_id = await _build(
-        data, lab.options.count(1_000_000), lab.options.count(100_000), lab.queue
-    )
+    finished, ready = lab.options.count(1_000_000), lab.options.count(100_000)
+    task_id = await prepare("history", data, finished, ready, lab.queue)
     size = sum(path.stat().st_size for path in data.iterdir())
     _forget_cached(data)
     costs: Figures = {}
@@ -50,24 +46,6 @@ async def restart(lab: Lab) -> Figures:
         "database_mb": round(size / 2**20, 1),
         "rss_mb": costs.get("rss_mb", 0.0),
     }
-
-
-async def _build(data: Path, finished: int, ready: int, queue: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "quarterdeck_server.bench.history", str(data), str(finished), str(ready), queue),
-        stdout=PIPE,
-        stderr=PIPE,
-        env=clean_environment(),
-    )
-    try:
-        out, errors = await asyncio.wait_for(process.communicate(), _BUILD_SECONDS)
-    finally:
-        if process.returncode is None:
-            await end(process)
-    if process.returncode != 0:
-        raise BenchError(f"the history could not be written: {errors.decode()[-2000:]}")
-    return out.decode().strip()
 
 
 def _forget_cached(data: Path) -> None:
