@@ -95,7 +95,13 @@ class Page(NamedTuple, Generic[Row]):
 
 
 class Store(Protocol):
-    """One database. `now` is microseconds since the epoch; methods raise StoreUnavailable when the disk fails."""
+    """One database.
+
+    `now` is microseconds since the epoch, UTC. Lists have at most `limit` rows, those after the position `after`, which
+    is the `next_key` of the page before or None for the first one; a `filter` of None takes every row. What names one
+    row that is not there, or is in another namespace, is answered with None. Every method but `open` raises
+    StoreUnavailable when the disk fails.
+    """
 
     store_id: str
     """Random identity of this database; a restored copy gets a new one."""
@@ -109,23 +115,33 @@ class Store(Protocol):
     async def run_group(
         self, commands: Sequence[Command], waiting: Waiting, now: int
     ) -> GroupResult:
-        """Carry out commands in order, then give ready tasks to the waiting claims, in one transaction."""
+        """Carry out commands in order, then give ready tasks to the waiting claims, in one transaction.
+
+        One group at a time: the caller awaits it before it hands over the next. A command with an unexpected error
+        fails alone, with that error as its reply.
+
+        Raises:
+            StoreUnavailable: Nothing of the group was applied.
+        """
 
     async def probe(self) -> None:
         """Make a durable write that changes nothing; raise StoreUnavailable when that fails."""
 
     # Reads: committed state only.
 
-    async def get_task(self, namespace: str, task_id: int) -> TaskDetail | None: ...
+    async def get_task(self, namespace: str, task_id: int) -> TaskDetail | None:
+        """One task with all that belongs to it, at one revision."""
 
     async def explain_task(
         self, namespace: str, task_id: int, handlers: Sequence[Handler]
     ) -> Stored | None:
         """What is known of a task and of what is in its way; the agents in contact say what competes with it."""
 
-    async def get_tasks(self, task_ids: Sequence[int]) -> list[Task]: ...
+    async def get_tasks(self, task_ids: Sequence[int]) -> list[Task]:
+        """Those of these tasks that exist, in any order, of whatever namespace."""
 
-    async def get_result(self, task_id: int) -> Payload | None: ...
+    async def get_result(self, task_id: int) -> Payload | None:
+        """What a task came to, of whatever namespace."""
 
     async def get_details(self, task_id: int) -> Payload | None:
         """What attempts of a task have saved for the next one."""
@@ -140,7 +156,7 @@ class Store(Protocol):
         after: list[Any] | None,
         now: int,
     ) -> Page[Task]:
-        """`order_by` is a column of Task: create_time, run_at, end_time, priority, name or state."""
+        """`order_by` is a column of Task: create_time, run_at, end_time, priority, name or state; then by id."""
 
     async def count_tasks(
         self, namespace: str, filter: Filter | None, now: int
@@ -155,22 +171,28 @@ class Store(Protocol):
     async def read_logs(
         self, namespace: str, task_id: int, after: int, attempt: int, limit: int
     ) -> list[LogRow]:
-        """Lines with a larger sequence, in order; a negative `after` means the last -after lines."""
+        """Lines with a larger sequence, in order; a negative `after` means the last -after lines.
+
+        An `attempt` of 0 takes the lines of all attempts.
+        """
 
     async def list_agents(
         self, namespace: str, filter: Filter | None, limit: int, after: list[Any] | None, now: int
-    ) -> Page[Agent]: ...
+    ) -> Page[Agent]:
+        """The newest first, then by id."""
 
     async def list_queues(
         self, namespace: str, filter: Filter | None, limit: int, after: list[Any] | None, now: int
-    ) -> Page[Queue]: ...
+    ) -> Page[Queue]:
+        """By name."""
 
     async def get_queues(self, namespace: str, names: Sequence[str]) -> list[Queue]:
         """Those of these names that exist, in any order."""
 
     async def list_schedules(
         self, namespace: str, filter: Filter | None, limit: int, after: list[Any] | None, now: int
-    ) -> Page[Schedule]: ...
+    ) -> Page[Schedule]:
+        """By id."""
 
     async def get_agent(self, namespace: str, agent_id: str) -> Agent | None: ...
 
@@ -185,13 +207,13 @@ class Store(Protocol):
         """By kind and subject."""
 
     async def get_namespace(self, namespace: str) -> NamespaceSettings:
-        """What a namespace has set of its own."""
+        """What a namespace has set of its own; NO_SETTINGS where that is nothing."""
 
-    async def list_pools(self, namespace: str) -> list[PoolStatus]: ...
+    async def list_pools(self, namespace: str) -> list[PoolStatus]:
+        """All of a namespace, by name."""
 
-    async def list_instances(
-        self, namespace: str | None, ended: bool = False
-    ) -> list[Instance]: ...
+    async def list_instances(self, namespace: str | None, ended: bool = False) -> list[Instance]:
+        """What pools run, the oldest first, of every namespace where it is None; with `ended` also what has ended."""
 
     async def ready_counts(self) -> dict[tuple[str, str], dict[str, int]]:
         """Ready tasks by (namespace, queue) and name, nothing for paused queues."""

@@ -20,13 +20,13 @@ from quarterdeck_server.engine.ids import NODE_BITS, IdSource
 from quarterdeck_server.store.base import GroupResult, StoreUnavailable
 from quarterdeck_server.store.sqlite.changelog import decode_changes
 from quarterdeck_server.store.sqlite.files import DataDirectory, connect
-from quarterdeck_server.store.sqlite.reads import Reader
+from quarterdeck_server.store.sqlite.reads import Reads
 from quarterdeck_server.store.sqlite.writer import Writer, is_disk_error
 
 Result = TypeVar("Result")
 
 
-class SqliteStore(Reader):
+class SqliteStore(Reads):
     """See `store.base.Store`. Reads are inherited; writes go through the one `Writer`, their COMMIT to a thread."""
 
     def __init__(self, directory: Path) -> None:
