@@ -12,6 +12,7 @@ from typing import Any
 from quarterdeck_server.engine.admission import note_links, open_links
 from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.commands import Claim, Command, Prune, Sweep
+from quarterdeck_server.engine.counts import finish
 from quarterdeck_server.engine.decide import decide, finished, gather, settle_before
 from quarterdeck_server.engine.dependencies import open_edges, settle
 from quarterdeck_server.engine.flow.active import ActiveTasks, needs_active
@@ -149,7 +150,7 @@ class Memory:
         for claim in world.claims:
             again = (task.id for task in claim.taken if task.attempt > 1)
             claim.details.update({i: p for i in again if (p := saved.get(i)) is not None})
-        world.finish()
+        finish(world)
         self._store(world)
         if any(isinstance(command, Prune) for command in commands):
             self._forget_keys(set(world.pruned), now)

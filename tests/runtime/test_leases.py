@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from quarterdeck_server.engine import commands as c
-from quarterdeck_server.engine import pausing, transitions
+from quarterdeck_server.engine import pause_transitions, transitions
 from quarterdeck_server.engine.changes import TASK, UPDATED, Change
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.submit import create
@@ -187,15 +187,15 @@ async def test_a_pause_and_its_end_wake_the_agent_once_each(
     _apply(table, task)
     waiting = asyncio.create_task(table.wait_directive("default", "a1", 30))
     await asyncio.sleep(0)
-    asked = pausing.pause_requested(task, "ops", "look", NOW)
+    asked = pause_transitions.pause_requested(task, "ops", "look", NOW)
     _apply(table, asked)
     assert await waiting == []
     (lease,) = table.undelivered("default", "a1")
     assert lease.pause is not None and not lease.resumed
-    told = pausing.pause_step(asked, NOW, delivered=True, acknowledged=False)
+    told = pause_transitions.pause_step(asked, NOW, delivered=True, acknowledged=False)
     _apply(table, told)
     assert table.undelivered("default", "a1") == []
-    _apply(table, pausing.resumed(told, NOW))
+    _apply(table, pause_transitions.resumed(told, NOW))
     (lease,) = table.undelivered("default", "a1")
     assert lease.pause is None and lease.resumed
 
@@ -204,18 +204,18 @@ async def test_the_end_of_a_pause_that_nobody_heard_of_wakes_nobody(
     clock: ManualClock, table: LeaseTable
 ) -> None:
     task = _running()
-    asked = pausing.pause_requested(task, "ops", "look", NOW)
+    asked = pause_transitions.pause_requested(task, "ops", "look", NOW)
     table.start([asked])
     assert [lease.task_id for lease in table.undelivered("default", "a1")] == [1]
-    _apply(table, pausing.resumed(asked, NOW))
+    _apply(table, pause_transitions.resumed(asked, NOW))
     assert table.undelivered("default", "a1") == []
 
 
 async def test_a_cancel_takes_the_place_of_the_pause_that_it_ends(
     clock: ManualClock, table: LeaseTable
 ) -> None:
-    task = pausing.pause_requested(_running(), "ops", "look", NOW)
-    told = pausing.pause_step(task, NOW, delivered=True, acknowledged=True)
+    task = pause_transitions.pause_requested(_running(), "ops", "look", NOW)
+    told = pause_transitions.pause_step(task, NOW, delivered=True, acknowledged=True)
     _apply(table, _running(), told)
     cancelled = transitions.cancel_requested(told, "ops", "enough", NOW)
     _apply(table, cancelled)

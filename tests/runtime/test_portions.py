@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from quarterdeck_server.engine.branches import SETTLED_AT_ONCE
 from quarterdeck_server.engine.changes import TASK
 from quarterdeck_server.engine.commands import Fail, Succeed
 from quarterdeck_server.engine.states import CANCELLED, FAILED, READY, SUCCEEDED
-from quarterdeck_server.engine.trees import SETTLED_AT_ONCE
 from quarterdeck_server.runtime.clock import ManualClock
 from quarterdeck_server.runtime.core import Core
 

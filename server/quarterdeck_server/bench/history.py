@@ -12,6 +12,7 @@ from pathlib import Path
 
 from quarterdeck_server.bench.loads import NAMESPACE, TASK
 from quarterdeck_server.engine.commands import Spec
+from quarterdeck_server.engine.counts import finish
 from quarterdeck_server.engine.ids import IdSource, encode_task_id
 from quarterdeck_server.engine.model import Attempt, Payload, Task
 from quarterdeck_server.engine.states import SUCCEEDED, Outcome
@@ -59,7 +60,7 @@ class History:
                 self._finish(world, task)
             self.last_id = task.id
         self._loader.load_queues(world, world.deltas)
-        world.finish()
+        finish(world)
         write_world(self._connection, world)
         self._connection.execute("COMMIT")
         self._revision = world.revision

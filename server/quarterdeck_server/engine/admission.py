@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from quarterdeck_server.engine import edits
+from quarterdeck_server.engine import edit_transitions
 from quarterdeck_server.engine.commands import (
     Debounce,
     Refusal,
@@ -89,7 +89,7 @@ def admitted(world: World, entry: Admitted, task: Task) -> None:
         return
     world.put_admission(entry.key, entry.row._replace(task_id=task.id))
     if entry.replaces is not None:
-        world.put(edits.replaced(entry.replaces, world.now))
+        world.put(edit_transitions.replaced(entry.replaces, world.now))
 
 
 def _unique(
@@ -155,7 +155,7 @@ def _debounce(
         run_at = now + debounce.delay
         if debounce.max_wait is not None:
             run_at = min(run_at, row.since + debounce.max_wait)
-        world.put(edits.debounced(waiting, spec, run_at, now))
+        world.put(edit_transitions.debounced(waiting, spec, run_at, now))
         if spec.queue != waiting.queue:
             world.count_arrival(waiting.namespace, spec.queue)
         world.put_input(waiting.id, spec.input)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quarterdeck_server.engine import pausing, transitions
+from quarterdeck_server.engine import pause_transitions, transitions
 from quarterdeck_server.engine.commands import Beat, RecordBeats
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.report import holds_lease, past_attempt
@@ -39,7 +39,7 @@ def _applied(task: Task, beat: Beat, now: int) -> Task:
             after, now, delivered=beat.delivered, acknowledged=beat.acknowledged
         )
     if beat.pause_delivered or beat.pause_acknowledged:
-        after = pausing.pause_step(
+        after = pause_transitions.pause_step(
             after, now, delivered=beat.pause_delivered, acknowledged=beat.pause_acknowledged
         )
     return after

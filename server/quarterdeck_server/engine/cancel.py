@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from quarterdeck_server.engine import transitions
+from quarterdeck_server.engine.branches import Branch
 from quarterdeck_server.engine.commands import Cancel, ItemResult, Retry
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.refusals import task_not_found, wrong_state
 from quarterdeck_server.engine.states import CANCELLED, ENDED, SUCCEEDED
-from quarterdeck_server.engine.trees import Branch
 from quarterdeck_server.engine.world import World
 
 

@@ -15,7 +15,6 @@ from quarterdeck_server.engine import (
     report,
     rerun,
     submit,
-    tenancy,
     timers,
     update,
     walk,
@@ -227,7 +226,7 @@ _DECIDE: dict[type, Callable[[World, Any], Any]] = {
     c.DeleteSchedule: firing.delete_schedule,
     c.PutHold: holds.put_hold,
     c.ReleaseHold: holds.release_hold,
-    c.UpdateNamespace: tenancy.update_namespace,
+    c.UpdateNamespace: fleet.update_namespace,
     c.BeginAct: lambda world, command: audit.enter(world, command.namespace, command.audit, 0),
     c.PutInstance: fleet.put_instance,
     c.PutPools: fleet.put_pools,
@@ -245,7 +244,7 @@ def settle_before(command: c.Command) -> bool:
 
 
 def finished(world: World, command: c.Command, reply: Any) -> Any:
-    """Return the reply of a command that tells what the whole group did; `world.finish` counts and gives revisions."""
+    """Return the reply of a command that tells what the whole group did; `counts.finish` counts and gives revisions."""
     if isinstance(command, c.UpdateQueue) and not isinstance(reply, c.Refusal):
         return world.queues[command.namespace, command.queue]
     if isinstance(command, c.SetAgentState):

@@ -1,4 +1,4 @@
-"""Commands about queues, agents and pools."""
+"""Commands about queues, agents, pools and the settings of namespaces."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from quarterdeck_server.engine.commands import (
     PutPools,
     Refusal,
     SetAgentState,
+    UpdateNamespace,
     UpdateQueue,
 )
-from quarterdeck_server.engine.etags import conflict, queue_etag
+from quarterdeck_server.engine.etags import conflict, namespace_etag, queue_etag
 from quarterdeck_server.engine.flow.limits import limits_of, limits_text
 from quarterdeck_server.engine.model import Agent, Queue, new_queue
+from quarterdeck_server.engine.namespaces import NO_SETTINGS, NamespaceSettings
 from quarterdeck_server.engine.states import AgentState
 from quarterdeck_server.engine.world import World
 
@@ -118,3 +120,25 @@ def put_pools(world: World, command: PutPools) -> None:
             world.deleted_pools.add(key)
             world.revision += 1
             world.record(log.POOL, log.DELETED, before._replace(revision=world.revision), before)
+
+
+def update_namespace(world: World, command: UpdateNamespace) -> NamespaceSettings | Refusal:
+    """Replace what is given, unless the settings are others than the caller has seen.
+
+    Where the rules of quarantine change, rows of failures begin anew.
+    """
+    settings = world.namespaces.get(command.namespace, NO_SETTINGS)
+    if command.etag and command.etag != namespace_etag(settings):
+        return conflict("namespace", command.namespace)
+    kept, rules = settings
+    if command.retention is not None:
+        given = {part: getattr(command.retention, part) for part in command.retention_parts}
+        kept = kept._replace(**given)
+    if command.quarantine is not None:
+        given = {part: getattr(command.quarantine, part) for part in command.quarantine_parts}
+        rules = rules._replace(**given)
+    if rules != settings.quarantine:
+        world.forgotten_streaks.add(command.namespace)
+    settings = NamespaceSettings(kept, rules)
+    world.put_namespace(command.namespace, settings)
+    return settings

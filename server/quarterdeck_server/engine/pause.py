@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quarterdeck_server.engine import pausing
+from quarterdeck_server.engine import pause_transitions
 from quarterdeck_server.engine.commands import ItemResult, PauseTasks, ResumeTasks
 from quarterdeck_server.engine.refusals import task_not_found, wrong_state
 from quarterdeck_server.engine.states import RUNNING
@@ -22,7 +22,7 @@ def _pause_one(world: World, command: PauseTasks, task_id: int) -> ItemResult:
         return ItemResult(task.state, wrong_state(task, "only a running task can be paused"))
     if task.cancel is not None:
         return ItemResult(task.state, wrong_state(task, "a cancel of it was requested"))
-    after = pausing.pause_requested(task, command.actor, command.reason, world.now)
+    after = pause_transitions.pause_requested(task, command.actor, command.reason, world.now)
     if after is not task:
         world.put(after)
     return ItemResult(task.state)
@@ -39,4 +39,4 @@ def _resume_one(world: World, command: ResumeTasks, task_id: int) -> ItemResult:
         return ItemResult(0, task_not_found(task_id))
     if task.pause is None:
         return ItemResult(task.state, wrong_state(task, "it is not paused"))
-    return ItemResult(world.put(pausing.resumed(task, world.now)).state)
+    return ItemResult(world.put(pause_transitions.resumed(task, world.now)).state)

@@ -19,7 +19,7 @@ from quarterdeck_server.engine.model import (
     cancellation_of,
     encode,
 )
-from quarterdeck_server.engine.pausing import unpaused
+from quarterdeck_server.engine.pause_transitions import unpaused
 from quarterdeck_server.engine.policy import policy_of
 from quarterdeck_server.engine.retry import backoff
 from quarterdeck_server.engine.states import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from quarterdeck_server.engine import edits
+from quarterdeck_server.engine import edit_transitions
 from quarterdeck_server.engine.commands import ItemResult, Refusal, TaskChange, UpdateTasks
 from quarterdeck_server.engine.flow import overflow
 from quarterdeck_server.engine.flow.names import one_too_many
@@ -79,10 +79,10 @@ def _changed(task: Task, change: TaskChange, now: int) -> Task:
     if change.queue is not None:
         task = task._replace(queue=change.queue)
     if change.retry is not None or change.timeouts is not None:
-        task = edits.given_policy(task, _policy(task, change))
+        task = edit_transitions.given_policy(task, _policy(task, change))
     if change.run_at is not None or change.delay is not None:
         run_at = change.run_at if change.run_at is not None else now + (change.delay or 0)
-        task = edits.postponed(task, run_at, now)
+        task = edit_transitions.postponed(task, run_at, now)
     return task
 
 

@@ -1,4 +1,4 @@
-"""The next step of what is too large for one transaction; see `engine.trees`."""
+"""The next step of what is too large for one transaction; see `engine.branches`."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from quarterdeck_server.engine import changes as log
+from quarterdeck_server.engine.branches import Branch, BranchKey
 from quarterdeck_server.engine.changes import Change
 from quarterdeck_server.engine.commands import Claim
 from quarterdeck_server.engine.flow.active import ActiveTasks
@@ -28,7 +29,6 @@ from quarterdeck_server.engine.model import (
     Payload,
     Queue,
     Task,
-    new_queue,
 )
 from quarterdeck_server.engine.namespaces import (
     NamespaceSettings,
@@ -38,7 +38,6 @@ from quarterdeck_server.engine.namespaces import (
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedule.schedules import Schedule
 from quarterdeck_server.engine.states import ENDED, READY, RUNNING, WAITING, HoldKind
-from quarterdeck_server.engine.trees import Branch, BranchKey
 
 QueueKey = tuple[str, str]
 
@@ -46,8 +45,6 @@ IdempotencyKey = tuple[int, bytes, int | None]
 """The task that has the key, the hash of its content, and when the key is free whatever becomes of the task."""
 HoldKey = tuple[str, int, str]
 """(namespace, kind, subject)."""
-
-_NO_TOTALS = (0, 0, 0, 0, 0)
 
 
 @dataclass(slots=True, eq=False)
@@ -312,13 +309,13 @@ class World:
         return {name: n for name, n in ready.items() if n > 0}
 
     def put_queue(self, queue: Queue) -> Queue:
-        """Create or replace a queue; its change is recorded by `finish`."""
+        """Create or replace a queue; its change is recorded by `counts.finish`."""
         self.queues[queue.namespace, queue.name] = queue
         self.dirty_queues.add((queue.namespace, queue.name))
         return queue
 
     def put_agent(self, agent: Agent) -> None:
-        """Create or replace an agent; its change is recorded by `finish`."""
+        """Create or replace an agent; its change is recorded by `counts.finish`."""
         self.agents[agent.namespace, agent.id] = agent
         self.dirty_agents.add((agent.namespace, agent.id))
 
@@ -396,50 +393,3 @@ class World:
         self.deleted_instances.add(instance.id)
         self.revision += 1
         self.record(log.INSTANCE, log.DELETED, instance._replace(revision=self.revision), instance)
-
-    def finish(self) -> None:
-        """Fold what the tasks did into their queues and agents, and record one change for each of those.
-
-        Every queue and agent named in the deltas must be loaded, where it exists.
-        """
-        self._finish_queues()
-        self._finish_agents()
-
-    def _finish_queues(self) -> None:
-        for key in self.dirty_queues | self.deltas.keys():
-            before = self.queues.get(key)
-            queue = before or new_queue(*key, self.now)
-            if queue.back_off_until is not None and queue.back_off_until <= self.now:
-                queue = queue._replace(back_off_until=None)
-            counts = {(name, state): n for name, state, n in queue.counts}
-            for cell, step in self.deltas.get(key, {}).items():
-                counts[cell] = counts.get(cell, 0) + step
-            submitted, succeeded, failed, cancelled, expired = self.totals.get(key, _NO_TOTALS)
-            self.revision += 1
-            queue = queue._replace(
-                submitted_total=queue.submitted_total + submitted,
-                succeeded_total=queue.succeeded_total + succeeded,
-                failed_total=queue.failed_total + failed,
-                cancelled_total=queue.cancelled_total + cancelled,
-                expired_total=queue.expired_total + expired,
-                counts=tuple((name, state, n) for (name, state), n in counts.items() if n),
-                revision=self.revision,
-            )
-            self.queues[key] = queue
-            self.dirty_queues.add(key)
-            known = before is not None and before.revision > 0
-            self.record(log.QUEUE, log.UPDATED if known else log.CREATED, queue, before)
-
-    def _finish_agents(self) -> None:
-        for key in self.dirty_agents | self.agent_deltas.keys():
-            agent = self.agents.get(key)
-            if agent is None:
-                continue
-            self.revision += 1
-            known = agent.revision > 0
-            after = agent._replace(
-                running=max(0, agent.running + self.agent_deltas[key]), revision=self.revision
-            )
-            self.agents[key] = after
-            self.dirty_agents.add(key)
-            self.record(log.AGENT, log.UPDATED if known else log.CREATED, after, agent)

@@ -8,14 +8,14 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from quarterdeck_server.engine.model import Task
-from quarterdeck_server.engine.states import ENDED
-from quarterdeck_server.engine.trees import (
+from quarterdeck_server.engine.branches import (
     DEPENDENTS,
     SETTLED_AT_ONCE,
     Branch,
     dependents_branch,
 )
+from quarterdeck_server.engine.model import Task
+from quarterdeck_server.engine.states import ENDED
 from quarterdeck_server.engine.world import World
 from quarterdeck_server.store.sqlite.bulk import write_rows
 from quarterdeck_server.store.sqlite.queries import load_queries

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from quarterdeck_server.engine.branches import AT_ONCE
 from quarterdeck_server.engine.commands import Prune
 from quarterdeck_server.engine.decide import Needs
 from quarterdeck_server.engine.flow.preference import origins
@@ -34,7 +35,6 @@ from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.rerun import MAX_DEPENDENCIES, MAX_TASKS
 from quarterdeck_server.engine.schedule.schedules import Schedule
 from quarterdeck_server.engine.states import RUNNING
-from quarterdeck_server.engine.trees import AT_ONCE
 from quarterdeck_server.engine.world import HoldKey, QueueKey, World
 from quarterdeck_server.store.sqlite.admissions import load_admissions, load_links
 from quarterdeck_server.store.sqlite.arrivals import StoredActive

@@ -6,6 +6,7 @@ import re
 from functools import cache
 from pathlib import Path
 
+from quarterdeck_server.engine.branches import Branch
 from quarterdeck_server.engine.model import (
     Admission,
     AdmissionKey,
@@ -18,7 +19,6 @@ from quarterdeck_server.engine.model import (
 )
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.schedule.schedules import Schedule
-from quarterdeck_server.engine.trees import Branch
 
 _TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "Task": ("tasks", Task._fields),

@@ -10,6 +10,7 @@ from typing import Any
 
 from quarterdeck_server.engine.admission import open_links
 from quarterdeck_server.engine.commands import AppendLogs, Command, Prune, Sweep
+from quarterdeck_server.engine.counts import finish
 from quarterdeck_server.engine.decide import Needs, decide, finished, gather, settle_before
 from quarterdeck_server.engine.dependencies import open_edges, settle
 from quarterdeck_server.engine.flow.claim import NOBODY, Waiting
@@ -200,7 +201,7 @@ class Writer:
         self._loader.load_details(world)
         self._loader.load_queues(world, world.deltas)
         self._loader.load_agents(world, world.agent_deltas)
-        world.finish()
+        finish(world)
         write_world(self._connection, world)
         self._answer_last(world, needs, commands, replies)
         ready = {

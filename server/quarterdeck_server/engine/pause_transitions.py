@@ -1,4 +1,4 @@
-"""What a pause does to one running task: (row, cause, now) -> row. See `transitions`."""
+"""What a pause does to one running task: (row, cause, now) -> row. See `engine.transitions`."""
 
 from __future__ import annotations
 
