@@ -33,7 +33,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: `field`.
     """
     ERROR_REASON_INVALID_PAGE_TOKEN: _ErrorReason.ValueType  # 4
-    """INVALID_ARGUMENT. A page token is damaged, or of another list, filter or order. Metadata: none."""
+    """INVALID_ARGUMENT. A page token is damaged, or of another list, filter or order. Metadata: `field`."""
     ERROR_REASON_PAYLOAD_TOO_LARGE: _ErrorReason.ValueType  # 5
     """INVALID_ARGUMENT. A payload is over its limit; sending it again cannot help. Metadata: `size`, `limit`, `field`."""
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 6
@@ -99,7 +99,7 @@ ERROR_REASON_INVALID_SCHEDULE: ErrorReason.ValueType  # 3
 Metadata: `field`.
 """
 ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 4
-"""INVALID_ARGUMENT. A page token is damaged, or of another list, filter or order. Metadata: none."""
+"""INVALID_ARGUMENT. A page token is damaged, or of another list, filter or order. Metadata: `field`."""
 ERROR_REASON_PAYLOAD_TOO_LARGE: ErrorReason.ValueType  # 5
 """INVALID_ARGUMENT. A payload is over its limit; sending it again cannot help. Metadata: `size`, `limit`, `field`."""
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 6

@@ -77,6 +77,6 @@ async def list_entries(
     async def read(limit: int, after: list[Any] | None) -> Page[AuditEntry]:
         return await core.store.list_audit(namespace, limit, after)
 
-    call = Call("audit", namespace, None, request.page_size, request.page_token)
+    call = Call("audit", namespace, None, request.page_size, request.page_token, (int,))
     page = await read_page(call, read, to_proto)
     return pb.ListAuditEntriesResponse(entries=page.items, next_page_token=page.next_token)

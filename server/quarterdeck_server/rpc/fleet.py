@@ -47,7 +47,7 @@ class FleetService(HoldCalls, NamespaceCalls):
         async def read(limit: int, after: list[Any] | None) -> Page[Agent]:
             return await core.store.list_agents(namespace, found, limit, after, core.clock.now())
 
-        call = Call("agents", namespace, found, request.page_size, request.page_token)
+        call = Call("agents", namespace, found, request.page_size, request.page_token, (int, str))
         page = await read_page(call, read, convert.agent)
         return pb.ListAgentsResponse(
             agents=page.items,
@@ -83,7 +83,7 @@ class FleetService(HoldCalls, NamespaceCalls):
         async def read(limit: int, after: list[Any] | None) -> Page[Queue]:
             return await core.store.list_queues(namespace, found, limit, after, core.clock.now())
 
-        call = Call("queues", namespace, found, request.page_size, request.page_token)
+        call = Call("queues", namespace, found, request.page_size, request.page_token, (str,))
         page = await read_page(call, read, convert.queue)
         return pb.ListQueuesResponse(
             queues=page.items,

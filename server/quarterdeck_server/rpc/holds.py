@@ -92,7 +92,7 @@ class HoldCalls:
         async def read(limit: int, after: list[Any] | None) -> Page[Hold]:
             return await core.store.list_holds(namespace, limit, after)
 
-        call = Call("holds", namespace, None, request.page_size, request.page_token)
+        call = Call("holds", namespace, None, request.page_size, request.page_token, (int, str))
         page = await read_page(call, read, convert.hold)
         return pb.ListHoldsResponse(
             holds=page.items,

@@ -27,6 +27,8 @@ class Call(NamedTuple):
     filter: Filter | None
     page_size: int
     page_token: str
+    key: tokens.Key
+    """What the store's positions in it are made of."""
 
 
 class Answer(NamedTuple, Generic[Item]):
@@ -46,7 +48,7 @@ async def read_page(call: Call, read: Read[Row], convert: Callable[[Row], Item])
     fingerprint = "" if call.filter is None else call.filter.fingerprint()
     scope = tokens.page_scope(call.listing, call.namespace, fingerprint)
     limit = validate.page_size(call.page_size)
-    after = tokens.read_page_token(call.page_token, scope)
+    after = tokens.read_page_token(call.page_token, scope, call.key)
     while True:
         page = await read(limit, after)
         items = [convert(row) for row in page.rows]

@@ -103,7 +103,7 @@ class ScheduleService:
         async def read(limit: int, after: list[Any] | None) -> Page[Schedule]:
             return await core.store.list_schedules(namespace, found, limit, after, core.clock.now())
 
-        call = Call("schedules", namespace, found, request.page_size, request.page_token)
+        call = Call("schedules", namespace, found, request.page_size, request.page_token, (str,))
         page = await read_page(call, read, to_proto)
         return pb.ListSchedulesResponse(
             schedules=page.items,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from quarterdeck.v1 import status_pb2
 from quarterdeck.v1 import task_service_pb2 as pb
@@ -39,7 +39,7 @@ from quarterdeck_server.rpc.pages import Call, read_page
 from quarterdeck_server.rpc.requests import execute, request_key
 from quarterdeck_server.rpc.specs import task_spec
 from quarterdeck_server.rpc.task_detail import task_detail
-from quarterdeck_server.rpc.tokens import watch_token
+from quarterdeck_server.rpc.tokens import Key, watch_token
 from quarterdeck_server.rpc.validate import Violations
 from quarterdeck_server.rpc.waits import read_wait, within_deadline
 from quarterdeck_server.store.base import Page
@@ -52,6 +52,8 @@ _ORDERS = {
     "name": "name",
     "state": "state",
 }
+_KEYS: Final[dict[str, Key]] = {"create_time": (int,), "name": (str, int)}
+_KEY: Final[Key] = (int, int)
 _MAX_EDGES = 200_000
 """Dependencies in one request, twice what 2 MiB of ids hold: they are one group, which holds the others up."""
 
@@ -112,8 +114,14 @@ class TaskService:
                 namespace, found, column, descending, limit, after, now
             )
 
+        listing = f"tasks {column} {descending}"
         call = Call(
-            f"tasks {column} {descending}", namespace, found, request.page_size, request.page_token
+            listing,
+            namespace,
+            found,
+            request.page_size,
+            request.page_token,
+            _KEYS.get(column, _KEY),
         )
         page = await read_page(call, read, convert.task)
         return pb.ListTasksResponse(

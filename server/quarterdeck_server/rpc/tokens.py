@@ -12,13 +12,17 @@ import hashlib
 import json
 from typing import Any, NamedTuple
 
-from quarterdeck_server.engine.commands import Refusal
-from quarterdeck_server.rpc.errors import ApiError
+from quarterdeck_server.rpc.errors import Violation, invalid
 
 _CHECKSUM_BYTES = 6
 _MAX_LENGTH = 4096
 _MAX_TIME = 1 << 62
 """Far from what a store can compare."""
+_MAX_NUMBER = 1 << 63
+"""What a store can compare: ids of tasks have 63 bits."""
+
+Key = tuple[type[int] | type[str], ...]
+"""What a position in a list is made of."""
 
 
 class WatchPosition(NamedTuple):
@@ -46,26 +50,31 @@ def page_scope(listing: str, namespace: str, fingerprint: str, order: str = "") 
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def read_page_token(token: str, scope: str) -> list[Any] | None:
+def read_page_token(token: str, scope: str, key: Key) -> list[Any] | None:
     """Decode a page token; None for an empty one.
 
     Raises:
-        ApiError: INVALID_PAGE_TOKEN when it is damaged or of another list.
+        ApiError: INVALID_PAGE_TOKEN when it is damaged, forged or of another list.
     """
     if not token:
         return None
-    value = _decode("page", token)
-    if (
-        isinstance(value, list)
-        and len(value) == 2
-        and value[0] == scope
-        and isinstance(value[1], list)
-    ):
-        return value[1]
-    message = (
-        "the page token is damaged, or of another list, filter or order; start at the first page"
-    )
-    raise ApiError(Refusal("INVALID_PAGE_TOKEN", f"page_token: {message}"))
+    match _decode("page", token):
+        case [str(own), [*position]] if own == scope and _is_key(position, key):
+            return position
+    rule = "damaged, or of another list, filter or order; start at the first page"
+    raise invalid([Violation("page_token", rule, "INVALID_PAGE_TOKEN")])
+
+
+def _is_key(position: list[Any], key: Key) -> bool:
+    """Whether a store can compare it: whoever knows the checksum can write anything."""
+    return [type(part) for part in position] == [*key] and all(map(_comparable, position))
+
+
+def _comparable(part: int | str) -> bool:
+    if isinstance(part, int):
+        return -_MAX_NUMBER < part < _MAX_NUMBER
+    # Half of a surrogate pair is no UTF-8.
+    return "\0" not in part and not any("\ud800" <= c <= "\udfff" for c in part)
 
 
 def watch_token(store_id: str, revision: int, time: int | None = None) -> str:
@@ -76,11 +85,16 @@ def watch_token(store_id: str, revision: int, time: int | None = None) -> str:
 def read_watch_token(token: str) -> WatchPosition | None:
     """Decode a resume token; None when it is damaged."""
     match _decode("watch", token):
-        case [str(store_id), int(revision)] if revision >= 0:
+        case [str(store_id), revision] if _is_natural(revision):
             return WatchPosition(store_id, revision)
-        case [str(store_id), int(revision), int(time)] if revision >= 0 <= time < _MAX_TIME:
-            return WatchPosition(store_id, revision, time)
+        case [str(store_id), revision, time] if _is_natural(revision) and _is_natural(time):
+            return WatchPosition(store_id, revision, time) if time < _MAX_TIME else None
     return None
+
+
+def _is_natural(number: Any) -> bool:
+    # A truth value is an int too.
+    return type(number) is int and 0 <= number < _MAX_NUMBER
 
 
 def _encode(kind: str, value: Any) -> str:
