@@ -115,13 +115,45 @@ async def test_a_star_replaces_everything(api: Api) -> None:
     assert not settings.HasField("retention")
 
 
-@pytest.mark.parametrize("path", ["limit", "limits.rates", "limits.rate.units", "queue", ""])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "limit",
+        "limits.rates",
+        "limits.rate.units",
+        "limits.",
+        "limits..rate",
+        "limits.rate.",
+        ".limits",
+        "limits.*",
+        "*.rate",
+        "paused.",
+        " limits",
+        ".",
+        "queue",
+        "",
+    ],
+)
 async def test_a_path_that_cannot_be_updated_is_refused(api: Api, path: str) -> None:
     error = await refused(update_queue(api, limits=LIMITS, update_mask=mask("paused", path)))
     assert error.fields["update_mask"] == (
         "expected paused, paused_arrivals, limits, limits.concurrency, limits.concurrency_per_key, "
         f"limits.rate, limits.rate_per_key, limits.ageing, limits.weights or *, got {path!r}"
     )
+
+
+@pytest.mark.parametrize("path", ["limits.", "nothing"])
+async def test_a_star_excuses_no_other_path(api: Api, path: str) -> None:
+    before = await update_queue(api, limits=LIMITS)
+    error = await refused(update_queue(api, update_mask=mask("*", path)))
+    assert error.fields["update_mask"].endswith(f"got {path!r}")
+    assert (await update_queue(api)).etag == before.etag
+
+
+@pytest.mark.parametrize("path", ["retention.", ".retention", "retention..failed", "quarantine.*"])
+async def test_a_path_of_a_namespace_that_cannot_be_updated_is_refused(api: Api, path: str) -> None:
+    error = await refused(update_namespace(api, update_mask=mask(path)))
+    assert error.fields["update_mask"].endswith(f"got {path!r}")
 
 
 async def test_what_a_mask_does_not_name_is_not_checked(api: Api) -> None:

@@ -25,19 +25,19 @@ def read_mask(mask: FieldMask, fields: Fields, out: Violations) -> Fields | None
     """What an update is about: its fields, and the parts of each that are meant; None when it does not say."""
     if not mask.paths:
         return None
-    if _ALL in mask.paths:
-        return fields
     found: dict[str, list[str]] = {}
     for path in dict.fromkeys(mask.paths):
-        field, _, part = path.partition(".")
-        if field not in fields or (part and part not in fields[field]):
+        if path == _ALL:
+            continue
+        field, dot, part = path.partition(".")
+        if field not in fields or (dot and part not in fields[field]):
             known = ", ".join([*fields, *(f"{f}.{p}" for f in fields for p in fields[f])])
             rule = f"expected {known} or {_ALL}, got {path[:_SHOWN]!r}"
             out.append(Violation("update_mask", rule))
             return None
         parts = found.setdefault(field, [])
-        parts += [part] if part else fields[field]
-    return found
+        parts += [part] if dot else fields[field]
+    return fields if _ALL in mask.paths else found
 
 
 def meant(request: Request, fields: Fields) -> Request:
