@@ -122,6 +122,11 @@ class FakeServer(AgentServiceServicer):
         self._changed.set()
         self._changed = asyncio.Event()
 
+    async def report_of(self, task_id: str) -> pb.AttemptReport:
+        """The first report of a task, once it has come."""
+        await self.until(lambda: task_id in self.reports)
+        return self.reports[task_id][0]
+
     async def until(self, condition: Condition, within: float = 10.0) -> Any:
         """Wait on the test's loop until `condition` holds; its value."""
         return await control().call(self._hold(condition, within))

@@ -15,19 +15,13 @@ import quarterdeck
 from quarterdeck.v1 import agent_service_pb2 as pb
 
 from .conftest import Fleet
-from .fake import FakeServer, refusal
+from .fake import FakeServer
 
 
 @dataclass
 class Question:
     text: str
     limit: int = 3
-
-
-async def report_of(fake: FakeServer, task_id: str) -> pb.AttemptReport:
-    """The first report of a task."""
-    await fake.until(lambda: task_id in fake.reports)
-    return fake.reports[task_id][0]
 
 
 async def test_result_is_reported_under_the_token_of_the_claim(
@@ -41,7 +35,7 @@ async def test_result_is_reported_under_the_token_of_the_claim(
 
     fleet(agent)
     task_id = fake.give("ask", b'{"text": "why"}')
-    report = await report_of(fake, task_id)
+    report = await fake.report_of(task_id)
     assert json.loads(report.succeeded.result.data) == ["why", "why", "why"]
     assert report.lease_token == b"token-1"
 
@@ -96,7 +90,7 @@ async def test_sync_handler_runs_in_a_thread_of_its_own(fake: FakeServer, fleet:
         return threading.current_thread() is threading.main_thread()
 
     fleet(agent)
-    report = await report_of(fake, fake.give("where"))
+    report = await fake.report_of(fake.give("where"))
     assert report.succeeded.result.data == b"false"
 
 
@@ -110,7 +104,7 @@ async def test_exception_is_a_retryable_failure_with_its_trace(
         raise LookupError("no such page")
 
     fleet(agent)
-    failure = (await report_of(fake, fake.give("breaks"))).failed.failure
+    failure = (await fake.report_of(fake.give("breaks"))).failed.failure
     assert (failure.type, failure.message) == ("LookupError", "no such page")
     assert "in breaks" in failure.stack_trace
     assert not failure.non_retryable
@@ -124,7 +118,7 @@ async def test_fail_is_never_retried(fake: FakeServer, fleet: Fleet) -> None:
         raise quarterdeck.Fail("bad page", type="BadPage")
 
     fleet(agent)
-    failure = (await report_of(fake, fake.give("refuses"))).failed.failure
+    failure = (await fake.report_of(fake.give("refuses"))).failed.failure
     assert failure.type == "BadPage"
     assert failure.non_retryable
 
@@ -137,7 +131,7 @@ async def test_retry_later_chooses_the_delay(fake: FakeServer, fleet: Fleet) -> 
         raise quarterdeck.RetryLater(2.5, "rate limit")
 
     fleet(agent)
-    failed = (await report_of(fake, fake.give("busy"))).failed
+    failed = (await fake.report_of(fake.give("busy"))).failed
     assert failed.retry_delay.ToTimedelta().total_seconds() == 2.5
     assert failed.failure.message == "rate limit"
     assert not failed.HasField("back_off")
@@ -155,9 +149,9 @@ async def test_retry_later_lets_the_queue_or_the_key_rest(fake: FakeServer, flee
         raise quarterdeck.RetryLater(5, back_off=1.5, back_off_key_only=True)
 
     fleet(agent)
-    whole = (await report_of(fake, fake.give("busy"))).failed
+    whole = (await fake.report_of(fake.give("busy"))).failed
     assert (whole.back_off.ToSeconds(), whole.back_off_key_only) == (30, False)
-    key = (await report_of(fake, fake.give("busy_key"))).failed
+    key = (await fake.report_of(fake.give("busy_key"))).failed
     assert (key.back_off.ToMilliseconds(), key.back_off_key_only) == (1500, True)
 
 
@@ -177,7 +171,7 @@ async def test_input_that_does_not_fit_fails_for_good_and_names_the_field(
 
     fleet(agent)
     task_id = fake.give("ask", b'{"text": "why", "limit": "many"}')
-    failure = (await report_of(fake, task_id)).failed.failure
+    failure = (await fake.report_of(task_id)).failed.failure
     assert failure.non_retryable
     assert failure.message == 'input.limit: expected a whole number, got "many"'
 
@@ -190,7 +184,7 @@ async def test_result_without_json_form_fails_for_good(fake: FakeServer, fleet: 
         return object()
 
     fleet(agent)
-    failure = (await report_of(fake, fake.give("odd"))).failed.failure
+    failure = (await fake.report_of(fake.give("odd"))).failed.failure
     assert failure.non_retryable
     assert "has no JSON form" in failure.message
 
@@ -207,7 +201,7 @@ async def test_all_lines_are_stored_before_the_report(fake: FakeServer, fleet: F
     fleet(agent)
     fake.failures["AppendLogs"] = [(grpc.StatusCode.UNAVAILABLE, "away")]
     task_id = fake.give("talks")
-    await report_of(fake, task_id)
+    await fake.report_of(task_id)
     assert fake.log_lines[task_id] == [f"line {number}" for number in range(count)]
 
 
@@ -240,7 +234,7 @@ async def test_the_last_progress_comes_with_the_report(fake: FakeServer, fleet: 
             run.progress("at", number, 12)
 
     fleet(agent)
-    report = await report_of(fake, fake.give("counts"))
+    report = await fake.report_of(fake.give("counts"))
     assert report.progress.done == 12
 
 
@@ -267,7 +261,7 @@ async def test_cancel_interrupts_is_acknowledged_and_reported(
     task_id = fake.give("waits")
     await started.wait()
     fake.direct(task_id, pb.DIRECTIVE_CANCEL, "not needed")
-    report = await report_of(fake, task_id)
+    report = await fake.report_of(task_id)
     assert report.WhichOneof("outcome") == "cancelled"
     assert seen == ["not needed"]
 
@@ -285,7 +279,7 @@ async def test_sync_handler_sees_the_cancel(fake: FakeServer, fleet: Fleet) -> N
     task_id = fake.give("waits")
     await asyncio.to_thread(started.wait)
     fake.direct(task_id, pb.DIRECTIVE_CANCEL)
-    report = await report_of(fake, task_id)
+    report = await fake.report_of(task_id)
     assert report.WhichOneof("outcome") == "cancelled"
 
 
@@ -307,7 +301,7 @@ async def test_result_of_a_handler_that_ignores_the_cancel_counts(
     fake.direct(task_id, pb.DIRECTIVE_CANCEL)
     await fake.until(lambda: any(b.cancel_acknowledged for r in fake.beats for b in r.leases))
     release.set()
-    assert (await report_of(fake, task_id)).succeeded.result.data == b"7"
+    assert (await fake.report_of(task_id)).succeeded.result.data == b"7"
 
 
 async def test_lost_lease_stops_the_handler_and_is_not_reported(
@@ -332,78 +326,8 @@ async def test_lost_lease_stops_the_handler_and_is_not_reported(
     await started.wait()
     fake.direct(lost, pb.DIRECTIVE_LOST)
     await stopped.wait()
-    await report_of(fake, fake.give("after"))
+    await fake.report_of(fake.give("after"))
     assert lost not in fake.reports
-
-
-async def test_report_is_repeated_until_it_is_answered(fake: FakeServer, fleet: Fleet) -> None:
-    agent = quarterdeck.Agent("a")
-
-    @agent.task
-    async def quick(run: quarterdeck.Run) -> None: ...
-
-    fake.failures["Report"] = [
-        (grpc.StatusCode.UNAVAILABLE, "away"),
-        (grpc.StatusCode.INTERNAL, "oops"),
-    ]
-    fleet(agent)
-    await report_of(fake, fake.give("quick"))
-    assert fake.failures["Report"] == []
-
-
-async def test_report_that_is_too_large_becomes_a_failure_and_spares_its_neighbours(
-    fake: FakeServer, fleet: Fleet
-) -> None:
-    agent = quarterdeck.Agent("a")
-
-    @agent.task
-    async def quick(run: quarterdeck.Run) -> int:
-        return 1
-
-    fleet(agent)
-    large, small = "task_large", "task_small"
-    fake.refuse[large] = refusal(3, "PAYLOAD_TOO_LARGE", "result: 9 bytes, the limit is 8")
-    fake.give("quick", task_id=large)
-    fake.give("quick", task_id=small)
-    await fake.until(lambda: len(fake.reports.get(large, ())) == 2)
-    first, second = fake.reports[large]
-    assert first.HasField("succeeded")
-    assert second.failed.failure.type == "PAYLOAD_TOO_LARGE"
-    assert second.failed.failure.non_retryable
-    assert (await report_of(fake, small)).HasField("succeeded")
-
-
-async def test_report_is_kept_when_the_server_asks_to_slow_down(
-    fake: FakeServer, fleet: Fleet
-) -> None:
-    agent = quarterdeck.Agent("a")
-
-    @agent.task
-    async def quick(run: quarterdeck.Run) -> int:
-        return 1
-
-    fake.abort_with["Report"] = [refusal(8, "LIMIT_EXCEEDED")]
-    fleet(agent)
-    report = await report_of(fake, fake.give("quick"))
-    assert report.succeeded.result.data == b"1"
-    assert fake.abort_with["Report"] == []
-
-
-async def test_report_of_a_lost_lease_is_dropped(
-    fake: FakeServer, fleet: Fleet, caplog: pytest.LogCaptureFixture
-) -> None:
-    agent = quarterdeck.Agent("a")
-
-    @agent.task
-    async def quick(run: quarterdeck.Run) -> None: ...
-
-    fleet(agent)
-    fake.refuse["task_late"] = refusal(9, "LEASE_LOST")
-    fake.give("quick", task_id="task_late")
-    await report_of(fake, "task_late")
-    await report_of(fake, fake.give("quick"))
-    assert len(fake.reports["task_late"]) == 1
-    await fake.until(lambda: "was refused: LEASE_LOST" in caplog.text)
 
 
 async def test_repeated_claim_carries_the_same_request_id(fake: FakeServer, fleet: Fleet) -> None:

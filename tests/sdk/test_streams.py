@@ -37,40 +37,10 @@ class Lab:
 
     async def call(self, handler: Handler | None) -> Streamed:
         """Start; without a handler there are no streams."""
-
-        async def count(_: Any, context: Any) -> None:
-            assert handler is not None
-            self.streams += 1
-            await handler(self, context)
-
-        async def unary(request: Any, context: Any) -> Any:
-            self.unary += 1
-            return task_service_pb2.SubmitResponse()
-
-        handlers: dict[str, dict[str, Any]] = {
-            "TaskService": {
-                "Submit": grpc.unary_unary_rpc_method_handler(
-                    unary,
-                    task_service_pb2.SubmitRequest.FromString,
-                    task_service_pb2.SubmitResponse.SerializeToString,
-                )
-            }
-        }
-        if handler is not None:
-            handlers["StreamService"] = {
-                "StreamSubmit": grpc.stream_stream_rpc_method_handler(
-                    count,
-                    pb.StreamSubmitRequest.FromString,
-                    pb.StreamSubmitResponse.SerializeToString,
-                )
-            }
         self._server = aio.server()
-        self._server.add_generic_rpc_handlers(
-            tuple(
-                grpc.method_handlers_generic_handler(f"quarterdeck.v1.{name}", methods)
-                for name, methods in handlers.items()
-            )
-        )
+        self._server.add_generic_rpc_handlers((self._plain(),))
+        if handler is not None:
+            self._server.add_generic_rpc_handlers((self._kept(handler),))
         port = self._server.add_insecure_port("127.0.0.1:0")
         await self._server.start()
         self._channel = aio.insecure_channel(f"127.0.0.1:{port}")
@@ -86,6 +56,34 @@ class Lab:
                 pb.StreamSubmitResponse.FromString,
             ),
             pb.StreamSubmitRequest,
+        )
+
+    def _plain(self) -> grpc.GenericRpcHandler:
+        async def submit(request: Any, context: Any) -> Any:
+            self.unary += 1
+            return task_service_pb2.SubmitResponse()
+
+        method = grpc.unary_unary_rpc_method_handler(
+            submit,
+            task_service_pb2.SubmitRequest.FromString,
+            task_service_pb2.SubmitResponse.SerializeToString,
+        )
+        return grpc.method_handlers_generic_handler(
+            "quarterdeck.v1.TaskService", {"Submit": method}
+        )
+
+    def _kept(self, handler: Handler) -> grpc.GenericRpcHandler:
+        async def stream(_: Any, context: Any) -> None:
+            self.streams += 1
+            await handler(self, context)
+
+        method = grpc.stream_stream_rpc_method_handler(
+            stream,
+            pb.StreamSubmitRequest.FromString,
+            pb.StreamSubmitResponse.SerializeToString,
+        )
+        return grpc.method_handlers_generic_handler(
+            "quarterdeck.v1.StreamService", {"StreamSubmit": method}
         )
 
     async def stop(self) -> None:
