@@ -54,7 +54,7 @@ def main() -> int:
         if path.exists() and path.read_text("utf-8") == fresh:
             continue
         stale += 1
-        print(f"{path.name} is out of date: run `make client`" if check else path.name)  # noqa: T201
+        print(f"{path.name} is out of date: run `make client`" if check else path.name)
         if not check:
             path.write_text(fresh, "utf-8")
     return int(check and stale > 0)

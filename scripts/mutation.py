@@ -113,9 +113,9 @@ def report(names: Iterable[str]) -> None:
     hits = kinds["killed"] + kinds["timeout"]
     low, high = interval(hits, total)
     for module, mutants in missed.items():
-        print(f"{module}: {len(mutants)}", *mutants, sep="\n  ")  # noqa: T201
-    print(*(f"{kind}: {count}" for kind, count in kinds.items()), sep=", ")  # noqa: T201
-    print(f"score {hits / total:.1%} of {total}, 95 % interval {low:.1%} to {high:.1%}")  # noqa: T201
+        print(f"{module}: {len(mutants)}", *mutants, sep="\n  ")
+    print(*(f"{kind}: {count}" for kind, count in kinds.items()), sep=", ")
+    print(f"score {hits / total:.1%} of {total}, 95 % interval {low:.1%} to {high:.1%}")
 
 
 def main() -> None:
@@ -137,7 +137,7 @@ def main() -> None:
         names = [name for name in names if module_of(name) in options.modules]
     if options.sample and options.sample < len(names):
         names = sorted(random.Random(options.seed).sample(names, options.sample))
-    print(f"{len(names)} of {len(results())} mutants, seed {options.seed}")  # noqa: T201
+    print(f"{len(names)} of {len(results())} mutants, seed {options.seed}")
     mutmut(names, options.children)
     report(names)
 

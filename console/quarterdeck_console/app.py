@@ -67,8 +67,8 @@ class ConsoleApp(App[None]):
     TITLE = "quarterdeck"
     CSS_PATH = "console.tcss"
     BINDINGS: ClassVar[list[BindingType]] = bindings(APP)
-    COMMANDS: ClassVar[set[type[Provider]]] = {ActionProvider}  # type: ignore[assignment]
-    MODES: ClassVar[dict[str, type[Screen[None]]]] = {  # type: ignore[assignment]
+    COMMANDS: ClassVar[set[type[Provider]]] = {ActionProvider}  # type: ignore[assignment]  # fewer kinds than Textual's
+    MODES: ClassVar[dict[str, type[Screen[None]]]] = {  # type: ignore[assignment]  # as above
         "overview": OverviewScreen,
         "tasks": TasksScreen,
         "agents": AgentsScreen,

@@ -54,6 +54,6 @@ class ActionProvider(Provider):
         node = self.focused or self.screen
         for active in self.screen.active_bindings.values():
             if active.binding.id == action.id:
-                node = active.node  # type: ignore[assignment]
+                node = active.node  # type: ignore[assignment]  # any node has actions
                 break
         await self.app.run_action(action.method, node)

@@ -72,7 +72,7 @@ class Load:
             self.requested.add(request_id)
             items = [spec(retry=RETRY) for _ in range(1 + size % 3)]
             request = tasks_pb.SubmitRequest(tasks=items, request_id=request_id)
-            answer = await _until_answered(lambda: api.tasks.Submit(request, timeout=5))  # noqa: B023
+            answer = await _until_answered(lambda: api.tasks.Submit(request, timeout=5))  # noqa: B023  (awaited in its round)
             assert not any(x.HasField("error") for x in answer.results), answer
             self.acknowledged[request_id] = [x.task_id for x in answer.results]
             await self._note()

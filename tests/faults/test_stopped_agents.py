@@ -60,7 +60,7 @@ async def line_of(agent: Process) -> str:
 async def until_active(client: quarterdeck.AsyncClient, count: int) -> None:
     """Wait until so many agents are there."""
     async with asyncio.timeout(20):
-        while len([a async for a in client.agents("state:active")]) < count:  # noqa: ASYNC110
+        while len([a async for a in client.agents("state:active")]) < count:
             await asyncio.sleep(0.02)
 
 
@@ -127,7 +127,7 @@ async def test_the_task_of_a_stopped_agent_runs_elsewhere_once_and_what_it_says_
         assert [a.outcome for a in details.attempts] == ["lost", "succeeded"]
         assert details.task.crashes == 1
         async with asyncio.timeout(10):
-            while not (first := (await client.get(bare_id)).attempts[0]).late_heartbeats:  # noqa: ASYNC110
+            while not (first := (await client.get(bare_id)).attempts[0]).late_heartbeats:
                 await asyncio.sleep(0.02)
         assert (first.outcome, first.late_reports, first.late_heartbeats) == ("lost", 1, 1)
         assert (await client.get(bare_id)).task.late_reports == 1

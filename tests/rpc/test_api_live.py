@@ -243,7 +243,7 @@ async def test_a_token_that_was_never_made_counts_nothing(api: Api) -> None:
     assert [(d.directive, d.attempt) for d in response.directives] == [(pb.DIRECTIVE_LOST, 0)] * 2
     await heartbeat(api, beat(task, progress={"message": "on"}))
     async with asyncio.timeout(5):
-        while not (await api.get(task.task_id)).task.HasField("progress"):  # noqa: ASYNC110
+        while not (await api.get(task.task_id)).task.HasField("progress"):
             await asyncio.sleep(0.02)
     (only,) = (await api.get(task.task_id)).attempts
     assert (only.attempt, only.late_heartbeats) == (1, 0)
@@ -253,7 +253,7 @@ async def test_labels_of_an_agent_reach_its_operators(api: Api) -> None:
     info = agent_pb2.AgentInfo(agent_id="agent-1", labels={"gpu": "a100", "zone": "eu"})
     await api.agents.Heartbeat(pb.HeartbeatRequest(agent=info))
     async with asyncio.timeout(5):
-        while not (  # noqa: ASYNC110
+        while not (
             found := (await api.fleet.ListAgents(fleet_service_pb2.ListAgentsRequest())).agents
         ):
             await asyncio.sleep(0.02)

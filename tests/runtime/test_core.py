@@ -124,9 +124,10 @@ async def test_who_waits_for_an_end_is_told(core: Core) -> None:
     logs = asyncio.create_task(core.wait_logs(task_id, 0, 60))
     ((task, held),) = await core.claim(make.claim(), 60)
     await core.execute(make.report(task.id, held.token, make.succeed()))
-    await asyncio.gather(waiting, logs)
-    await core.wait_ended(task_id, 60)
-    await core.wait_ended(99, 60)
+    async with asyncio.timeout(10):
+        await asyncio.gather(waiting, logs)
+        await core.wait_ended(task_id, 60)
+        await core.wait_ended(99, 60)
 
 
 async def test_who_waits_for_a_line_is_told(core: Core) -> None:
@@ -135,8 +136,9 @@ async def test_who_waits_for_a_line_is_told(core: Core) -> None:
     waiting = asyncio.create_task(core.wait_logs(task_id, 0, 60))
     line = c.Line(None, "info", "log", "hello")
     await core.execute(c.AppendLogs("default", [c.LogItem(task.id, held.token, 0, [line])]))
-    await waiting
-    await core.wait_logs(task_id, 0, 60)
+    async with asyncio.timeout(10):
+        await waiting
+        await core.wait_logs(task_id, 0, 60)
 
 
 async def test_time_and_leases_are_looked_after(core: Core, clock: ManualClock) -> None:

@@ -84,18 +84,20 @@ async def test_what_is_no_longer_kept_is_said(hub: Hub, store: FlakyStore) -> No
 async def test_a_watcher_is_woken_by_the_next_change(hub: Hub, store: FlakyStore) -> None:
     waiting = asyncio.create_task(hub.wait(hub.revision, 60))
     await asyncio.sleep(0)
+    assert not waiting.done()
     await _submit(store, hub, 1)
-    await waiting
     async with asyncio.timeout(5):
+        await waiting
         await hub.wait(hub.revision - 1, 60)
 
 
 async def test_a_watcher_is_woken_when_the_server_ends(hub: Hub) -> None:
     waiting = asyncio.create_task(hub.wait(hub.revision, 60))
     await asyncio.sleep(0)
+    assert not waiting.done()
     hub.close()
-    await waiting
     async with asyncio.timeout(5):
+        await waiting
         await hub.wait(hub.revision, 60)
 
 

@@ -149,7 +149,8 @@ async def test_a_cancel_wakes_the_waiting_heartbeat_of_its_agent_alone(table: Le
     await asyncio.sleep(0)
     asked = transitions.cancel_requested(task, "tester", "not needed", NOW)
     _apply(table, asked)
-    await mine
+    async with asyncio.timeout(5):
+        await mine
     (lease,) = table.undelivered("default", "a1")
     assert lease.cancel is not None and lease.cancel.reason == "not needed"
     assert lease.cancel_deadline is None and not other.done()

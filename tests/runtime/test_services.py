@@ -216,10 +216,14 @@ class _Failing(Service):
         return 60.0
 
 
-async def test_an_error_ends_no_service() -> None:
+async def test_an_error_ends_no_service_and_a_bug_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     service = _Failing([RuntimeError("a bug"), StoreUnavailable("disk full")])
     service.start()
     await service.well.wait()
+    (logged,) = caplog.records
+    assert logged.exc_info is not None and str(logged.exc_info[1]) == "a bug"
     service.well.clear()
     service.poke()
     await service.well.wait()

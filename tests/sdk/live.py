@@ -16,7 +16,7 @@ async def until(
 ) -> quarterdeck.TaskDetails:
     """The first look at a task for which `holds`. The server tells of no single fact, so it is asked."""
     async with asyncio.timeout(within):
-        while not holds(details := await client.get(task_id)):  # noqa: ASYNC110
+        while not holds(details := await client.get(task_id)):
             await asyncio.sleep(0.02)
     return details
 

@@ -223,7 +223,7 @@ async def test_a_batch_stands_still_at_a_checkpoint_of_a_paused_run(
     @agent.task(batch=2)
     async def steps(runs: list[quarterdeck.Run]) -> list[int]:
         runs[0].log.info("running")
-        while not any(run.paused for run in runs):  # noqa: ASYNC110
+        while not any(run.paused for run in runs):
             await asyncio.sleep(0.005)
         for run in runs:
             await run.checkpoint()

@@ -34,7 +34,7 @@ def has_ended(pid: int) -> bool:
 async def gone(pid: int) -> None:
     """Wait until a process has ended. Nobody tells of a stranger's end but the process table."""
     async with asyncio.timeout(10):
-        while not has_ended(pid):  # noqa: ASYNC110
+        while not has_ended(pid):
             await asyncio.sleep(0.01)
 
 

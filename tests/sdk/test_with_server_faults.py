@@ -65,7 +65,7 @@ async def test_tasks_of_a_killed_agent_run_elsewhere_soon_after_the_lease(server
             await until_logged(client, task_id, f"by {victim.pid}")
             with agent_process(server) as heir:
                 async with asyncio.timeout(20):
-                    while len([a async for a in client.agents("state:active")]) < 2:  # noqa: ASYNC110
+                    while len([a async for a in client.agents("state:active")]) < 2:
                         await asyncio.sleep(0.05)
                 victim.kill()
                 killed = time.monotonic()

@@ -249,10 +249,10 @@ class TestPauses:
         @agent.task
         async def late(run: quarterdeck.Run) -> bool:
             run.log.info("working")
-            while not run.paused:  # noqa: ASYNC110
+            while not run.paused:
                 await asyncio.sleep(0.005)
             run.log.info("asked")
-            while run.paused:  # noqa: ASYNC110
+            while run.paused:
                 await asyncio.sleep(0.005)
             await run.checkpoint()
             return True
@@ -305,7 +305,7 @@ class TestPauses:
             run.log.info("working")
             before = run.deadline
             assert before is not None
-            while not run.paused:  # noqa: ASYNC110
+            while not run.paused:
                 await asyncio.sleep(0.005)
             await run.checkpoint()
             return run.deadline is not None and run.deadline > before
@@ -357,7 +357,7 @@ class TestPauses:
 async def _until_stopped(pid: int, stopped: bool) -> None:
     """Wait until a signal that was sent has reached the process: on a busy machine it takes a moment."""
     async with asyncio.timeout(10):
-        while (_state(pid) == "T") != stopped:  # noqa: ASYNC110
+        while (_state(pid) == "T") != stopped:
             await asyncio.sleep(0.01)
 
 

@@ -41,7 +41,7 @@ def ask(connection: Connection) -> Standing:
     except CallError as error:
         if error.error.code != "UNIMPLEMENTED":
             raise
-        found = []  # type: ignore[assignment]
+        return Standing({})
     return Standing({(hold.kind, hold.subject): hold for hold in found})
 
 

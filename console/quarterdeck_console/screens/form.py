@@ -45,7 +45,7 @@ class Box(Checkbox):
     """A box that is empty while it is not ticked; Textual's own has its cross in both states."""
 
     @property
-    def BUTTON_INNER(self) -> str:  # type: ignore[override]
+    def BUTTON_INNER(self) -> str:  # type: ignore[override]  # a plain attribute there
         """The tick, or nothing."""
         return "✓" if self.value else " "
 

@@ -1,6 +1,9 @@
 """Rows to protos. Timestamps are set by their parts, because this runs for every row of every
 list and watch."""
 
+# Rows hold the numbers of the wire's enums as they are; the stubs want types of their own for them, hence each
+# `type: ignore` here.
+
 from __future__ import annotations
 
 import json

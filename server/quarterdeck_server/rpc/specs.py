@@ -234,7 +234,7 @@ def read_timeouts(timeouts: task_pb2.Timeouts, policy: Policy, out: Violations) 
     """Check time limits, and set them in a policy."""
 
     def limit(field: str) -> int | None:
-        if not timeouts.HasField(field):  # type: ignore[arg-type]
+        if not timeouts.HasField(field):  # type: ignore[arg-type]  # the stubs take literals
             return None
         return validate.span(getattr(timeouts, field), f"timeouts.{field}", out, least=1000)
 
@@ -302,7 +302,7 @@ def schedule_draft(
 def _is_set(task: task_pb2.TaskSpec, field: str) -> bool:
     if field in ("parent_id", "idempotency_key", "depends_on"):
         return bool(getattr(task, field))
-    return task.HasField(field)  # type: ignore[arg-type]
+    return task.HasField(field)  # type: ignore[arg-type]  # the stubs take literals
 
 
 def _when(spec: schedule_pb2.ScheduleSpec, out: Violations) -> tuple[int, str, str]:
