@@ -41,7 +41,15 @@ class AsyncFleetMethods(AsyncMethods):
         )
 
     def queues(self, filter: str = "", *, page_size: int = PAGE) -> AsyncIterator[Queue]:
-        """Queues that match a filter, fetched as they are read."""
+        """Queues that match a filter, fetched as they are read.
+
+        Args:
+            filter: Such as `paused:yes`; empty for all. docs/filters.md has the grammar.
+            page_size: How many are fetched at once, 1,000 at most.
+
+        Raises:
+            InvalidArgumentError: While iterating: the filter is wrong.
+        """
         return self._pages(lambda token: _calls.queues(self._namespace, filter, page_size, token))
 
     async def pause_queue(
@@ -112,11 +120,23 @@ class AsyncFleetMethods(AsyncMethods):
         )
 
     def agents(self, filter: str = "", *, page_size: int = PAGE) -> AsyncIterator[AgentStatus]:
-        """Agents that match a filter, fetched as they are read."""
+        """Agents that match a filter, fetched as they are read, the newest first.
+
+        Args:
+            filter: Such as `state:active`; empty for all. docs/filters.md has the grammar.
+            page_size: How many are fetched at once, 1,000 at most.
+
+        Raises:
+            InvalidArgumentError: While iterating: the filter is wrong.
+        """
         return self._pages(lambda token: _calls.agents(self._namespace, filter, page_size, token))
 
     async def drain_agent(self, agent_id: str, reason: str = "", *, actor: str = "") -> AgentStatus:
-        """Tell an agent to finish what it has and to claim no more."""
+        """Tell an agent to finish what it has and to claim no more.
+
+        Raises:
+            NotFoundError: There is no such agent, or retention has removed it.
+        """
         return await self._do(_calls.drain_agent(self._namespace, agent_id, reason, actor))
 
     async def freeze(self, reason: str = "", *, actor: str = "") -> Hold:
@@ -170,7 +190,11 @@ class AsyncFleetMethods(AsyncMethods):
         )
 
     def holds(self, *, page_size: int = PAGE) -> AsyncIterator[Hold]:
-        """What is held: freezes, pauses of names, quarantines, fetched as it is read."""
+        """What is held: freezes, pauses of names, quarantines, fetched as it is read.
+
+        Args:
+            page_size: How many are fetched at once, 1,000 at most.
+        """
         return self._pages(lambda token: _operator_calls.holds(self._namespace, page_size, token))
 
     async def get_namespace(self) -> Namespace:
@@ -214,7 +238,11 @@ class AsyncFleetMethods(AsyncMethods):
         )
 
     def audit(self, *, page_size: int = PAGE) -> AsyncIterator[AuditEntry]:
-        """What operators did, the newest first, fetched as it is read."""
+        """What operators did, the newest first, fetched as it is read.
+
+        Args:
+            page_size: How many are fetched at once, 1,000 at most.
+        """
         return self._pages(lambda token: _operator_calls.audit(self._namespace, page_size, token))
 
     async def server_info(self) -> ServerInfo:

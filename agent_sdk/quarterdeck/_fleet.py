@@ -43,7 +43,15 @@ class FleetMethods(Methods):
         )
 
     def queues(self, filter: str = "", *, page_size: int = PAGE) -> Iterator[Queue]:
-        """Queues that match a filter, fetched as they are read."""
+        """Queues that match a filter, fetched as they are read.
+
+        Args:
+            filter: Such as `paused:yes`; empty for all. docs/filters.md has the grammar.
+            page_size: How many are fetched at once, 1,000 at most.
+
+        Raises:
+            InvalidArgumentError: While iterating: the filter is wrong.
+        """
         return self._pages(lambda token: _calls.queues(self._namespace, filter, page_size, token))
 
     def pause_queue(
@@ -114,11 +122,23 @@ class FleetMethods(Methods):
         )
 
     def agents(self, filter: str = "", *, page_size: int = PAGE) -> Iterator[AgentStatus]:
-        """Agents that match a filter, fetched as they are read."""
+        """Agents that match a filter, fetched as they are read, the newest first.
+
+        Args:
+            filter: Such as `state:active`; empty for all. docs/filters.md has the grammar.
+            page_size: How many are fetched at once, 1,000 at most.
+
+        Raises:
+            InvalidArgumentError: While iterating: the filter is wrong.
+        """
         return self._pages(lambda token: _calls.agents(self._namespace, filter, page_size, token))
 
     def drain_agent(self, agent_id: str, reason: str = "", *, actor: str = "") -> AgentStatus:
-        """Tell an agent to finish what it has and to claim no more."""
+        """Tell an agent to finish what it has and to claim no more.
+
+        Raises:
+            NotFoundError: There is no such agent, or retention has removed it.
+        """
         return self._do(_calls.drain_agent(self._namespace, agent_id, reason, actor))
 
     def freeze(self, reason: str = "", *, actor: str = "") -> Hold:
@@ -170,7 +190,11 @@ class FleetMethods(Methods):
         return self._do(_operator_calls.release_hold(self._namespace, kind, subject, reason, actor))
 
     def holds(self, *, page_size: int = PAGE) -> Iterator[Hold]:
-        """What is held: freezes, pauses of names, quarantines, fetched as it is read."""
+        """What is held: freezes, pauses of names, quarantines, fetched as it is read.
+
+        Args:
+            page_size: How many are fetched at once, 1,000 at most.
+        """
         return self._pages(lambda token: _operator_calls.holds(self._namespace, page_size, token))
 
     def get_namespace(self) -> Namespace:
@@ -214,7 +238,11 @@ class FleetMethods(Methods):
         )
 
     def audit(self, *, page_size: int = PAGE) -> Iterator[AuditEntry]:
-        """What operators did, the newest first, fetched as it is read."""
+        """What operators did, the newest first, fetched as it is read.
+
+        Args:
+            page_size: How many are fetched at once, 1,000 at most.
+        """
         return self._pages(lambda token: _operator_calls.audit(self._namespace, page_size, token))
 
     def server_info(self) -> ServerInfo:

@@ -66,23 +66,48 @@ class TaskMethods(Methods):
         return result_of(self._run(self._core.wait(task_id, timeout)), type)
 
     def get(self, task_id: str) -> TaskDetails:
-        """One task with its payloads and attempts."""
+        """One task with its payloads and attempts.
+
+        Raises:
+            NotFoundError: There is none, or retention has removed it.
+        """
         return self._do(_calls.get(self._namespace, task_id))
 
     def list(
         self, filter: str = "", *, order_by: str = "", page_size: int = PAGE
     ) -> Iterator[Task]:
-        """Tasks that match a filter such as `state:failed`, fetched as they are read."""
+        """Tasks that match a filter, fetched as they are read.
+
+        Args:
+            filter: Such as `state:failed`; empty for all. docs/filters.md has the grammar.
+            order_by: `create_time`, `run_time`, `end_time`, `priority`, `name` or `state`, with ` desc`
+                to reverse; empty for `create_time desc`.
+            page_size: How many are fetched at once, 1,000 at most.
+
+        Raises:
+            InvalidArgumentError: While iterating: the filter or the order is wrong.
+        """
         return self._pages(
             lambda token: _calls.tasks(self._namespace, filter, order_by, page_size, token)
         )
 
     def count(self, filter: str = "") -> dict[str, int]:
-        """How many tasks match a filter, by state."""
+        """How many tasks match a filter, by state such as `running`; states without any are left out.
+
+        Args:
+            filter: Such as `queue:mail`; empty for all. docs/filters.md has the grammar.
+
+        Raises:
+            InvalidArgumentError: The filter is wrong.
+        """
         return self._do(_calls.count(self._namespace, filter))
 
     def explain(self, task_id: str) -> Explanation:
-        """Why a task is not running, why it failed, and where its time went."""
+        """Why a task is not running, why it failed, and where its time went.
+
+        Raises:
+            NotFoundError: There is none, or retention has removed it.
+        """
         return self._do(_operator_calls.explain(self._namespace, task_id))
 
     def logs(

@@ -194,9 +194,11 @@ class Store(Protocol):
     ) -> Page[Schedule]:
         """By id."""
 
-    async def get_agent(self, namespace: str, agent_id: str) -> Agent | None: ...
+    async def get_agent(self, namespace: str, agent_id: str) -> Agent | None:
+        """One agent, whatever its state."""
 
-    async def get_schedule(self, namespace: str, schedule_id: str) -> Schedule | None: ...
+    async def get_schedule(self, namespace: str, schedule_id: str) -> Schedule | None:
+        """One schedule, paused and ended ones too."""
 
     async def list_audit(
         self, namespace: str, limit: int, after: list[Any] | None
