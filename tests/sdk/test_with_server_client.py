@@ -99,6 +99,7 @@ def test_log_is_followed_to_its_end(client: quarterdeck.Client) -> None:
 
 
 def test_lists_fetch_page_after_page(client: quarterdeck.Client) -> None:
+    client.submit("add", [0])
     done = client.submit_many(
         [Spec("add", [n], {"labels": {"batch": "pages"}, "queue": "paged"}) for n in range(7)]
     )
