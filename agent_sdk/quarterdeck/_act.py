@@ -37,7 +37,7 @@ class Stream:
             response = await self._call.read()
         except aio.AioRpcError as error:
             self._over = True
-            raise error_from_rpc(error) from None
+            raise error_from_rpc(error, self._core.address) from None
         if not isinstance(response, ActOnTasksResponse):
             self._over = True
             if self.last is None or not self.last.complete:

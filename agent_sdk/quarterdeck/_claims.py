@@ -97,7 +97,7 @@ class Claims:
                 response = await self._link.claim(request, timeout=_WAIT_SECONDS + _MARGIN_SECONDS)
             except aio.AioRpcError as error:
                 failures += 1
-                await self._pause(error_from_rpc(error), failures)
+                await self._pause(error_from_rpc(error, self._link.address), failures)
                 continue
             if failures:
                 # As loud as what it ends.
@@ -126,7 +126,9 @@ class Claims:
         try:
             return await self._link.agent_polls.Claim(request, timeout=_SETTLE_SECONDS + 2.0)
         except aio.AioRpcError as error:
-            logger.info("a cut claim was not settled: %s", error_from_rpc(error))
+            logger.info(
+                "a cut claim was not settled: %s", error_from_rpc(error, self._link.address)
+            )
             return None
 
     def _request(self, place: int) -> ClaimRequest | None:

@@ -83,7 +83,10 @@ class Core:
 
     async def close(self) -> None:
         """Let go of the channels."""
-        link, self._link, self.submitter = self._link, None, None
+        link, submitter = self._link, self.submitter
+        self._link = self.submitter = None
+        if submitter is not None:
+            submitter.close()
         if link is not None:
             await link.close()
 
@@ -92,7 +95,9 @@ class Core:
         link = self._link or await self.link()
         method = getattr(getattr(link, call.service), call.method)
         limit = self._within if within is None else within
-        return call.read(await invoke(method, call.request, within=limit + call.wait))
+        return call.read(
+            await invoke(method, call.request, address=self.address, within=limit + call.wait)
+        )
 
     async def add(self, group: Group) -> None:
         """Submit a group, when there may be no link yet."""
@@ -154,7 +159,9 @@ class Core:
                     break
                 _resolve(message, start, done)
                 request.tasks.append(message)
-            response = await invoke(link.tasks.Submit, request, within=self._within)
+            response = await invoke(
+                link.tasks.Submit, request, address=self.address, within=self._within
+            )
             for result in response.results:
                 error = error_from_status(result.error) if result.HasField("error") else None
                 done.append(Submitted(result.task_id, result.existed, error))

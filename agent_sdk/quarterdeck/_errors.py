@@ -135,6 +135,7 @@ class ApiError(QuarterdeckError):
         metadata: The facts of the error; the keys stand at the `ErrorReason`.
         fields: What is wrong by path of the field, where fields were wrong.
         retry_delay: Seconds after which a later call may succeed, if the server said so.
+        details: What gRPC said of a call that no server answered, for a search; otherwise empty.
     """
 
     def __init__(
@@ -146,6 +147,7 @@ class ApiError(QuarterdeckError):
         metadata: Mapping[str, str] | None = None,
         fields: Mapping[str, str] | None = None,
         retry_delay: float | None = None,
+        details: str = "",
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -153,6 +155,7 @@ class ApiError(QuarterdeckError):
         self.metadata = dict(metadata or {})
         self.fields = dict(fields or {})
         self.retry_delay = retry_delay
+        self.details = details
 
 
 class InvalidArgumentError(ApiError, ValueError):
@@ -192,4 +195,7 @@ class LimitExceededError(ApiError):
 
 
 class UnavailableError(ApiError):
-    """The server cannot be reached or cannot answer now; the outcome may be unknown."""
+    """The server cannot be reached or cannot answer now; the outcome may be unknown.
+
+    The code is `CANCELLED` when the client was closed while the call was under way.
+    """

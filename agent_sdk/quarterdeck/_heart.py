@@ -105,7 +105,9 @@ class Heart:
         try:
             await self._link.agent.Heartbeat(request, timeout=2.0)
         except aio.AioRpcError as error:
-            logger.info("the server did not hear the goodbye: %s", error_from_rpc(error))
+            logger.info(
+                "the server did not hear the goodbye: %s", error_from_rpc(error, self._link.address)
+            )
 
     async def _poll(self) -> None:
         failures = 0
@@ -168,7 +170,7 @@ class Heart:
         try:
             response = await method(request, timeout=wait + _MARGIN_SECONDS)
         except aio.AioRpcError as error:
-            problem = error_from_rpc(error)
+            problem = error_from_rpc(error, self._link.address)
             logger.info("heartbeat failed: %s", problem)
             saves.failed(problem)
             for lease, beat in zip(leases, request.leases, strict=True):

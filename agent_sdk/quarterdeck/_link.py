@@ -11,7 +11,7 @@ from grpc import aio
 
 from quarterdeck._control import control
 from quarterdeck._errors import ApiError, UnavailableError
-from quarterdeck._status import error_from_rpc
+from quarterdeck._status import closed_error, error_from_rpc
 from quarterdeck._streams import Streamed
 from quarterdeck.v1 import stream_service_pb2 as pb
 from quarterdeck.v1.agent_service_pb2_grpc import AgentServiceStub
@@ -110,18 +110,19 @@ def backoff(failures: int, *, first: float = 0.1, longest: float = 5.0) -> float
 
 
 async def invoke(
-    method: Callable[..., Any], request: Any, *, within: float, retry: bool = True
+    method: Callable[..., Any], request: Any, *, address: str, within: float, retry: bool = True
 ) -> Any:
     """Make one call; while the server is away, make it again until `within` is over.
 
     Args:
         method: Of a stub; repeating it must be harmless, as with reads and request ids.
         request: Its request.
+        address: Where it is sent, for the error.
         within: Seconds in all.
         retry: False makes one try only.
 
     Raises:
-        ApiError: The server refused, or stayed away.
+        ApiError: The server refused, or stayed away, or the channel was closed meanwhile.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + within
@@ -130,7 +131,9 @@ async def invoke(
         try:
             return await method(request, timeout=max(0.001, end - loop.time()))
         except aio.AioRpcError as error:
-            problem: ApiError = error_from_rpc(error)
+            problem: ApiError = error_from_rpc(error, address)
+        except aio.UsageError:
+            raise closed_error(address) from None
         failures += 1
         pause = max(backoff(failures, longest=2.0), problem.retry_delay or 0.0)
         if not (retry and isinstance(problem, UnavailableError)) or loop.time() + pause >= end:

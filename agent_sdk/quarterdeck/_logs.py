@@ -133,7 +133,7 @@ class LogShipper:
             try:
                 response = await self._link.agent.AppendLogs(request, timeout=_CALL_SECONDS)
             except aio.AioRpcError as error:
-                problem = error_from_rpc(error)
+                problem = error_from_rpc(error, self._link.address)
             else:
                 for lease, chunk, result in zip(
                     leases, request.chunks, response.results, strict=False

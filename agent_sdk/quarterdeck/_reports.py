@@ -108,7 +108,7 @@ class Reports:
         try:
             response = await self._link.report(request, timeout=_CALL_SECONDS)
         except aio.AioRpcError as error:
-            return error_from_rpc(error)
+            return error_from_rpc(error, self._link.address)
         again: list[Lease] = []
         for lease, result in zip(batch, response.results, strict=False):
             if result.HasField("error") and self._refused(lease, error_from_status(result.error)):

@@ -27,6 +27,15 @@ from quarterdeck.v1 import status_pb2
 
 _DETAILS_KEY = "grpc-status-details-bin"
 _NAMES: dict[int, str] = {code.value[0]: code.name for code in grpc.StatusCode}
+_NO_ANSWER = {
+    "UNAVAILABLE": (
+        "the server at {address} cannot be reached: start one there (`quarterdeck server`), or "
+        "name another (the argument `address`, or QUARTERDECK_SERVER)"
+    ),
+    "DEADLINE_EXCEEDED": (
+        "the server at {address} did not answer in time, and may have done it: look, or call again"
+    ),
+}
 _CLASSES: dict[str, type[ApiError]] = {
     "INVALID_ARGUMENT": InvalidArgumentError,
     "NOT_FOUND": NotFoundError,
@@ -75,8 +84,8 @@ def error_from_status(status: status_pb2.Status) -> ApiError:
     )
 
 
-def error_from_rpc(error: aio.AioRpcError) -> ApiError:
-    """The exception for a call that failed as a whole."""
+def error_from_rpc(error: aio.AioRpcError, address: str) -> ApiError:
+    """The exception for a call to `address` that failed as a whole."""
     for key, value in error.trailing_metadata() or ():
         if key == _DETAILS_KEY and isinstance(value, bytes):
             try:
@@ -84,10 +93,18 @@ def error_from_rpc(error: aio.AioRpcError) -> ApiError:
             except DecodeError:
                 break
     code = error.code().name
-    text = error.details() or code
-    if code == "UNAVAILABLE":
-        text = f"the server cannot be reached (is one running there?): {text}"
-    return _CLASSES.get(code, ApiError)(text, code=code)
+    details = error.details() or ""
+    text = _NO_ANSWER[code].format(address=address) if code in _NO_ANSWER else details or code
+    return _CLASSES.get(code, ApiError)(text, code=code, details=details)
+
+
+def closed_error(address: str) -> UnavailableError:
+    """The exception for a call whose client was closed meanwhile."""
+    return UnavailableError(
+        f"the client of {address} was closed before the server had answered: what was under way "
+        "may have been done or not; close a client after its last call",
+        code="CANCELLED",
+    )
 
 
 def is_final(error: ApiError) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from quarterdeck._errors import ApiError
 from quarterdeck._link import MAX_BATCH_BYTES, Link, invoke
+from quarterdeck._status import closed_error
 from quarterdeck.v1.task_pb2 import TaskSpec
 from quarterdeck.v1.task_service_pb2 import SubmitRequest, SubmitResult
 
@@ -45,11 +46,22 @@ class Submitter:
         self._within = within
         self._queue: deque[Group] = deque()
         self._sending: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     def add(self, group: Group) -> None:
         """Submit a group."""
         self._queue.append(group)
         self._pump()
+
+    def close(self) -> None:
+        """Tell all who wait that the client was closed: a channel that closes does not end its calls."""
+        self._closed = True
+        while self._queue:
+            self._queue.popleft().deliver(closed_error(self._link.address))
+        loop = asyncio.get_running_loop()
+        for task in self._sending:
+            # Not at once: a task that is cancelled before it began would tell nobody.
+            loop.call_soon(task.cancel)
 
     def _pump(self) -> None:
         while self._queue and len(self._sending) < _IN_FLIGHT:
@@ -78,11 +90,13 @@ class Submitter:
         for group in groups:
             request.tasks.extend(group.specs)
         try:
-            response = await invoke(self._link.submit, request, within=self._within)
+            link = self._link
+            response = await invoke(link.submit, request, address=link.address, within=self._within)
         except BaseException as error:
+            problem = closed_error(self._link.address) if self._closed else error
             for group in groups:
-                group.deliver(error)
-            if not isinstance(error, ApiError):
+                group.deliver(problem)
+            if not isinstance(problem, ApiError):
                 raise
             return
         results = response.results

@@ -134,7 +134,7 @@ class Stream:
 
     async def _pause(self, error: aio.AioRpcError) -> None:
         self._call = None
-        problem = error_from_rpc(error)
+        problem = error_from_rpc(error, self._core.address)
         if not isinstance(problem, UnavailableError):
             raise problem
         self._failures += 1

@@ -169,7 +169,7 @@ class Connection:
 
     def decode(self, error: grpc.RpcError) -> CallError:
         """What a failed call says."""
-        decoded = error_from_rpc(cast("aio.AioRpcError", error))
+        decoded = error_from_rpc(cast("aio.AioRpcError", error), self.address)
         if decoded.code == "UNAVAILABLE" and not decoded.reason:
             nobody = UnavailableError(f"no server answers at {self.address}", code=decoded.code)
             return CallError(nobody, "start one: quarterdeck server, or name one: --server")
