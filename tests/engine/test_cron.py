@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quarterdeck_server.engine.schedule.cron import MAX_INSTANT, CronError, next_after, parse_cron
+from quarterdeck_server.engine.schedule.cron import MAX_INSTANT, next_after, parse_cron
+from quarterdeck_server.engine.schedule.errors import CronError
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quarterdeck_server.engine.schedule.cron import MAX_INSTANT, Cron, CronError, next_after
+from quarterdeck_server.engine.schedule.cron import MAX_INSTANT, Cron, next_after
+from quarterdeck_server.engine.schedule.errors import CronError, ScheduleError
 from quarterdeck_server.engine.schedule.schedules import (
     MAX_INTERVAL,
     MIN_INTERVAL,
     Kind,
     Schedule,
-    ScheduleError,
     create,
     due,
     make_spec,

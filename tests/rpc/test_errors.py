@@ -11,8 +11,7 @@ import pytest
 from quarterdeck.v1 import error_reason_pb2
 from quarterdeck_server.engine.commands import Refusal
 from quarterdeck_server.engine.filters import FilterError
-from quarterdeck_server.engine.schedule.cron import CronError
-from quarterdeck_server.engine.schedule.schedules import ScheduleError
+from quarterdeck_server.engine.schedule.errors import CronError, ScheduleError
 from quarterdeck_server.rpc.errors import (
     CODES,
     ApiError,

@@ -20,8 +20,7 @@ from google.protobuf.message import Message
 from quarterdeck.v1 import status_pb2
 from quarterdeck_server.engine.commands import Refusal
 from quarterdeck_server.engine.filters import FilterError
-from quarterdeck_server.engine.schedule.cron import CronError
-from quarterdeck_server.engine.schedule.schedules import ScheduleError
+from quarterdeck_server.engine.schedule.errors import CronError, ScheduleError
 from quarterdeck_server.runtime.committer import Draining
 from quarterdeck_server.store.base import StoreUnavailable
 

@@ -19,6 +19,7 @@ from quarterdeck_server.engine.commands import (
 from quarterdeck_server.engine.filters import SCHEDULE_FIELDS
 from quarterdeck_server.engine.ids import encode_task_id
 from quarterdeck_server.engine.schedule import schedules as engine
+from quarterdeck_server.engine.schedule.errors import ScheduleError
 from quarterdeck_server.engine.schedule.firing import schedule_not_found
 from quarterdeck_server.engine.schedule.schedules import MAX_PREVIEW, Schedule
 from quarterdeck_server.rpc import convert, validate
@@ -184,7 +185,7 @@ class ScheduleService:
         validate.refuse(out)
         try:
             return engine.create(draft, now)
-        except engine.ScheduleError as error:
+        except ScheduleError as error:
             if error.field not in _ENDING:
                 raise
             # A rule that is over has no instants to come, which is an answer and no error.

@@ -21,8 +21,10 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo
+
+from quarterdeck_server.engine.schedule.errors import CronError
 
 if TYPE_CHECKING:
     from quarterdeck_server.engine.schedule.cron_expression import Steps
@@ -40,20 +42,6 @@ _EPOCH: Final = _EPOCH_UTC.replace(tzinfo=None)
 _BLANKS = re.compile(r"[ \t]+")
 _ZONE = re.compile(r"(?!posix|right/|localtime$)[A-Za-z][\w+-]*(?:/[A-Za-z][\w+-]*){0,2}", re.ASCII)
 _MAX_ZONE_LENGTH: Final = 64
-
-
-class CronError(ValueError):
-    """An expression or a time zone that cannot be used.
-
-    Attributes:
-        field: ``cron`` or ``time_zone``.
-        message: Names the cron field at fault and what is expected there.
-    """
-
-    def __init__(self, field: Literal["cron", "time_zone"], message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field: Literal["cron", "time_zone"] = field
-        self.message = message
 
 
 class Cron(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Final
 
 from croniter import CroniterBadDateError, CroniterError, croniter
 
-from quarterdeck_server.engine.schedule.cron import CronError
+from quarterdeck_server.engine.schedule.errors import CronError
 
 _SEARCH_YEARS: Final = 50  # 29 February on a given weekday recurs within 40 years
 _MICROSECOND: Final = timedelta(microseconds=1)

@@ -15,7 +15,7 @@ from quarterdeck_server.engine.commands import (
 )
 from quarterdeck_server.engine.model import Payload
 from quarterdeck_server.engine.schedule import schedules
-from quarterdeck_server.engine.schedule.cron import CronError
+from quarterdeck_server.engine.schedule.errors import CronError
 from quarterdeck_server.engine.schedule.schedules import Firing, Schedule
 from quarterdeck_server.engine.submit import create
 from quarterdeck_server.engine.world import World

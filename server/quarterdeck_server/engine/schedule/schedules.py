@@ -21,10 +21,10 @@ from typing import Final, NamedTuple
 from quarterdeck_server.engine.schedule.cron import (
     MAX_INSTANT,
     Cron,
-    CronError,
     next_after,
     parse_cron,
 )
+from quarterdeck_server.engine.schedule.errors import CronError, ScheduleError
 
 MIN_INTERVAL: Final = 1_000_000
 """The shortest interval, in microseconds: one second, as for a cron expression with seconds."""
@@ -44,21 +44,6 @@ class Kind(IntEnum):
     CRON = 1
     INTERVAL = 2
     ONCE = 3
-
-
-class ScheduleError(ValueError):
-    """A schedule that cannot be.
-
-    Attributes:
-        field: ``id``, ``kind``, ``cron``, ``interval``, ``once``, ``time_zone``, ``start_at``,
-            ``end_at`` or ``count``.
-        message: What is expected.
-    """
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-        self.message = message
 
 
 class Schedule(NamedTuple):
