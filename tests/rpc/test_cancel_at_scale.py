@@ -6,7 +6,7 @@ import asyncio
 
 from quarterdeck.v1 import task_pb2
 from quarterdeck_server.bench.held import STUBBORN, Holder, Told
-from quarterdeck_server.bench.loads import NAMESPACE, TASK, Job
+from quarterdeck_server.bench.jobs import NAMESPACE, TASK, Job
 
 from .api import Api, fleet_pb, spec, tasks_pb
 from .conftest import Server

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from quarterdeck_server.bench.loads import NAMESPACE, TASK
+from quarterdeck_server.bench.jobs import NAMESPACE, TASK
 from quarterdeck_server.engine.commands import Command, Spec, Submit, UpdateQueue
 from quarterdeck_server.engine.flow.claim import NOBODY
 from quarterdeck_server.engine.flow.lane import LaneKey, lane_text

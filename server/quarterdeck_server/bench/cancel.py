@@ -20,8 +20,8 @@ from quarterdeck.v1.task_service_pb2_grpc import TaskServiceStub
 from quarterdeck_server.bench.errors import BenchError
 from quarterdeck_server.bench.figures import Figures
 from quarterdeck_server.bench.held import STUBBORN
+from quarterdeck_server.bench.jobs import NAMESPACE, TASK
 from quarterdeck_server.bench.lab import Lab
-from quarterdeck_server.bench.loads import NAMESPACE, TASK
 
 if TYPE_CHECKING:
     from quarterdeck.v1.task_service_pb2_grpc import TaskServiceAsyncStub

@@ -20,8 +20,8 @@ from quarterdeck.v1.agent_service_pb2_grpc import AgentServiceStub
 from quarterdeck_server.bench.backlog import queue_name
 from quarterdeck_server.bench.errors import BenchError
 from quarterdeck_server.bench.figures import Figures, percentiles, rate
+from quarterdeck_server.bench.jobs import NAMESPACE, TASK, Job, told_to_begin
 from quarterdeck_server.bench.lab import Lab
-from quarterdeck_server.bench.loads import NAMESPACE, TASK, Job, told_to_begin
 from quarterdeck_server.bench.processes import prepare
 
 _CALL_SECONDS = 30.0

@@ -28,7 +28,7 @@ from quarterdeck.v1.agent_service_pb2 import (
 )
 from quarterdeck.v1.agent_service_pb2_grpc import AgentServiceStub
 from quarterdeck_server.bench.figures import Figures
-from quarterdeck_server.bench.loads import NAMESPACE, TASK, Job, told_to_begin
+from quarterdeck_server.bench.jobs import NAMESPACE, TASK, Job, told_to_begin
 
 STUBBORN = "stubborn"
 """The name of tasks that do not stop."""

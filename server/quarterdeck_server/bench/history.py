@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from quarterdeck_server.bench.loads import NAMESPACE, TASK
+from quarterdeck_server.bench.jobs import NAMESPACE, TASK
 from quarterdeck_server.engine.commands import Spec
 from quarterdeck_server.engine.counts import finish
 from quarterdeck_server.engine.ids import IdSource, encode_task_id

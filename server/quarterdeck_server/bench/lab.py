@@ -16,7 +16,7 @@ from quarterdeck_server.bench import usage
 from quarterdeck_server.bench.board import Board
 from quarterdeck_server.bench.errors import BenchError
 from quarterdeck_server.bench.figures import Figures
-from quarterdeck_server.bench.loads import NAMESPACE
+from quarterdeck_server.bench.jobs import NAMESPACE
 from quarterdeck_server.bench.processes import LoadProcess, ServerProcess
 
 _LOOK_SECONDS = 0.002

@@ -17,8 +17,8 @@ from quarterdeck.v1.task_service_pb2 import GetTaskRequest
 from quarterdeck.v1.task_service_pb2_grpc import TaskServiceStub
 from quarterdeck_server.bench.errors import BenchError
 from quarterdeck_server.bench.figures import Figures
+from quarterdeck_server.bench.jobs import NAMESPACE
 from quarterdeck_server.bench.lab import Lab
-from quarterdeck_server.bench.loads import NAMESPACE
 from quarterdeck_server.bench.processes import prepare
 
 _ANSWER_SECONDS = 120.0

@@ -31,7 +31,7 @@ from quarterdeck.v1.agent_service_pb2_grpc import AgentServiceStub
 from quarterdeck.v1.stream_service_pb2 import StreamClaimRequest, StreamHeartbeatRequest
 from quarterdeck.v1.stream_service_pb2_grpc import StreamServiceStub
 from quarterdeck_server.bench.figures import Figures, percentiles
-from quarterdeck_server.bench.loads import NAMESPACE, TASK, Job, told_to_begin
+from quarterdeck_server.bench.jobs import NAMESPACE, TASK, Job, told_to_begin
 
 if TYPE_CHECKING:
     from quarterdeck.v1.agent_service_pb2_grpc import AgentServiceAsyncStub
