@@ -18,6 +18,7 @@ from quarterdeck_server.engine.flow.holds import handed_out
 from quarterdeck_server.engine.model import Payload, Queue
 from quarterdeck_server.engine.states import READY
 from quarterdeck_server.engine.world import World
+from quarterdeck_server.logs import Log
 from quarterdeck_server.store.base import GroupResult, StoreUnavailable
 from quarterdeck_server.store.sqlite.handoff import HandOff
 from quarterdeck_server.store.sqlite.load import Loader
@@ -36,6 +37,8 @@ _DISK_ERRORS = frozenset(
         sqlite3.SQLITE_LOCKED,
     }
 )
+
+_log = Log(__name__)
 
 _FEW_CHANGES = 16
 _FEW_BYTES = 65_536
@@ -71,6 +74,8 @@ class Writer:
         self._apart = apart
         self._loader = Loader(connection)
         self._hand_off = HandOff(self._loader)
+        self._stale = False
+        """What is kept in memory is not what was committed."""
         self._new_id = new_id
         self._new_token = new_token
         self._commit_seconds = 0.0
@@ -119,6 +124,8 @@ class Writer:
         self, commands: Sequence[Command], waiting: Waiting, now: int
     ) -> GroupResult:
         connection = self._connection
+        if self._stale:
+            self._read_anew()
         world = World(now, self._revision, lambda: self._new_id(now), self._new_token)
         try:
             before = connection.total_changes
@@ -162,9 +169,30 @@ class Writer:
             raise StoreUnavailable(str(error)) from error
 
     def _keep(self, world: World) -> None:
+        """Follow a COMMIT that succeeded. Raises nothing: its group would be carried out a second time."""
         self._revision = world.revision
-        self._loader.committed(world)
-        self._hand_off.committed(world)
+        try:
+            self._loader.committed(world)
+            self._hand_off.committed(world)
+        except Exception:
+            _log.error("what was written is not remembered, and is read anew")
+            self._stale = True
+
+    def _read_anew(self) -> None:
+        """Forget what is kept in memory, as a restart does.
+
+        Raises:
+            StoreUnavailable: the disk refused it.
+        """
+        try:
+            loader = Loader(self._connection)
+            self._hand_off = HandOff(loader)
+        except sqlite3.Error as error:
+            if is_disk_error(error):
+                raise StoreUnavailable(str(error)) from error
+            raise
+        self._loader = loader
+        self._stale = False
 
     def _undo(self, world: World) -> None:
         for claim in world.claims:
