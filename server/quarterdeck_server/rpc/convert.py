@@ -30,7 +30,7 @@ from quarterdeck_server.engine.policy import policy_of
 from quarterdeck_server.engine.pools import Instance, PoolStatus
 from quarterdeck_server.engine.states import RUNNING
 
-_TOKEN = struct.Struct(">qI")
+_TOKEN = struct.Struct(">qi")
 _unpack_token = _TOKEN.unpack
 _MILLION = 1_000_000
 _LAST = 253_402_300_800 * _MILLION - 1
