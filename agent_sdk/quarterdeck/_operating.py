@@ -188,6 +188,8 @@ class AuditEntry:
         filter: Of an act on all that matches.
         matched: How many were named or matched.
         done: For how many it was done so far.
+        change: What it changed, in words, as `paused` or `concurrency any → 10`; empty where the
+            action says all.
     """
 
     id: str
@@ -200,3 +202,4 @@ class AuditEntry:
     filter: str
     matched: int
     done: int
+    change: str = ""

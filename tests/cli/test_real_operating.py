@@ -181,3 +181,12 @@ def test_what_was_done_is_in_the_audit_log(run: Run) -> None:
     assert (entries[2]["actor"], entries[2]["matched"], entries[2]["done"]) == ("ann", "1", "1")
     assert "name:a" in entries[2]["filter"]
     assert "enough" in run("audit", "list").stdout
+
+
+def test_the_audit_log_says_what_became_of_a_queue(run: Run) -> None:
+    run("queue", "limits", "deep", "--concurrency", "50")
+    run("queue", "limits", "deep", "--concurrency", "5")
+    run("queue", "pause", "deep")
+    rows = run("audit", "list").stdout.splitlines()[1:]
+    assert ["paused" in rows[0], "concurrency 50 → 5" in rows[1]] == [True, True]
+    assert "concurrency any → 50" in rows[2]

@@ -109,6 +109,15 @@ def test_a_queue_that_rests_says_until_when(server: ScriptedServer, run: Run) ->
     queue.back_off_until.seconds += 100
     server.on("FleetService/ListQueues", lambda _: ListQueuesResponse(queues=[queue]))
     assert "rests, goes on in 1m" in run("queue", "list").stdout
+    assert "rests until" in run("queue", "limits", "deep").stdout
+
+
+def test_a_rest_that_is_over_is_not_told(server: ScriptedServer, run: Run) -> None:
+    queue = Queue(name="deep")
+    queue.back_off_until.seconds = 1
+    server.on("FleetService/ListQueues", lambda _: ListQueuesResponse(queues=[queue]))
+    assert "active" in run("queue", "limits", "deep").stdout
+    assert "rests" not in run("queue", "limits", "deep").stdout
 
 
 def test_an_agent_whose_version_is_held_is_not_just_active(

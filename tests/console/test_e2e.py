@@ -182,7 +182,7 @@ async def test_all_that_match_are_paused_edited_and_cancelled_by_the_server(
         await driver.press("right", "enter")
         await driver.shows("1,200 tasks cancelled", "⊘ cancelled")
         await driver.type(":audit")
-        await driver.shows("UpdateTasks", "CancelTasks", "name:bulk", "1,200")
+        await driver.shows("UpdateTasks", "CancelTasks", "name:bulk", "1,200", "priority 9")
         await driver.press("1")
         await driver.until(lambda: app.fleet.totals.of(3) == 1)
 

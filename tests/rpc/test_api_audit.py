@@ -39,6 +39,7 @@ async def test_every_manual_act_is_in_the_log_with_actor_reason_and_count(api: A
         ("DrainAgent", "ann", "too slow", "agent-9", 1, 1),
         ("UpdateQueue", "bob", "deploy", "red", 1, 1),
     ]
+    assert [e.change for e in found] == ["paused", "", "", "", ""]
     assert [e.id for e in found] == sorted((e.id for e in found), reverse=True)
     assert {e.namespace for e in found} == {"default"}
     assert all(e.id.startswith("audit_") and e.time.seconds for e in found)

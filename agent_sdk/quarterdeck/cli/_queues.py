@@ -178,9 +178,15 @@ def _print(queue: Queue, freeze: Hold | None) -> None:
             ("key rate", _rate(now.rate_per_key)),
             ("ageing", _format.duration(now.ageing)),
             ("weights", _format.labels({key: str(n) for key, n in now.weights.items()})),
-            ("rests until", _format.instant(queue.back_off_until)),
+            ("rests until", _rest(queue)),
         ]
     )
+
+
+def _rest(queue: Queue) -> str:
+    """Until when the queue rests; nothing once that is over."""
+    over = not _format.age(queue.back_off_until).startswith("in ")
+    return "" if over else _format.instant(queue.back_off_until)
 
 
 _OVER: dict[int, str] = {

@@ -30,6 +30,7 @@ _AUDIT_COLUMNS = (
     Column("action"),
     Column("done", right=True),
     Column("target", flexible=True),
+    Column("change", flexible=True),
     Column("reason", flexible=True),
 )
 _KEPT = ("succeeded", "failed", "cancelled", "expired")
@@ -107,5 +108,6 @@ def _row(entry: AuditEntry) -> tuple[str, ...]:
         entry.action,
         done,
         entry.target or entry.filter,
+        entry.change,
         entry.reason,
     )

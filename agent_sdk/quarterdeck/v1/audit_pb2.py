@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aquarterdeck/v1/audit.proto\x12\x0equarterdeck.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\x01\n\nAuditEntry\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0e\n\x06target\x18\x07 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x08 \x01(\t\x12\x0f\n\x07matched\x18\t \x01(\x03\x12\x0c\n\x04\x64one\x18\n \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aquarterdeck/v1/audit.proto\x12\x0equarterdeck.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd3\x01\n\nAuditEntry\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0e\n\x06target\x18\x07 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x08 \x01(\t\x12\x0f\n\x07matched\x18\t \x01(\x03\x12\x0c\n\x04\x64one\x18\n \x01(\x03\x12\x0e\n\x06\x63hange\x18\x0b \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'quarterdeck.v1.audit_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_AUDITENTRY']._serialized_start=80
-  _globals['_AUDITENTRY']._serialized_end=275
+  _globals['_AUDITENTRY']._serialized_end=291
 # @@protoc_insertion_point(module_scope)

@@ -33,6 +33,7 @@ class AuditEntry(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     MATCHED_FIELD_NUMBER: _builtins.int
     DONE_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Sortable by time."""
     namespace: _builtins.str
@@ -51,6 +52,8 @@ class AuditEntry(_message.Message):
     """How many were named or matched."""
     done: _builtins.int
     """For how many it was done so far."""
+    change: _builtins.str
+    """What it changed, in words: `paused`, `concurrency any → 10`. Empty where the action says all."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When."""
@@ -68,10 +71,11 @@ class AuditEntry(_message.Message):
         filter: _builtins.str = ...,
         matched: _builtins.int = ...,
         done: _builtins.int = ...,
+        change: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "done", b"done", "filter", b"filter", "id", b"id", "matched", b"matched", "namespace", b"namespace", "reason", b"reason", "target", b"target", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "change", b"change", "done", b"done", "filter", b"filter", "id", b"id", "matched", b"matched", "namespace", b"namespace", "reason", b"reason", "target", b"target", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,6 +27,7 @@ class AuditRow:
     filter: str
     matched: int
     done: int
+    change: str = ""
 
     @classmethod
     def of(cls, entry: audit_pb2.AuditEntry) -> AuditRow:
@@ -42,6 +43,7 @@ class AuditRow:
             filter=sanitize(entry.filter, 1_024),
             matched=entry.matched,
             done=entry.done,
+            change=sanitize(entry.change, 600),
         )
 
 
@@ -60,6 +62,7 @@ AUDIT_COLUMNS: tuple[Column[AuditRow], ...] = (
     Column("actor", "WHO", 14, lambda row, _: Cell(row.actor or "-"), flex=1, most=32),
     Column("action", "DID", 14, lambda row, _: Cell(row.action), flex=1, most=22),
     Column("about", "TO", 16, lambda row, _: Cell(_about(row), Tone.DIM), rank=2, flex=2, most=60),
+    Column("change", "CHANGED", 12, lambda row, _: Cell(row.change), rank=2, flex=2, most=48),
     Column("done", "DONE", 9, _done, rank=1, align="right"),
     Column("reason", "WHY", 12, lambda row, _: Cell(row.reason, Tone.DIM), rank=3, flex=3),
 )
@@ -70,6 +73,7 @@ def describe_entry(row: AuditRow, context: Context, cells: int) -> list[Line]:
     ago = Cell(f"   {age(context.now - row.time)} ago", Tone.DIM)
     lines = [
         fact("did", Cell(row.action, Tone.STRONG)),
+        *(wrapped_fact("changed", row.change, cells) if row.change else ()),
         fact("time", Cell(instant(row.time)), ago),
         *wrapped_fact("who", row.actor, cells),
         *wrapped_fact("why", row.reason, cells),

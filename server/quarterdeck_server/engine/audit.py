@@ -43,8 +43,9 @@ def enter(world: World, namespace: str, audit: Audit, done: int) -> int:
             audit.filter,
             audit.matched,
             0,
+            world.changed,
         )
-    world.audit[key] = known._replace(done=known.done + done)
+    world.audit[key] = known._replace(done=known.done + done, change=world.changed or known.change)
     world.dirty_audit.add(key)
     return entry_id
 
@@ -53,6 +54,7 @@ def record(world: World, command: Command, audit: Audit, reply: Any) -> None:
     """Enter a command that was carried out."""
     namespace = command_namespace(command)
     enter(world, namespace, audit, _done(reply))
+    world.changed = ""
 
 
 def command_namespace(command: Command) -> str:

@@ -12,6 +12,7 @@ from quarterdeck_server.engine.commands import (
     UpdateNamespace,
     UpdateQueue,
 )
+from quarterdeck_server.engine.differences import namespace_change, queue_change
 from quarterdeck_server.engine.etags import conflict, namespace_etag, queue_etag
 from quarterdeck_server.engine.flow.limits import limits_of, limits_text
 from quarterdeck_server.engine.model import Agent, Queue, new_queue
@@ -23,9 +24,8 @@ from quarterdeck_server.engine.world import World
 def update_queue(world: World, command: UpdateQueue) -> Queue | Refusal:
     """Change a queue, creating it if need be, unless it is another than the caller has seen."""
     key = (command.namespace, command.queue)
-    queue = world.queues.get(key)
-    if queue is None:
-        queue = new_queue(command.namespace, command.queue, world.now)
+    found = world.queues.get(key) or new_queue(command.namespace, command.queue, world.now)
+    queue = found
     if command.etag and command.etag != queue_etag(queue):
         return conflict("queue", command.queue)
     if command.paused is not None:
@@ -41,6 +41,8 @@ def update_queue(world: World, command: UpdateQueue) -> Queue | Refusal:
     if after != before:
         queue = queue._replace(limits=limits_text(after))
         world.meters.limits_changed(*key, before, after, world.now)
+    if command.audit is not None:
+        world.changed = queue_change(found, queue)
     return world.put_queue(queue)
 
 
@@ -139,6 +141,8 @@ def update_namespace(world: World, command: UpdateNamespace) -> NamespaceSetting
         rules = rules._replace(**given)
     if rules != settings.quarantine:
         world.forgotten_streaks.add(command.namespace)
-    settings = NamespaceSettings(kept, rules)
+    before, settings = settings, NamespaceSettings(kept, rules)
+    if command.audit is not None:
+        world.changed = namespace_change(before, settings)
     world.put_namespace(command.namespace, settings)
     return settings

@@ -216,6 +216,8 @@ class AuditEntry(NamedTuple):
     filter: str
     matched: int
     done: int
+    change: str = ""
+    """In words, see `engine.differences`; empty where the action says all."""
 
 
 class AdmissionKey(NamedTuple):

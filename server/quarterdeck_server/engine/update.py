@@ -6,6 +6,7 @@ import json
 
 from quarterdeck_server.engine import edit_transitions
 from quarterdeck_server.engine.commands import ItemResult, Refusal, TaskChange, UpdateTasks
+from quarterdeck_server.engine.differences import task_change
 from quarterdeck_server.engine.flow import overflow
 from quarterdeck_server.engine.flow.names import one_too_many
 from quarterdeck_server.engine.model import Task
@@ -20,6 +21,8 @@ _WAITING = frozenset({BLOCKED, SCHEDULED, READY})
 
 def update(world: World, command: UpdateTasks) -> list[ItemResult]:
     """Change tasks, each by itself; what a task has already is no change."""
+    if command.audit is not None:
+        world.changed = task_change(command.change, world.now)
     return [
         _update_one(world, command.namespace, task_id, command.change)
         for task_id in command.task_ids

@@ -142,6 +142,8 @@ class World:
     """Something is left for a Walk."""
     audit: dict[tuple[str, int], AuditEntry] = field(default_factory=dict)
     dirty_audit: set[tuple[str, int]] = field(default_factory=set)
+    changed: str = ""
+    """What the command that is being decided changed, for its entry in the audit log."""
     meters: Meters = field(default_factory=Meters)
     set_back: int = 0
     """How far the wall clock was set back since the last group; see `engine.flow.rest`."""

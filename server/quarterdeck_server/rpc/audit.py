@@ -63,6 +63,7 @@ def to_proto(row: AuditEntry) -> audit_pb2.AuditEntry:
         filter=row.filter,
         matched=row.matched,
         done=row.done,
+        change=row.change,
     )
     convert.set_time(out.time, row.time)
     return out
