@@ -120,6 +120,24 @@ class TestRates:
         flow.group()
         assert len(waiting.taken) == 1
 
+    def test_a_key_that_had_nothing_left_is_looked_at_again_when_its_tokens_are_there(
+        self, bench: Bench
+    ) -> None:
+        limit_queue(bench, QueueLimits(rate_per_key=Rate(1, SECOND)))
+        flow = Flow(bench)
+        flow.park(make.claim(max_tasks=9))
+        _, left = bench.submit(*(make.spec(group_key="a") for _ in range(2)))
+        flow.group()
+        # Its last task goes while it waits for tokens, and another comes.
+        flow.group(make.cancel(left))
+        waiting = make.claim("a2")
+        flow.park(waiting)
+        flow.group(make.submit(make.spec(group_key="a")))
+        assert flow.reopen == {KEY: bench.now + SECOND}
+        bench.now += SECOND
+        flow.group()
+        assert keys_of(waiting.taken) == ["a"]
+
     def test_a_key_without_tokens_leaves_the_others_alone(self, bench: Bench) -> None:
         limit_queue(bench, QueueLimits(rate_per_key=Rate(1, SECOND)))
         bench.submit(*(make.spec(group_key=key) for key in "aab"))

@@ -204,6 +204,9 @@ class QueueLanes:
             if self.parked.get(key) == until and (not key or key in self.ready):
                 return until
             heappop(self._later)
+            if self.parked.get(key) == until:
+                # Nothing of it is ready: it stands in line again when something is, tokens or not.
+                self.unpark(key)
         return None
 
 
