@@ -132,6 +132,7 @@ class TestRates:
         flow.group(make.cancel(left))
         waiting = make.claim("a2")
         flow.park(waiting)
+        flow.group()
         flow.group(make.submit(make.spec(group_key="a")))
         assert flow.reopen == {KEY: bench.now + SECOND}
         bench.now += SECOND
