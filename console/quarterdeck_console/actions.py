@@ -288,6 +288,11 @@ GROUPS = ("Move", "Views", "Act", "Mark", "Find", "Table", "Logs", "Window")
 """Headings of the help, in order."""
 
 
+ASKING = ("command", "filter", "screen.search")
+"""Methods that open the prompt. Their keys are looked at before any widget has them: what is typed in the same breath
+must find the prompt open, or `:holds` in one burst would hold, sort and pause."""
+
+
 def bindings(*scopes: str) -> list[BindingType]:
     """Textual's bindings of everything that can be done in these scopes."""
     wanted = set(scopes)
@@ -302,7 +307,7 @@ def _binding(action: Action) -> Binding:
         id=action.id,
         show=bool(action.footer),
         key_display=action.shown or None,
-        priority=action.id == "app.quit",
+        priority=action.id == "app.quit" or action.method in ASKING,
         system=action.group in ("Move", "Window"),
     )
 

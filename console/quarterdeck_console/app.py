@@ -226,6 +226,12 @@ class ConsoleApp(App[None]):
         if front is not None:
             self.push_screen(HelpScreen(front.view, self.screen.active_bindings))
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leaves `:` to the line that is being typed, and to dialogs."""
+        if action == "command" and (self.front is not self.screen or self.front.asking):
+            return False
+        return super().check_action(action, parameters)
+
     def action_command(self) -> None:
         """Asks for a command."""
         if self.front is not None:

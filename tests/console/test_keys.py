@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.console.conftest import LARGE, SMALL, Open
 from tests.console.fleet import Fleet
+from textual.events import Key
 
 from quarterdeck.v1 import task_pb2
 
@@ -101,3 +102,21 @@ async def test_a_list_is_saved_as_it_reads_and_holds_no_formula(
     assert len(rows) == 123
     row = next(row for row in rows if "2+2" in row["name"])
     assert (row["name"], row["queue"], row["priority"]) == ("'=2+2", 'a,"b', "5")
+
+
+async def test_what_is_typed_in_one_burst_finds_the_prompt_open(
+    console: Open, fleet: Fleet
+) -> None:
+    async with console() as driver:
+        await driver.press("2")
+        await driver.shows("134 tasks")
+        for line, found in ((":holds", "Nothing is held"), (":tasks", "134 tasks")):
+            for character in line:
+                driver.app.post_message(Key("colon" if character == ":" else character, character))
+            driver.app.post_message(Key("enter", "\r"))
+            await driver.shows(found)
+        for key, character in (("slash", "/"), ("n", "n"), ("a", "a"), ("colon", ":"), ("x", "x")):
+            driver.app.post_message(Key(key, character))
+        driver.app.post_message(Key("enter", "\r"))
+        await driver.until(lambda: driver.list.filter_text == "na:x" or "na" in driver.text())
+        assert driver.app.current_mode == "tasks"

@@ -255,6 +255,17 @@ class FleetScreen(Screen[None]):
         self.focus_body()
         return True
 
+    @property
+    def asking(self) -> bool:
+        """Whether a line is being typed."""
+        return self.composed and self.query_one(Prompt).display
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leaves `/` to the line that is being typed."""
+        if action in ("filter", "search") and (self.asking or self.app.screen is not self):
+            return False
+        return super().check_action(action, parameters)
+
     def ask(self, kind: str, sign: str, text: str = "") -> None:
         """Shows the prompt instead of the message."""
         self.query_one("#message").display = False

@@ -103,7 +103,8 @@ class Prompt(Horizontal):
         box.value = text
         box.cursor_position = len(text)
         self.display = True
-        box.focus()
+        # At once: what is typed in the same breath, or pasted, is meant for the input.
+        self.screen.set_focus(box)
 
     def complain(self, why: str, at: int | None = None) -> None:
         """Says what is wrong, beside the input, and puts the cursor to the character that is."""
