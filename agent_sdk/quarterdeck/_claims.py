@@ -105,7 +105,9 @@ class Claims:
                 failures = 0
             del self._open[place]
             plenty = len(response.tasks) == request.max_tasks
-            if plenty and not self._plenty:
+            if plenty != self._plenty or (place > 0 and not plenty):
+                # More loops ask, or this one rests and leaves its slots to the first, which may
+                # wait for some.
                 self._slot.set()
             self._plenty = plenty
             self._accept(response)

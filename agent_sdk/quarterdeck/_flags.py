@@ -35,6 +35,9 @@ class CancelFlag:
             self._seen = True
         return self._set
 
+    def __bool__(self) -> bool:
+        return self.is_set()
+
     def raise_if_set(self) -> None:
         """Stop here when the handler should stop.
 

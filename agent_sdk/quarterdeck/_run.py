@@ -136,7 +136,7 @@ class Run:
         self.attempt = attempt
         self.deadline = deadline
         self.input = input
-        self.cancelled = cancelled or CancelFlag()
+        self.cancelled = CancelFlag() if cancelled is None else cancelled
         self.metadata = metadata
 
     @property
