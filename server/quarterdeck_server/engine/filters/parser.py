@@ -156,7 +156,14 @@ class _Parser:
             return terms.fuzzy(self._table.bare, self._word("()|"))
         if self._peek() in tuple("<>=:"):
             raise FilterError('a comparison needs a field before it; or quote it: "…"', start)
-        return terms.bare(self._table, self._word("()|"))
+        word = self._word("()|")
+        operator = None if word.quoted else _OPERATOR.search(self._text, start, self._at)
+        name = self._text[start : operator.start()] if operator else ""
+        if any(map(str.isalpha, name)):
+            # `-name:x`, or a name with a character that nobody sees: searched for as a text it would match nothing, and
+            # its negation everything that an act must not touch. `10:30` has no name.
+            raise FilterError(self._unknown(name), start)
+        return terms.bare(self._table, word)
 
     def _field_term(self, name: str) -> Node:
         start = self._at
