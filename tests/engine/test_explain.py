@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from quarterdeck_server.engine.explain.answer import explain
 from quarterdeck_server.engine.explain.facts import Ahead, Facts, Handler, Runners, Stored
 from quarterdeck_server.engine.explain.obstacles import Kind, Obstacle, obstacles
@@ -180,6 +182,25 @@ def test_a_preferred_agent_is_waited_for_until_its_patience_ends() -> None:
     obstacle = only(facts(row))
     assert (obstacle.kind, obstacle.until) == (Kind.PREFERRED_AGENT, NOW + 4 * SECOND)
     assert obstacle.agent_ids == ("a9",)
+
+
+@pytest.mark.parametrize("busy", [0, 2])
+def test_a_preferred_agent_that_is_there_is_named_with_the_end_of_the_wait(busy: int) -> None:
+    row = task(lane=lane_text(LaneKey("", (), "a9")))._replace(wake_at=NOW + 4 * SECOND)
+    known = facts(row, handler("a9", running=busy), handler("a1"))
+    kinds = [(o.kind, o.until) for o in explain(known).obstacles]
+    preferred = (Kind.PREFERRED_AGENT, NOW + 4 * SECOND)
+    assert kinds == ([preferred, (Kind.AGENTS_BUSY, None)] if busy else [preferred])
+
+
+@pytest.mark.parametrize(("running", "kind"), [(2, Kind.AGENTS_BUSY), (0, Kind.NO_AGENT_FOR_NAME)])
+def test_agents_that_have_not_asked_since_the_server_started_are_not_said_to_handle_nothing(
+    running: int, kind: Kind
+) -> None:
+    obstacle = only(facts(task(), handler(names=frozenset(), running=running)))
+    assert obstacle.kind == kind
+    assert "is known when they ask for work" in obstacle.message
+    assert obstacle.agent_ids == ("a1",)
 
 
 def test_agents_that_drain_or_are_held() -> None:

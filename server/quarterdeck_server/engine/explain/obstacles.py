@@ -194,6 +194,10 @@ def _agents(facts: Facts) -> Iterator[Obstacle]:
         return
     named = [h for h in in_queue if h.names is None or task.name in h.names]
     if not named:
+        unheard = [h for h in in_queue if h.names is not None and not h.names]
+        if unheard:
+            yield _unheard(task.queue, unheard)
+            return
         handled = sorted({name for h in in_queue for name in h.names or ()})[:5]
         message = (
             f"no agent of queue {task.queue} handles {task.name}; they handle {', '.join(handled)}"
@@ -207,6 +211,18 @@ def _agents(facts: Facts) -> Iterator[Obstacle]:
         yield from _free(facts, fitting)
 
 
+def _unheard(queue: str, agents: Sequence[Handler]) -> Obstacle:
+    """Agents whose names nobody knows yet: after a start, those that were busy before it."""
+    busy = all(h.agent.running >= h.agent.slots for h in agents)
+    message = (
+        f"what {many(len(agents), 'agent')} of queue {queue} can do is known when they ask for work"
+    )
+    message += ", and they are busy" if busy else ""
+    return Obstacle(
+        Kind.AGENTS_BUSY if busy else Kind.NO_AGENT_FOR_NAME, message, agent_ids=_some(agents)
+    )
+
+
 def _fitting(facts: Facts, named: Sequence[Handler]) -> tuple[Sequence[Handler], Obstacle | None]:
     """The agents that the task's lane allows, and what the lane waits for."""
     task, lane = facts.stored.task, lane_of(facts.stored.task.lane)
@@ -218,12 +234,12 @@ def _fitting(facts: Facts, named: Sequence[Handler]) -> tuple[Sequence[Handler],
         message = f"no agent that handles {task.name} has the labels {_labels(required)}"
         return [], Obstacle(Kind.NO_AGENT_WITH_LABELS, message, agent_ids=_close(named, required))
     wanted = [h for h in able if _matches(h, lane)]
-    if wanted:
+    if wanted and lane.agent_id is None and set(lane.labels) <= set(required):
         return wanted, None
     until = task.wake_at
     left = f" for {span(until - facts.now)} more" if until is not None and until > facts.now else ""
     whom = f"agent {lane.agent_id}" if lane.agent_id else f"an agent with {_labels(lane.labels)}"
-    return [], Obstacle(
+    return wanted, Obstacle(
         Kind.PREFERRED_AGENT,
         f"prefers {whom} and waits for it{left}",
         until,
