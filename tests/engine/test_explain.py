@@ -258,6 +258,8 @@ def test_a_paused_attempt_says_whether_it_stands_still() -> None:
     assert "was asked to stand still" in only(facts(asked)).message
     stands = task(state=RUNNING, attempt=1, pause=encode(Pause(NOW, "ann", "lunch", NOW, NOW)))
     assert "stands still: paused by ann: lunch" in only(facts(stands)).message
+    nameless = task(state=RUNNING, attempt=1, pause=encode(Pause(NOW, "", "look")))
+    assert "paused by unknown: look" in only(facts(nameless)).message
 
 
 def test_a_running_task_tells_how_far_its_cancel_is() -> None:

@@ -98,6 +98,32 @@ CASES: list[tuple[str, dict[str, Any], list[Attempt], int | None, Parts]] = [
         ],
     ),
     (
+        "the error set the delay",
+        {"state": RUNNING, "attempt": 2, "claim_time": 12, "run_at": 9},
+        [tried(1, 2, 5)],
+        None,
+        [
+            ("ready", 0, 2, 0),
+            ("running", 2, 5, 1),
+            ("backoff", 5, 9, 1),
+            ("ready", 9, 12, 0),
+            ("running", 12, None, 2),
+        ],
+    ),
+    (
+        "the error set a delay, and it has ended",
+        {"state": SUCCEEDED, "attempt": 2, "end_time": 30, "run_at": 19},
+        [tried(1, 2, 5), tried(2, 20, 30, Outcome.SUCCEEDED)],
+        None,
+        [
+            ("ready", 0, 2, 0),
+            ("running", 2, 5, 1),
+            ("backoff", 5, 19, 1),
+            ("ready", 19, 20, 0),
+            ("running", 20, 30, 2),
+        ],
+    ),
+    (
         "lost its agent",
         {"state": RUNNING, "attempt": 2, "claim_time": 9},
         [tried(1, 2, 5, Outcome.LOST)],

@@ -11,7 +11,7 @@ from quarterdeck_server.engine.explain.texts import span as text_of
 from quarterdeck_server.engine.model import Attempt, Task
 from quarterdeck_server.engine.policy import policy_of
 from quarterdeck_server.engine.retry import backoff
-from quarterdeck_server.engine.states import BLOCKED, READY, RUNNING, SCHEDULED, Outcome
+from quarterdeck_server.engine.states import BLOCKED, ENDED, READY, RUNNING, SCHEDULED, Outcome
 
 
 class Span(NamedTuple):
@@ -38,7 +38,8 @@ def spans(stored: Stored) -> list[Span]:
     """Return the task's life in order, without spans of no length.
 
     What the rows do not keep is taken together: of a task that was retried, the wait for its first start is all
-    `ready`, its delay being forgotten; a wait between two attempts is `backoff` for as long as the policy says.
+    `ready`, its delay being forgotten; a wait between two attempts is `backoff` for as long as the policy says, but for
+    the last one, of which it is known when it was over.
     """
     task = stored.task
     found = [*_before_first(stored), *_attempts(task, stored.attempts), *_last_wait(stored)]
@@ -78,18 +79,21 @@ def _attempts(task: Task, attempts: Sequence[Attempt]) -> Iterator[Span]:
         yield Span("running", attempt.start_time, attempt.end_time, attempt.attempt)
         later = attempts[place + 1 : place + 2]
         if later:
-            yield from _between(task, attempt, later[0].start_time)
+            last = place + 2 == len(attempts) and task.state in ENDED
+            yield from _between(task, attempt, later[0].start_time, task.run_at if last else None)
     if task.state == RUNNING and task.claim_time is not None:
         if attempts:
-            yield from _between(task, attempts[-1], task.claim_time)
+            yield from _between(task, attempts[-1], task.claim_time, task.run_at)
         yield Span("running", task.claim_time, None, task.attempt)
 
 
-def _between(task: Task, attempt: Attempt, start: int) -> Iterator[Span]:
-    """The wait between two attempts: the backoff, then the line."""
+def _between(task: Task, attempt: Attempt, start: int, run_at: int | None) -> Iterator[Span]:
+    """The wait between two attempts: the backoff, which the error may have set, then the line."""
     due = attempt.end_time
     if attempt.outcome in (Outcome.FAILED, Outcome.REVOKED):
-        due = min(start, due + backoff(policy_of(task.policy), attempt.attempt, task.id))
+        if run_at is None or not attempt.end_time <= run_at <= start:
+            run_at = due + backoff(policy_of(task.policy), attempt.attempt, task.id)
+        due = min(start, run_at)
         yield Span("backoff", attempt.end_time, due, attempt.attempt)
     yield Span("ready", due, start)
 

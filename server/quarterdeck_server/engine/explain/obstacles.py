@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
+from quarterdeck_server.engine.audit import UNKNOWN
 from quarterdeck_server.engine.explain.facts import SAMPLES, Facts, Handler, Runners
 from quarterdeck_server.engine.explain.texts import because, many, span
 from quarterdeck_server.engine.flow.affinity import admits
@@ -82,8 +83,11 @@ def _paused_attempt(task: Task) -> Iterator[Obstacle]:
     pause = pause_of(task)
     if pause is not None:
         stands = "stands still" if pause.acknowledge_time else "was asked to stand still"
-        message = f"attempt {task.attempt} {stands}: paused by {pause.actor}{because(pause.reason)}; resume it"
-        yield Obstacle(Kind.TASK_PAUSED, message, actor=pause.actor)
+        who = pause.actor or UNKNOWN
+        message = (
+            f"attempt {task.attempt} {stands}: paused by {who}{because(pause.reason)}; resume it"
+        )
+        yield Obstacle(Kind.TASK_PAUSED, message, actor=who)
 
 
 def _waits(facts: Facts) -> Iterator[Obstacle]:
