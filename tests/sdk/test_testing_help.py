@@ -174,6 +174,7 @@ def test_example_project_passes_its_own_tests() -> None:
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert "3 passed" in run.stdout
+    assert "Warning" not in run.stdout + run.stderr
 
 
 def test_first_agent_greets(quarterdeck_server: Server) -> None:
