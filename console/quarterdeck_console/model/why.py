@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from quarterdeck.v1 import task_service_pb2
+from quarterdeck_console.model import words
 from quarterdeck_console.model.columns import Cell, Context
 from quarterdeck_console.model.format import bar, clock, count, duration
 from quarterdeck_console.model.lines import Line, fact, heading, join, line, paragraph, wrapped_fact
@@ -19,6 +20,10 @@ _PHASES = {
     "running": Tone.RUN,
     "backoff": Tone.WARN,
 }
+
+
+FRESH = 3.0
+"""Seconds for which an explanation counts as of now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,8 @@ class Why:
         ahead_is_minimum: True when there are more.
         starts: When it will probably start; 0.0 when nothing can be said.
         spans: Phase, begin and end (0.0 for what goes on) of its life so far.
+        said: When the server said it: how long something took until then stands in the words.
+        goes_on: True unless the task has ended, so that those words age.
     """
 
     summary: str
@@ -50,9 +57,11 @@ class Why:
     starts: float
     spans: tuple[tuple[str, float, float], ...]
     time_summary: str
+    said: float
+    goes_on: bool
 
     @classmethod
-    def of(cls, answer: task_service_pb2.ExplainTaskResponse) -> Why:
+    def of(cls, answer: task_service_pb2.ExplainTaskResponse, said: float) -> Why:
         """From the wire."""
         return cls(
             sanitize(answer.summary, 2_048),
@@ -65,6 +74,8 @@ class Why:
                 for span in answer.spans
             ),
             sanitize(answer.time_summary, 2_048),
+            said,
+            answer.task.state not in words.TERMINAL,
         )
 
 
@@ -86,14 +97,15 @@ def _obstacle(obstacle: task_service_pb2.Obstacle) -> ObstacleRow:
 def why_lines(why: Why, context: Context, cells: int) -> list[Line]:
     """Everything that the explanation says."""
     summary = paragraph(why.summary, cells, Tone.STRONG, most=8)
-    return join([[*summary, *_place(why, context.now)], _obstacles(why, context, cells),
+    place = [*summary, *_aged(why, context.now), *_place(why, context.now)]
+    return join([place, _obstacles(why, context, cells),
                  _times(why, context.now, cells)])  # fmt: skip
 
 
 def brief_lines(why: Why, context: Context, cells: int) -> list[Line]:
     """The answer alone, where the rest of the task stands beside it."""
     lines = [heading("why", cells), *paragraph(why.summary, cells, most=6)]
-    lines += _place(why, context.now)
+    lines += [*_aged(why, context.now), *_place(why, context.now)]
     if why.obstacles:
         first = why.obstacles[0]
         # The summary mostly says the first obstacle already.
@@ -101,6 +113,14 @@ def brief_lines(why: Why, context: Context, cells: int) -> list[Line]:
             lines += _message(first, cells)
         lines += _obstacle_facts(first, context, cells)
     return [*lines, *paragraph(why.time_summary, cells, Tone.DIM, most=3)]
+
+
+def _aged(why: Why, now: float) -> list[Line]:
+    """Says of when it is, as soon as it contradicts what is counted on beside it."""
+    old = now - why.said
+    return (
+        [line(f"as it was {duration(old)} ago", Tone.WARN)] if why.goes_on and old > FRESH else []
+    )
 
 
 def _place(why: Why, now: float) -> list[Line]:

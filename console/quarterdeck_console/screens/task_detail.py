@@ -83,6 +83,7 @@ class TaskScreen(TaskActs):
         """What feeds it."""
         if self._feed is None:
             self._feed = DetailFeed(self.console_app.link, self.task_id, self._attempt)
+            self._feed.explain(self._explains)
         return self._feed
 
     @property
@@ -94,6 +95,12 @@ class TaskScreen(TaskActs):
     def wide(self) -> bool:
         """True when all sections fit at once, and none was asked for alone."""
         return self.size.width >= WIDE and not self._full
+
+    @property
+    def _explains(self) -> bool:
+        """True while the explanation is on the screen, alone or beside the rest."""
+        section = SECTIONS[self._section]
+        return section == "why" or (self.wide and section in ("timeline", "logs"))
 
     def wake(self) -> None:
         """It is live while it is shown."""
@@ -124,6 +131,7 @@ class TaskScreen(TaskActs):
         self.query_one("#about").display = self.wide or not log_only
         self.log_view.display = self.wide or log_only
         self.set_class(self.wide, "-all")
+        self.feed.explain(self._explains)
         if log_only:
             self.log_view.focus()
         else:

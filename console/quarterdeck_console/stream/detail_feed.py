@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import time
 from collections.abc import Sequence
 
 import grpc
 
 from quarterdeck.v1 import task_service_pb2
 from quarterdeck.v1 import watch_service_pb2 as watch_pb
-from quarterdeck_console.model import words
 from quarterdeck_console.model.detail import LogBuffer, TaskDetail
 from quarterdeck_console.model.why import Why
 from quarterdeck_console.stream.channel import CALL_TIMEOUT, Link, backoff
@@ -22,12 +21,13 @@ LOG_WAIT = 20
 
 LOG_PAGE = 2_000
 EXPLAIN = 1.0
-"""Seconds between two explanations of a task that changes fast."""
+"""Seconds after which an explanation that is shown is asked for anew: how long things take stands in its words."""
 
-MOVED = 5.0
-"""Seconds after which a task that waits is explained anew."""
+EXPLAIN_SHARE = 20
+"""So many times as long as an answer took is at least waited before the next is asked for."""
 
-_WAITING = (words.BLOCKED, words.SCHEDULED, words.READY)
+EXPLAIN_SELDOM = 30.0
+"""Seconds that are waited at most."""
 
 SETTLE = 0.2
 """Seconds between two GetTask of a task that changes fast."""
@@ -100,6 +100,7 @@ class DetailFeed:
         self._link = link
         self._changed = asyncio.Event()
         self._unexplained = asyncio.Event()
+        self._explaining = asyncio.Event()
         self._running = asyncio.Event()
         self._runners: list[asyncio.Task[None]] = []
 
@@ -114,6 +115,13 @@ class DetailFeed:
                 asyncio.create_task(self._refresh()),
                 asyncio.create_task(self._tail()),
             ]
+
+    def explain(self, shown: bool) -> None:
+        """Says whether the explanation is looked at: only then is it asked for, and kept true."""
+        if shown:
+            self._explaining.set()
+        else:
+            self._explaining.clear()
 
     async def stop(self) -> None:
         """Ends every call; what came stays."""
@@ -169,31 +177,31 @@ class DetailFeed:
                 await asyncio.sleep(next(waits))
 
     async def _explain(self) -> None:
-        """Asks why after each change, and of a task that waits now and then; at most once a second."""
+        """Asks why after each change, and every second of what has not ended."""
         waits = backoff()
+        request = task_service_pb2.ExplainTaskRequest(
+            namespace=self._link.namespace, task_id=self.task_id
+        )
         while True:
-            await self._until_unexplained()
-            request = task_service_pb2.ExplainTaskRequest(
-                namespace=self._link.namespace, task_id=self.task_id
-            )
+            await self._explaining.wait()
+            self._unexplained.clear()
+            asked = time.monotonic()
             try:
-                self.why = Why.of(await self._link.tasks.ExplainTask(request, timeout=CALL_TIMEOUT))
-                self.version += 1
-                waits = backoff()
-                await asyncio.sleep(EXPLAIN)
+                answer = await self._link.tasks.ExplainTask(request, timeout=CALL_TIMEOUT)
             except grpc.aio.AioRpcError as error:
                 # What is wrong with the task is said by GetTask; an older server explains nothing.
                 if refusal(error).transient:
-                    self._unexplained.set()
                     await asyncio.sleep(next(waits))
-
-    async def _until_unexplained(self) -> None:
-        """Until the task changed; one that waits moves up in its line without changing."""
-        waiting = self.detail is None or self.detail.task.state in _WAITING
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(MOVED if waiting else None):
+                else:
+                    await self._unexplained.wait()
+                continue
+            self.why = Why.of(answer, self._link.now())
+            self.version += 1
+            waits = backoff()
+            took = time.monotonic() - asked
+            await asyncio.sleep(min(max(EXPLAIN, EXPLAIN_SHARE * took), EXPLAIN_SELDOM))
+            if not self.why.goes_on:
                 await self._unexplained.wait()
-        self._unexplained.clear()
 
     async def _tail(self) -> None:
         """Reads the log to its end and waits there for more; a retried task goes on."""
