@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 SHORT = 8
 """Digits that are shown at least of an id that an agent made up."""
+
+BESIDE_NAME = 4
+"""As many are enough beside the agent's name; the command line takes as few."""
 
 _MADE_UP = re.compile(r"[0-9a-f]{32}")
 
@@ -37,6 +40,19 @@ def short_ids(ids: Iterable[str], least: int = SHORT) -> dict[str, str]:
         else:
             shown[one] = one
     return shown
+
+
+def agent_labels(names: Mapping[str, str]) -> dict[str, str]:
+    """How agents are called in a text, `crow-1f3a`: by name, and so much of the id as tells them apart.
+
+    Args:
+        names: Ids with their names. An id that somebody chose says enough: it stands alone.
+    """
+    shown = short_ids(names, BESIDE_NAME)
+    return {
+        one: f"{name}-{shown[one]}" if name and shown[one] != one else one
+        for one, name in names.items()
+    }
 
 
 def _shared(one: str, other: str) -> int:

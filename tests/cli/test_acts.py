@@ -290,3 +290,12 @@ def test_the_only_obstacle_is_said_once(server: ScriptedServer, run: Run) -> Non
     assert [full in line for line in lines].count(True) == 1
     assert "tasks   task_7" in lines
     assert "agents  a1 a2" in lines
+
+
+def test_an_explanation_has_the_whole_id_of_whose_attempt_it_is(
+    server: ScriptedServer, run: Run
+) -> None:
+    task = Task(id="task_1", state=RUNNING, agent_id="5d50" * 8)
+    response = ExplainTaskResponse(task=task, summary="attempt 1 runs at crow-5d50")
+    server.on("TaskService/ExplainTask", lambda _: response)
+    assert f"agent  {'5d50' * 8}" in run("task", "explain", "task_1").stdout.splitlines()

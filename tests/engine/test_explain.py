@@ -33,6 +33,7 @@ from quarterdeck_server.engine.states import (
     READY,
     RUNNING,
     SCHEDULED,
+    SUCCEEDED,
     AgentState,
     HoldKind,
     Outcome,
@@ -334,3 +335,37 @@ def test_spans_of_time_read_well() -> None:
         "1 h",
         "1 d 1 h",
     ]
+
+
+CROW, GULL = "5d50" + "a" * 28, "5d51" + "b" * 28
+
+
+def named(agent_id: str, name: str) -> Handler:
+    made = handler(agent_id)
+    return made._replace(agent=made.agent._replace(name=name))
+
+
+def test_an_explanation_calls_agents_as_lists_do() -> None:
+    crows = (named(CROW, "crow"), named(GULL, "gull"))
+    held = lane_text(LaneKey("", (), CROW))
+    said = {
+        "runs": task(state=RUNNING, attempt=1, agent_id=CROW, claim_time=NOW),
+        "succeeded": task(state=SUCCEEDED, attempt=1, agent_id=CROW, end_time=NOW),
+        "lost": task(
+            state=FAILED, attempt=1, agent_id=CROW, reason="ATTEMPTS_EXHAUSTED", end_time=NOW,
+            error_type="LeaseLost", error_message=f"agent {CROW} did not renew its lease",
+        ),
+        "prefers": task(lane=held),
+    }  # fmt: skip
+    for row in said.values():
+        summary = explain(facts(row, *crows)).summary
+        assert "crow-5d50" in summary
+        assert CROW not in summary
+
+
+def test_agents_of_one_name_are_told_apart_and_those_gone_by_their_ids() -> None:
+    near = CROW[:6] + "0" * 26
+    row = task(state=RUNNING, attempt=1, agent_id=CROW, claim_time=NOW)
+    both = (named(CROW, "crow"), named(near, "crow"))
+    assert "runs at crow-5d50aaa for" in explain(facts(row, *both)).summary
+    assert "runs at 5d50aaaa for" in explain(facts(row, named(GULL, "gull"))).summary

@@ -91,6 +91,7 @@ def _print_explanation(response: ExplainTaskResponse) -> None:
             ("until", _format.instant(only.until)),
             ("tasks", " ".join(only.task_ids)),
             ("agents", " ".join(only.agent_ids)),
+            ("agent", task.agent_id),
             ("ahead", ahead if response.ahead else ""),
             ("starts about", _format.instant(response.estimated_start_time)),
             ("time", response.time_summary),

@@ -6,17 +6,15 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from quarterdeck._words import short_ids
+from quarterdeck._words import agent_labels, short_ids
 from quarterdeck_console.model import words
 from quarterdeck_console.model.holds import AGENT, AGENT_VERSION, HoldRow, freeze_of, hold_id
 from quarterdeck_console.model.rows import (
-    FIRST,
     AgentRow,
     InstanceRow,
     PoolRow,
     QueueRow,
     ScheduleRow,
-    named,
 )
 from quarterdeck_console.model.store import Store
 
@@ -220,8 +218,7 @@ class Fleet:
         """How an agent is called: its name, and so much of its id as no other agent's has."""
         if self._labels_at != self.agents.membership:
             self._labels_at = self.agents.membership
-            shown = short_ids(self.agents.rows, FIRST)
-            self._labels = {a.id: named(a.name, a.id, shown[a.id]) for a in self.agents}
+            self._labels = agent_labels({agent.id: agent.name for agent in self.agents})
         return self._labels.get(agent_id) or short_ids([agent_id])[agent_id]
 
     def queue_rate(self, queue: str) -> float:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from quarterdeck._words import short_ids
+from quarterdeck._words import agent_labels
 from quarterdeck.v1 import agent_pb2, pool_pb2, queue_pb2, schedule_pb2, task_pb2
 from quarterdeck_console.model import words
 from quarterdeck_console.model.format import duration, instant
@@ -122,15 +122,6 @@ class TaskRow:
         return words.TASK_STATES.get(self.state) or words.unknown(self.state)
 
 
-FIRST = 4
-"""Digits shown of an agent's id when they tell it from all others; the command line takes as few."""
-
-
-def named(name: str, agent_id: str, short: str) -> str:
-    """An agent's name with what is shown of its id."""
-    return f"{name}-{short}" if name and short != agent_id else agent_id
-
-
 @dataclass(frozen=True, slots=True)
 class AgentRow:
     """One agent."""
@@ -176,7 +167,7 @@ class AgentRow:
     @property
     def label(self) -> str:
         """Its name and the beginning of its id; an id that somebody chose says enough."""
-        return named(self.name, self.id, short_ids([self.id], FIRST)[self.id])
+        return agent_labels({self.id: self.name})[self.id]
 
     def state_words(self) -> tuple[str, str, words.Tone]:
         """Glyph, word and tone; an active agent is busy or idle."""

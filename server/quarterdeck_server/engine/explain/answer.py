@@ -63,25 +63,34 @@ def _only_the_line(found: list[Obstacle]) -> bool:
 def _summary(facts: Facts, found: list[Obstacle]) -> str:
     task = facts.stored.task
     if task.state == RUNNING:
-        return found[0].message if found else _running(task, facts.now) + _silence(facts)
+        return found[0].message if found else _running(facts) + _silence(facts)
     ended = _ENDED.get(task.state)
     if ended is not None:
-        return ended(task)
+        said = ended(task)
+        return said.replace(task.agent_id, _agent(facts)) if task.agent_id else said
     if found:
         more = f" (and {many(len(found) - 1, 'other obstacle')})" if len(found) > 1 else ""
         return found[0].message + more
     return "nothing is in its way: it is handed out with the next claim"
 
 
-def _running(task: Task, now: int) -> str:
-    since = "" if task.claim_time is None else f" for {span(now - task.claim_time)}"
+def _running(facts: Facts) -> str:
+    task = facts.stored.task
+    since = "" if task.claim_time is None else f" for {span(facts.now - task.claim_time)}"
+    runs = f"attempt {task.attempt} runs at {_agent(facts)}{since}"
     cancel = cancellation_of(task)
     if cancel is not None:
         step = "delivered" if cancel.deliver_time else "requested"
         if cancel.acknowledge_time:
             step = "acknowledged"
-        return f"attempt {task.attempt} runs at {task.agent_id}{since}; its cancel is {step}"
-    return f"attempt {task.attempt} runs at {task.agent_id}{since}"
+        return f"{runs}; its cancel is {step}"
+    return runs
+
+
+def _agent(facts: Facts) -> str:
+    """Whose attempt it is or was, in the words of lists."""
+    agent_id = facts.stored.task.agent_id
+    return facts.label(agent_id) if agent_id else "an agent"
 
 
 def _silence(facts: Facts) -> str:

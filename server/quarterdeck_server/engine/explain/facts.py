@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from quarterdeck._words import BESIDE_NAME, agent_labels, short_ids
 from quarterdeck_server.engine.flow.meters import Meter
 from quarterdeck_server.engine.model import Agent, Attempt, Hold, Queue, Task
 from quarterdeck_server.engine.states import AgentState, HoldKind
@@ -83,6 +84,16 @@ class Facts(NamedTuple):
     """Every agent in contact in the task's namespace."""
     starts_per_second: float | None
     """How fast the queue moves now; None when nothing can be said."""
+
+    def label(self, agent_id: str) -> str:
+        """How a person is told of an agent: as lists call it, by the beginning of its id once it is gone."""
+        beside = {
+            handler.agent.id: handler.agent.name
+            for handler in self.handlers
+            if handler.agent.id.startswith(agent_id[:BESIDE_NAME])
+        }
+        named = agent_labels(beside).get(agent_id)
+        return named or short_ids([agent_id])[agent_id]
 
 
 def competing(

@@ -242,7 +242,11 @@ def _fitting(facts: Facts, named: Sequence[Handler]) -> tuple[Sequence[Handler],
         return wanted, None
     until = task.wake_at
     left = f" for {span(until - facts.now)} more" if until is not None and until > facts.now else ""
-    whom = f"agent {lane.agent_id}" if lane.agent_id else f"an agent with {_labels(lane.labels)}"
+    whom = (
+        f"agent {facts.label(lane.agent_id)}"
+        if lane.agent_id
+        else f"an agent with {_labels(lane.labels)}"
+    )
     return wanted, Obstacle(
         Kind.PREFERRED_AGENT,
         f"prefers {whom} and waits for it{left}",
