@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from grpc import aio
 
 from quarterdeck._core import Core
@@ -31,6 +33,7 @@ class Stream:
             return None
         if self._call is None:
             link = await self._core.link()
+            self._core.opened.add(self)
             # Not repeated when it breaks off: what matches is not what matched.
             self._call = link.task_polls.ActOnTasks(self._request)
         try:
@@ -38,6 +41,10 @@ class Stream:
         except aio.AioRpcError as error:
             self._over = True
             raise error_from_rpc(error, self._core.address) from None
+        except asyncio.CancelledError:
+            if not self._over:
+                raise
+            return None
         if not isinstance(response, ActOnTasksResponse):
             self._over = True
             if self.last is None or not self.last.complete:

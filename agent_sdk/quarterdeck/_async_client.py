@@ -89,7 +89,10 @@ class AsyncClient(AsyncTaskMethods, AsyncScheduleMethods, AsyncFleetMethods):
         return self._core.address
 
     async def close(self) -> None:
-        """Let go of the connection; a later call opens it again."""
+        """Let go of the connection; a later call opens it again.
+
+        Calls that wait for an answer end with an `UnavailableError`, watches and acts end.
+        """
         await self._core.control.call(self._core.close())
 
     async def submit(self, name: str, input: Any = None, **options: Unpack[TaskOptions]) -> str:

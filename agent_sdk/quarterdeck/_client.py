@@ -43,7 +43,10 @@ class Client(TaskMethods, ScheduleMethods, FleetMethods):
         return self._core.address
 
     def close(self) -> None:
-        """Let go of the connection; a later call opens it again."""
+        """Let go of the connection; a later call opens it again.
+
+        Calls that wait for an answer end with an `UnavailableError`, watches and acts end.
+        """
         self._core.control.run(self._core.close())
 
     def submit(self, name: str, input: Any = None, **options: Unpack[TaskOptions]) -> str:

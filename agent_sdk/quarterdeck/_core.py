@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from quarterdeck import _calls
 from quarterdeck._calls import Call
@@ -18,7 +19,7 @@ from quarterdeck._errors import ApiError, TaskFailedError, WaitTimeoutError
 from quarterdeck._link import MAX_BATCH_BYTES, Link, invoke
 from quarterdeck._models import Task
 from quarterdeck._specs import Spec, task_spec
-from quarterdeck._status import error_from_status
+from quarterdeck._status import closed_error, error_from_status
 from quarterdeck._submitter import MOST_SPECS, Group, Submitter
 from quarterdeck.v1.task_pb2 import TaskSpec, TaskState
 from quarterdeck.v1.task_service_pb2 import SubmitRequest, WaitTaskResponse
@@ -46,6 +47,13 @@ class Submitted:
     error: ApiError | None = None
 
 
+class Closable(Protocol):
+    """What a client opened and does not outlive it: a watch, an act."""
+
+    async def close(self) -> None:
+        """End it; who waits for its next item is told that there is none."""
+
+
 class Core:
     """A client's link, and the calls that are more than one RPC.
 
@@ -62,6 +70,9 @@ class Core:
         self._control: Control | None = None
         self._link: Link | None = None
         self.submitter: Submitter | None = None
+        self._calls: set[asyncio.Future[Any]] = set()
+        self.opened: weakref.WeakSet[Closable] = weakref.WeakSet()
+        """Ended by `close`. Used on the control thread."""
 
     @property
     def control(self) -> Control:
@@ -82,11 +93,15 @@ class Core:
         return self._link
 
     async def close(self) -> None:
-        """Let go of the channels."""
+        """End what is under way, and let go of the channels, which other clients may go on using."""
         link, submitter = self._link, self.submitter
         self._link = self.submitter = None
         if submitter is not None:
             submitter.close()
+        for opened in list(self.opened):
+            await opened.close()
+        for call in self._calls:
+            call.cancel()
         if link is not None:
             await link.close()
 
@@ -95,9 +110,24 @@ class Core:
         link = self._link or await self.link()
         method = getattr(getattr(link, call.service), call.method)
         limit = self._within if within is None else within
-        return call.read(
-            await invoke(method, call.request, address=self.address, within=limit + call.wait)
-        )
+        return call.read(await self._invoke(method, call.request, limit + call.wait))
+
+    async def _invoke(self, method: Callable[..., Any], request: Any, within: float) -> Any:
+        """Make a call; a `close` meanwhile ends it, which is told apart from a caller that goes away.
+
+        Raises:
+            ApiError: As `invoke`.
+        """
+        call = asyncio.ensure_future(invoke(method, request, address=self.address, within=within))
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        try:
+            return await call
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if caller is not None and caller.cancelling():
+                raise
+            raise closed_error(self.address) from None
 
     async def add(self, group: Group) -> None:
         """Submit a group, when there may be no link yet."""
@@ -159,9 +189,7 @@ class Core:
                     break
                 _resolve(message, start, done)
                 request.tasks.append(message)
-            response = await invoke(
-                link.tasks.Submit, request, address=self.address, within=self._within
-            )
+            response = await self._invoke(link.tasks.Submit, request, self._within)
             for result in response.results:
                 error = error_from_status(result.error) if result.HasField("error") else None
                 done.append(Submitted(result.task_id, result.existed, error))

@@ -89,6 +89,7 @@ class Stream:
         while not self._closed:
             if self._call is None:
                 link = await self._core.link()
+                self._core.opened.add(self)
                 self._call = link.watch.Watch(self._request)
             response = await self._read(self._call)
             if response is not None:
