@@ -68,6 +68,25 @@ CASES: list[tuple[Facts, list[Obstacle]]] = [
         ],
     ),
     (
+        facts(
+            task(
+                state=SCHEDULED,
+                run_at=NOW + MINUTE,
+                attempt=1,
+                reason="BACKOFF",
+                error_type="Busy",
+                error_message="429 of the provider",
+            )
+        ),
+        [
+            Obstacle(
+                Kind.BACKOFF,
+                "waits 59 s before attempt 2, after attempt 1 failed: Busy: 429 of the provider",
+                until=NOW + 60 * SECOND,
+            )
+        ],
+    ),
+    (
         facts(task(state=SCHEDULED, run_at=NOW + MINUTE, attempt=1, reason="BACKOFF")),
         [
             Obstacle(

@@ -103,7 +103,7 @@ def _waits(facts: Facts) -> Iterator[Obstacle]:
     if task.state == SCHEDULED and task.run_at > now:
         left = span(task.run_at - now)
         if task.reason == Reason.BACKOFF:
-            why = f": {task.error_type}" if task.error_type else ""
+            why = f": {task.error_type}{because(task.error_message)}" if task.error_type else ""
             message = f"waits {left} before attempt {task.attempt + 1}, after attempt {task.attempt} failed{why}"
             yield Obstacle(Kind.BACKOFF, message, task.run_at)
         else:
