@@ -50,6 +50,7 @@ class Action:
         footer: Its place in the key line; 0 leaves it out, the smallest come first.
         dangerous: It destroys, so it asks first.
         shown: The key as the help writes it; empty to let Textual name it.
+        about: What the title leaves open, in the help and in the palette.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Action:
     footer: int = 0
     dangerous: bool = False
     shown: str = ""
+    about: str = ""
 
 
 def _view(number: int, name: str) -> Action:
@@ -104,9 +106,27 @@ ACTIONS: tuple[Action, ...] = (
     Action("view.holds", "", "holds", "view('holds')", (APP,), "Views"),
     Action("view.audit", "", "audit log", "view('audit')", (APP,), "Views"),
     # The namespace, and acts under way.
-    Action("namespace.freeze", "", "freeze everything", "freeze", (APP,), "Act", dangerous=True),
+    Action(
+        "namespace.freeze",
+        "",
+        "freeze the namespace",
+        "freeze",
+        (APP,),
+        "Act",
+        dangerous=True,
+        about="nothing is handed out until :thaw; what runs goes on",
+    ),
     Action("namespace.thaw", "", "thaw", "thaw", (APP,), "Act"),
-    Action("act.stop", "", "stop the act by filter", "stop_act", (APP,), "Act"),
+    Action(
+        "act.stop",
+        "",
+        "stop an act by filter",
+        "stop_act",
+        (APP,),
+        "Act",
+        about="an act on all that matches (*) ends after the page at hand: what is done stays done; "
+        "no task is stopped",
+    ),
     # Moving in a table.
     Action("table.down", "j,down", "down", "move(1)", (TABLE,), "Move", shown="j ↓"),
     Action("table.up", "k,up", "up", "move(-1)", (TABLE,), "Move", shown="k ↑"),

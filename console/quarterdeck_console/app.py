@@ -310,7 +310,7 @@ class ConsoleApp(App[None]):
     def action_stop_act(self) -> None:
         """Ends the act by filter after the page that is being done."""
         if self.bulk is None:
-            self.say("no act by filter is under way")
+            self.say("no act by filter is under way; :stop stops no task, X cancels them")
         else:
             self.bulk.stop()
 

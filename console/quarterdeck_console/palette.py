@@ -12,6 +12,10 @@ from quarterdeck_console.actions import BY_ID, Action
 from quarterdeck_console.commands import word_of
 
 
+def _help(action: Action, key: str) -> str:
+    return f"{key}   {action.id}" + (f"   {action.about}" if action.about else "")
+
+
 class ActionProvider(Provider):
     """Offers the live bindings of the screen below the palette."""
 
@@ -31,7 +35,7 @@ class ActionProvider(Provider):
         """All of them."""
         for action, key in self._actions():
             yield DiscoveryHit(
-                Content(f"{action.title}"), partial(self._run, action), help=f"{key}   {action.id}"
+                Content(f"{action.title}"), partial(self._run, action), help=_help(action, key)
             )
 
     async def search(self, query: str) -> Hits:
@@ -44,7 +48,7 @@ class ActionProvider(Provider):
                     score,
                     Content(action.title),
                     partial(self._run, action),
-                    help=f"{key}   {action.id}",
+                    help=_help(action, key),
                 )
 
     async def _run(self, action: Action) -> None:

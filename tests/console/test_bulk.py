@@ -80,6 +80,19 @@ async def test_an_act_by_filter_shows_how_far_it_is_on_every_screen_and_can_be_s
         fleet.act_gate.set()
 
 
+async def test_stop_says_what_it_stops_and_what_not(
+    console: Open, fleet: Fleet, size: tuple[int, int]
+) -> None:
+    async with console(size) as driver:
+        await driver.press("question_mark")
+        await driver.shows("help: overview")
+        await driver.press("pagedown")
+        await driver.shows(":stop", "stop an act by filter", "done stays done", "is stopped")
+        await driver.press("escape")
+        await driver.type(":stop")
+        await driver.shows("no act by filter is under way")
+
+
 async def test_a_list_that_is_too_old_is_listed_again_before_anything_is_done(
     console: Open, fleet: Fleet
 ) -> None:

@@ -13,7 +13,7 @@ from quarterdeck_console.actions import BY_ID, GROUPS
 from quarterdeck_console.commands import word_of
 from quarterdeck_console.model.columns import Cell
 from quarterdeck_console.model.lines import BLANK, Line, line
-from quarterdeck_console.model.text import fit
+from quarterdeck_console.model.text import fit, wrap
 from quarterdeck_console.model.words import Tone
 from quarterdeck_console.widgets.pane import Pane
 
@@ -23,7 +23,7 @@ _FILTERS = (
     ("!name:digest", "not"),
     ('"two words"', "in the text"),
 )
-_COLUMN = 36
+_COLUMN, _KEY = 36, 9
 
 
 def help_lines(entries: Mapping[str, list[tuple[str, str]]], cells: int) -> list[Line]:
@@ -51,7 +51,7 @@ def help_lines(entries: Mapping[str, list[tuple[str, str]]], cells: int) -> list
     return lines
 
 
-def _block(title: str, entries: list[tuple[str, str]], key_cells: int = 9) -> list[Line]:
+def _block(title: str, entries: list[tuple[str, str]], key_cells: int = _KEY) -> list[Line]:
     rows = [(Cell(fit(keys, key_cells) + " ", Tone.ACCENT), Cell(text)) for keys, text in entries]
     return [line(title.upper(), Tone.DIM), *rows]
 
@@ -86,6 +86,8 @@ class HelpScreen(ModalScreen[None]):
                 entries.setdefault(action.group, []).append(
                     (" ".join(keys[action.id]), action.title + asks)
                 )
+                about = wrap(action.about, _COLUMN - _KEY - 2) if action.about else []
+                entries[action.group] += [("", f" {piece}") for piece in about]
         return entries
 
     def compose(self) -> ComposeResult:
