@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.console.conftest import LARGE, Open
+from tests.console.conftest import LARGE, SMALL, Open
 from tests.console.fleet import Fleet
 
 from quarterdeck.v1 import payload_pb2, task_pb2, task_service_pb2
@@ -25,3 +25,24 @@ async def test_a_task_shows_what_it_takes_prefers_and_saved(console: Open, fleet
         await driver.type(f":task {key}")
         await driver.shows("units", "7", "prefers", "gpu=a100", "saved", '"page": 31')
         await driver.shows("unique", "throttle", "[/mail]   free again")
+
+
+async def test_names_of_sections_stay_whole_beside_the_state_of_the_log(
+    console: Open, fleet: Fleet
+) -> None:
+    key = fleet.task("chatty", "RUNNING", attempt=2)
+    for number in range(40):
+        fleet.write_log(key, f"line {number}")
+    async with console(SMALL) as driver:
+        await driver.type(f":logs {key}")
+        await driver.shows("error  facts", "▼ following  40 lines")
+        assert "<" not in driver.text()
+        await driver.press("k")
+        for number in range(12_345):
+            fleet.write_log(key, f"line {number}")
+        await driver.shows("error  facts", "‖ 12,345 newer, F follows")
+        await driver.press("p")
+        await driver.shows("error  facts", "attempt 1")
+    async with console(LARGE) as driver:
+        await driver.type(f":logs {key}")
+        await driver.shows("facts   < > moves", "▼ following  12,385 lines")

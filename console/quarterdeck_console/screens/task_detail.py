@@ -23,7 +23,7 @@ from quarterdeck_console.model.describe import (
 from quarterdeck_console.model.detail import TaskDetail
 from quarterdeck_console.model.flowfacts import pause_lines
 from quarterdeck_console.model.format import count
-from quarterdeck_console.model.lines import Line, join, line, paragraph, wrapped_fact
+from quarterdeck_console.model.lines import Line, join, length, line, paragraph, wrapped_fact
 from quarterdeck_console.model.rows import TaskRow
 from quarterdeck_console.model.tables import NOTHING, short_id, time_in_state
 from quarterdeck_console.model.why import brief_lines, why_lines
@@ -197,7 +197,8 @@ class TaskScreen(TaskActs):
                 ),
             )
             self._draw_sections(second)
-        self.query_one("#sections", Bar).show(self._section_names(), self._log_state())
+        sections = self.query_one("#sections", Bar)
+        sections.show(*self._sections_and_log(sections.size.width or self.size.width))
         if self.log_view.display:
             self.log_view.feed(self.feed.logs)
         self.draw_bars()
@@ -280,18 +281,34 @@ class TaskScreen(TaskActs):
         for at, name in enumerate(SECTIONS):
             here = at == self._section
             pieces.append(Cell(f" {name} ", Tone.ACCENT if here else Tone.DIM))
-        return (*pieces, Cell("  < > moves ", Tone.DIM))
+        return tuple(pieces)
 
-    def _log_state(self) -> Line:
-        log, buffer = self.log_view, self.feed.logs
-        if not log.display:
-            return ()
-        of = f"attempt {self._attempt}, " if self._attempt else ""
-        lines = Cell(f"{of}{counted(len(buffer.lines), 'line')} ", Tone.DIM)
-        if log.following:
-            return (Cell("▼ following  ", Tone.OK), lines)
-        newer = f"{count(log.newer)} newer, " if log.newer else ""
-        return (Cell(f"‖ {newer}F follows  ", Tone.WARN), lines)
+    def _sections_and_log(self, cells: int) -> tuple[Line, Line]:
+        """The names of the sections, whole, and beside them what fits of how the log stands."""
+        names = self._section_names()
+        moving: Line = (*names, Cell("  < > moves ", Tone.DIM))
+        states = self._log_states() if self.log_view.display else [()]
+        choice = [(moving, states[0]), *((names, state) for state in states)]
+        return next(
+            ((left, right) for left, right in choice if length(left) + length(right) <= cells),
+            choice[-1],
+        )
+
+    def _log_states(self) -> list[Line]:
+        """How the log stands, the longest way to say it first."""
+        log = self.log_view
+        of = f"attempt {self._attempt}" if self._attempt else ""
+        lines = counted(len(self.feed.logs.lines), "line")
+        short = Cell("▼ following ", Tone.OK) if log.following else Cell("‖ F follows ", Tone.WARN)
+        state = short
+        if log.newer and not log.following:
+            state = Cell(f"‖ {count(log.newer)} newer, F follows ", Tone.WARN)
+        whole = f" {of}, {lines} " if of else f" {lines} "
+        return [
+            (state, Cell(whole, Tone.DIM)),
+            (state, Cell(f" {of} " if of else "", Tone.DIM)),
+            (short, Cell(f" {of} " if of else "", Tone.DIM)),
+        ]
 
     # Acts.
 
