@@ -19,6 +19,8 @@ from quarterdeck_console.model.format import (
     instant,
     size,
     soon,
+    there,
+    zoned,
 )
 from quarterdeck_console.model.lines import (
     BLANK,
@@ -329,14 +331,17 @@ def describe_schedule(
         fact("fired", Cell(counted(schedule.fired, "time"))),
         fact(
             "last",
-            Cell(soon(schedule.last, now)),
+            Cell(zoned(schedule.last)),
             Cell(f"   {short_id(schedule.last_task_id)}", Tone.DIM),
         ),
     ]
     if schedule.paused:
         facts.append(fact("paused", Cell(schedule.pause_note or "yes", Tone.WARN)))
     runs = [heading("next runs", cells)] if times else []
-    runs += [(Cell(f"{instant(at)}  "), Cell(f"in {duration(at - now)}", Tone.DIM)) for at in times]
+    for at in times:
+        local = there(at, schedule.zone) if schedule.zone else ""
+        left = Cell(f"in {duration(at - now):<6}", Tone.DIM)
+        runs.append((Cell(f"{zoned(at)}  "), left, Cell(f" {local}", Tone.DIM)))
     return join([facts, runs])
 
 

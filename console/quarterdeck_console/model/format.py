@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
@@ -72,6 +73,28 @@ def instant(seconds: float) -> str:
     return _local(seconds, "%Y-%m-%d %H:%M:%S")
 
 
+def zoned(seconds: float) -> str:
+    """An instant as local date and time with how far that is from UTC, `Z` for UTC; `-` when unset."""
+    return instant(seconds) + _offset(seconds)
+
+
+def soon_zoned(seconds: float, now: float) -> str:
+    """An instant near now as `soon` says it, with how far that is from UTC."""
+    return soon(seconds, now) + _offset(seconds)
+
+
+def there(seconds: float, zone: str) -> str:
+    """The time of day in a zone, of which its name is said; empty where that is the local time."""
+    try:
+        place = datetime.fromtimestamp(seconds, ZoneInfo(zone))
+        here = place.astimezone()
+    except (ValueError, KeyError, OverflowError, OSError):
+        return ""
+    if place.utcoffset() == here.utcoffset():
+        return ""
+    return f"{place:%H:%M} in {zone}"
+
+
 def clock(seconds: float) -> str:
     """The local time of day; `-` when unset."""
     return _local(seconds, "%H:%M:%S")
@@ -97,6 +120,17 @@ def _local(seconds: float, pattern: str) -> str:
         return datetime.fromtimestamp(seconds, UTC).astimezone().strftime(pattern)
     except (ValueError, OverflowError, OSError):
         return "?"
+
+
+def _offset(seconds: float) -> str:
+    """Such as `Z`, `+01`, `+05:30`; nothing of an unset instant."""
+    offset = _local(seconds, "%z")
+    if offset in ("-", "?"):
+        return ""
+    if offset == "+0000":
+        return "Z"
+    hours, minutes = offset[:3], offset[3:]
+    return f"{hours}:{minutes}" if minutes.strip("0") else hours
 
 
 def spark(values: Sequence[float], cells: int) -> str:

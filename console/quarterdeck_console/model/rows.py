@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from quarterdeck._words import agent_labels
 from quarterdeck.v1 import agent_pb2, pool_pb2, queue_pb2, schedule_pb2, task_pb2
 from quarterdeck_console.model import words
-from quarterdeck_console.model.format import duration, instant
+from quarterdeck_console.model.format import duration, zoned
 from quarterdeck_console.model.parts import (
     NO_LIMITS,
     CancelRow,
@@ -268,7 +268,7 @@ def _rule(spec: schedule_pb2.ScheduleSpec) -> str:
         return sanitize(spec.cron.expression)
     if spec.HasField("interval"):
         return f"every {duration(seconds(spec.interval))}"
-    return f"once {instant(seconds(spec.once))}"
+    return f"once {zoned(seconds(spec.once))}"
 
 
 @dataclass(frozen=True, slots=True)

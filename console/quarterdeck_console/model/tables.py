@@ -7,7 +7,7 @@ from dataclasses import replace
 from quarterdeck._words import counted
 from quarterdeck_console.model import words
 from quarterdeck_console.model.columns import Cell, Column, Context
-from quarterdeck_console.model.format import age, bar, duration, short_count, soon
+from quarterdeck_console.model.format import age, bar, duration, short_count, soon_zoned
 from quarterdeck_console.model.rows import (
     AgentRow,
     ScheduleRow,
@@ -231,9 +231,16 @@ SCHEDULE_COLUMNS: tuple[Column[ScheduleRow], ...] = (
     Column(
         "name", "NAME", 14, lambda row, _: Cell(row.id), flex=3, most=40, sort=lambda row: row.id
     ),
-    Column("rule", "RULE", 12, lambda row, _: Cell(row.rule), flex=1, most=26),
+    Column("rule", "RULE", 12, lambda row, _: Cell(row.rule), flex=1, most=28),
     Column(
-        "zone", "ZONE", 8, lambda row, _: Cell(row.zone or "-", Tone.DIM), rank=5, flex=1, most=20
+        "zone",
+        "ZONE",
+        8,
+        lambda row, _: Cell(row.zone or "-", Tone.DIM),
+        rank=1,
+        flex=1,
+        most=20,
+        tail=5,
     ),
     Column("state", "STATE", 8, _schedule_on, sort=lambda row: (not row.paused, row.id)),
     Column(
@@ -242,9 +249,9 @@ SCHEDULE_COLUMNS: tuple[Column[ScheduleRow], ...] = (
     Column(
         "next",
         "NEXT",
-        11,
-        lambda row, context: Cell(soon(row.next, context.now), Tone.DIM),
-        rank=3,
+        14,
+        lambda row, context: Cell(soon_zoned(row.next, context.now), Tone.DIM),
+        rank=2,
         align="right",
         live=True,
         sort=lambda row: row.next or float("inf"),
@@ -252,8 +259,8 @@ SCHEDULE_COLUMNS: tuple[Column[ScheduleRow], ...] = (
     Column(
         "last",
         "LAST",
-        11,
-        lambda row, context: Cell(soon(row.last, context.now), Tone.DIM),
+        14,
+        lambda row, context: Cell(soon_zoned(row.last, context.now), Tone.DIM),
         rank=4,
         align="right",
         live=True,
@@ -264,7 +271,7 @@ SCHEDULE_COLUMNS: tuple[Column[ScheduleRow], ...] = (
         "FIRED",
         6,
         lambda row, _: number_cell(row.fired),
-        rank=2,
+        rank=3,
         align="right",
         sort=lambda row: -row.fired,
     ),
