@@ -109,7 +109,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "namespace.freeze",
         "",
-        "freeze the namespace",
+        "freeze namespace",
         "freeze",
         (APP,),
         "Act",

@@ -164,3 +164,34 @@ async def test_marks_by_hand_go_by_their_ids(console: Open, fleet: Fleet) -> Non
         await driver.shows("2 tasks asked to pause")
         assert set(last(fleet, "PauseTasksRequest").task_ids) == set(running)
         assert fleet.calls["ActOnTasks"] == 0
+
+
+async def test_the_menu_acts_on_what_it_was_opened_for(console: Open, fleet: Fleet) -> None:
+    fleet.task("twin", "FAILED")
+    fleet.task("twin", "FAILED")
+    async with console() as driver:
+        await driver.press("2", "slash")
+        await driver.type("name:twin state:failed")
+        await driver.shows("2 tasks\n")
+        chosen = driver.tasks.table.cursor
+        await driver.press("b")
+        await driver.shows("do to this task")
+        fleet.change_task(chosen, "RUNNING")
+        await driver.until(lambda: driver.tasks.table.cursor != chosen)
+        await driver.press("enter")
+        await driver.until(lambda: fleet.calls["RetryTasks"])
+        assert list(last(fleet, "RetryTasksRequest").task_ids) == [chosen]
+
+
+async def test_letters_typed_before_the_buttons_are_the_reason(console: Open, fleet: Fleet) -> None:
+    key = fleet.task("slow", "RUNNING")
+    async with console() as driver:
+        await driver.type(f":task {key}")
+        await driver.shows("slow")
+        await driver.press("X")
+        await driver.shows("Cancel this task?", "Leave it")
+        await driver.press(*"yes", "space", *"no", "enter")
+        assert fleet.calls["CancelTasks"] == 0
+        await driver.press("right", "enter")
+        await driver.shows("1 task cancelled")
+        assert last(fleet, "CancelTasksRequest").reason == "yes no"

@@ -167,12 +167,18 @@ class TaskActs(NewTaskAct, HoldActs, BulkActs, EditActs):
 
     def _start(self, act: BulkAct, call: Callable[[list[str]], Awaitable[Outcome]]) -> None:
         """Does it to the chosen tasks by their ids, or by filter to everything."""
-        what = self.everything()
+        self._start_on(act, call, self.chosen_tasks(), self.everything())
+
+    def _start_on(
+        self,
+        act: BulkAct,
+        call: Callable[[list[str]], Awaitable[Outcome]],
+        ids: list[str],
+        what: Everything | None,
+    ) -> None:
         if what is not None:
             self.run_worker(self.bulk(act, what))
-            return
-        ids = self.chosen_tasks()
-        if ids and not self._useless(act.ask.lower(), ids):
+        elif ids and not self._useless(act.ask.lower(), ids):
             self.run_worker(self._do(call, ids))
 
     async def _do(self, call: Callable[[list[str]], Awaitable[Outcome]], ids: list[str]) -> None:
@@ -224,14 +230,17 @@ class TaskActs(NewTaskAct, HoldActs, BulkActs, EditActs):
     async def _edit(self) -> None:
         row, ids, what = self._first(), self.chosen_tasks(), self.everything()
         if what is not None:
-            change = await self.ask_change("edit everything that matches", None)
-            if change is not None:
-                await self.bulk(BulkAct("Change", "changed", update=change.update), what)
+            await self._edit_all(what)
         elif ids:
             ended = row is not None and row.terminal
             outcome = await (self.rerun(ids) if ended else self.change(ids, row))
             if outcome is not None:
                 self.acted(outcome)
+
+    async def _edit_all(self, what: Everything) -> None:
+        change = await self.ask_change("edit everything that matches", None)
+        if change is not None:
+            await self.bulk(BulkAct("Change", "changed", update=change.update), what)
 
     def action_bulk_menu(self) -> None:
         """Asks what to do to the marks, or to everything."""
@@ -257,12 +266,13 @@ class TaskActs(NewTaskAct, HoldActs, BulkActs, EditActs):
         if chosen is None or not (what or ids):
             return
         acts = self.console_app.acts
+        # What was chosen when the menu was opened: the row under the cursor may be another by now.
         if chosen == "cancel":
-            self.action_cancel()
+            await (self._cancel(ids) if what is None else self.bulk(bulk.CANCEL, what))
         elif chosen == "alone" and what is not None:
             await self.bulk(bulk.CANCEL_ALONE, what)
         elif chosen == "change" and what is not None:
-            await self._edit()
+            await self._edit_all(what)
         elif chosen in ("change", "rerun", "dependents"):
             outcome = await (
                 self.change(ids, None)
@@ -277,7 +287,7 @@ class TaskActs(NewTaskAct, HoldActs, BulkActs, EditActs):
                 "pause": (bulk.PAUSE, acts.pause),
                 "resume": (bulk.RESUME, acts.resume),
             }[chosen]
-            self._start(act, call)
+            self._start_on(act, call, ids, what)
 
     def action_hold(self) -> None:
         """Holds the name of the task, or releases it."""

@@ -55,6 +55,7 @@ class Confirm(ModalScreen[str | None]):
                     placeholder="reason, for the agent and the audit",
                     compact=True,
                     max_length=1024,
+                    select_on_focus=False,
                     id="reason",
                 )
             with Horizontal(classes="dialog-buttons"):
@@ -64,6 +65,15 @@ class Confirm(ModalScreen[str | None]):
     def on_mount(self) -> None:
         """The harmless button first."""
         self.query_one("#no").focus()
+
+    def on_key(self, event: events.Key) -> None:
+        """What is typed before the harmless button is the reason: no letter is an answer."""
+        if self._ask_reason and event.is_printable and event.character not in (None, " "):
+            reason = self.query_one("#reason", Input)
+            if not reason.has_focus:
+                event.stop()
+                reason.focus()
+                reason.insert_text_at_cursor(event.character or "")
 
     @on(Button.Pressed, "#no")
     def _no(self) -> None:

@@ -86,7 +86,7 @@ class HelpScreen(ModalScreen[None]):
                 entries.setdefault(action.group, []).append(
                     (" ".join(keys[action.id]), action.title + asks)
                 )
-                about = wrap(action.about, _COLUMN - _KEY - 2) if action.about else []
+                about = wrap(action.about, _COLUMN - _KEY - 3) if action.about else []
                 entries[action.group] += [("", f" {piece}") for piece in about]
         return entries
 
