@@ -128,6 +128,11 @@ class App:
         _log.info("stopped")
 
 
+def _end_at_once() -> None:
+    """End as a killed server does: a start reads anew from the disk what memory had wrong."""
+    os._exit(os.EX_SOFTWARE)
+
+
 async def serve(settings: Settings) -> None:
     """Run a server until SIGTERM or SIGINT."""
     stop = asyncio.Event()
@@ -135,6 +140,7 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     app = App(settings)
+    app.core.committer.broken = _end_at_once
     await app.start()
     collector = memory.CycleCollector()
     collector.start()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from quarterdeck.v1 import task_service_pb2
 
 from ..rpc.api import Api, agent, agents_pb, spec
 from .load import wait_there
@@ -42,6 +46,42 @@ async def test_sigterm_answers_what_waits_and_ends_with_0(server: ServerProcess,
     assert list(answer.tasks) == []
     assert await server.ended() == 0
     assert [x["event"] for x in server.events[-3:]] == ["draining", "stopped", "ended"]
+
+
+_A_BUG = """
+from quarterdeck_server.runtime.hub import Hub
+
+publish = Hub.publish
+
+def fails(hub, changes):
+    if any(getattr(change.row, "name", "") == "boom" for change in changes):
+        raise RuntimeError("a bug")
+    publish(hub, changes)
+
+Hub.publish = fails
+"""
+
+
+async def test_a_server_whose_memory_is_not_what_is_on_disk_ends_at_once_and_comes_back_right(
+    make_server: Callable[..., ServerProcess], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(_A_BUG)
+    with monkeypatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path))
+        server = await make_server().start()
+    api = server.api()
+    async with api.channel:
+        (task_id,) = await api.submit()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await api.submit(spec(name="boom"))
+        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert await server.ended() == os.EX_SOFTWARE
+        (event,) = [x for x in server.events if x.get("level") == "error"]
+        assert "a bug" in str(event)
+        await server.start()
+        assert (await api.get(task_id)).task.id == task_id
+        listed = await api.tasks.ListTasks(task_service_pb2.ListTasksRequest(filter="name:boom"))
+        assert len(listed.tasks) == 1, "it was on disk, and only its answer was lost"
 
 
 async def test_a_second_server_on_the_same_data_is_refused(server: ServerProcess, api: Api) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -280,12 +281,42 @@ async def test_an_unexpected_error_of_a_group_ends_nothing(
     assert len(await _submit(committer)) == 1
 
 
-async def test_an_unexpected_error_of_a_follower_ends_nothing(
-    committer: Committer, followed: Followed
+async def test_a_group_that_is_not_followed_is_the_last(
+    committer: Committer, store: FlakyStore, followed: Followed, caplog: pytest.LogCaptureFixture
 ) -> None:
+    broken = asyncio.Event()
+    committer.broken = broken.set
     followed.error = RuntimeError("a bug")
-    assert len(await _submit(committer)) == 1
-    assert len(await _submit(committer)) == 1
+    first = await _blocked(committer, store)
+    second = _later(_submit(committer))
+    waiting = _later(committer.claim(make.claim(), 60))
+    await _turns()
+    store.gate.set()
+    for refused in (first, second):
+        with pytest.raises(StoreUnavailable, match="to be restarted"):
+            await refused
+    assert broken.is_set()
+    assert await waiting == []
+    with pytest.raises(StoreUnavailable):
+        await _submit(committer)
+    assert len(store.groups) == 1
+    assert "a bug" in caplog.text
+
+
+async def test_a_line_that_fails_is_told_too(
+    committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = asyncio.Event()
+    committer.broken = broken.set
+
+    def settle(*arguments: object) -> list[c.Claim]:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(committer.line, "settle", settle)
+    with contextlib.suppress(StoreUnavailable):
+        await _submit(committer)
+    async with asyncio.timeout(10):
+        await broken.wait()
 
 
 async def test_a_command_that_fails_raises_for_its_caller_alone(committer: Committer) -> None:

@@ -46,6 +46,21 @@ async def test_a_new_agent_is_written_in_the_group_of_its_first_claim(core: Core
     assert len(core.leases) == 1
 
 
+async def test_a_callback_that_fails_keeps_nobody_from_the_news(
+    core: Core, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[int] = []
+
+    def fails(changes: object) -> None:
+        raise RuntimeError("a bug")
+
+    core.published += [fails, lambda changes: told.append(len(changes))]
+    await _submit(core)
+    await _submit(core)
+    assert len(told) == 2
+    assert "a bug" in caplog.text
+
+
 async def test_a_drained_agent_is_given_nothing_more(core: Core) -> None:
     core.agents.contact("default", make.agent(), ["default"])
     waiting = asyncio.create_task(core.claim(make.claim(), 60))

@@ -45,7 +45,8 @@ class Draining(Exception):
 class Committer:
     """Carries out commands in groups, without artificial delay, and tells the rest of the server what became of them.
 
-    `published` is called after every group, before any of its callers is answered.
+    `published` is called after every group, before any of its callers is answered. When it fails, or another that
+    follows what was written, memory is not what is on disk: nothing more is carried out, and `broken` is called.
     """
 
     def __init__(
@@ -68,6 +69,8 @@ class Committer:
         self.available = True
         """The store takes writes."""
         self.availability_changed: Callable[[bool], None] = lambda available: None
+        self.broken: Callable[[], None] = lambda: None
+        """Only a restart helps."""
 
     def start(self) -> None:
         """Begin to carry out commands."""
@@ -156,6 +159,16 @@ class Committer:
             self._work.set()
 
     async def _run(self) -> None:
+        try:
+            await self._rounds()
+        except Exception as error:
+            _log_failure("a written group was not followed, only a restart helps", error)
+            self.available = False
+            self.broken()
+            self._refuse_waiting(_restart())
+            self.line.empty()
+
+    async def _rounds(self) -> None:
         while True:
             if not self._commands and not self.line.servable:
                 self.line.release_expired()
@@ -195,9 +208,23 @@ class Committer:
             return
         self._busy = False
         try:
-            self._published(commands, result)
-        except Exception as error:
-            _log_failure("follower failed", error)
+            self._follow(batch, commands, result)
+        except Exception:
+            self._fail(batch, _restart())
+            raise
+        if isinstance(result.failure, StoreUnavailable):
+            await self._recover(result.failure)
+        elif result.failure is not None:
+            _log_failure("hand-off failed", result.failure)
+
+    def _follow(
+        self,
+        batch: list[tuple[Command, asyncio.Future[Any]]],
+        commands: Sequence[Command],
+        result: GroupResult,
+    ) -> None:
+        """Tell the rest of the server what was written, then those who wait for it."""
+        self._published(commands, result)
         for (command, future), reply in zip(batch, result.replies, strict=True):
             if isinstance(reply, Exception):
                 _log_failure("command failed", reply, command=type(command).__name__)
@@ -209,15 +236,16 @@ class Committer:
             self._give_back(claim)
         if result.reopen:
             self._reopener.note(result.reopen)
-        if isinstance(result.failure, StoreUnavailable):
-            await self._recover(result.failure)
-        elif result.failure is not None:
-            _log_failure("hand-off failed", result.failure)
 
     def _fail(self, batch: list[tuple[Command, asyncio.Future[Any]]], error: Exception) -> None:
         for _, future in batch:
             if not future.done():
                 future.set_exception(error)
+
+    def _refuse_waiting(self, error: StoreUnavailable) -> None:
+        waiting = list(self._commands)
+        self._commands.clear()
+        self._fail(waiting, error)
 
     async def _recover(self, error: StoreUnavailable) -> None:
         """Refuse commands until the store takes a durable write again."""
@@ -227,9 +255,7 @@ class Committer:
         delay = 0.1
         while not self._stopping:
             self.line.release_expired()
-            waiting = list(self._commands)
-            self._commands.clear()
-            self._fail(waiting, error)
+            self._refuse_waiting(error)
             try:
                 await self._store.probe()
             except Exception as problem:
@@ -244,6 +270,10 @@ class Committer:
                 self.availability_changed(True)
                 self.line.retry()
                 return
+
+
+def _restart() -> StoreUnavailable:
+    return StoreUnavailable("the server is to be restarted")
 
 
 def _log_failure(event: str, error: Exception, **fields: str) -> None:

@@ -12,6 +12,7 @@ from quarterdeck_server.engine.changes import DELETED, INSTANCE, TASK, Change
 from quarterdeck_server.engine.commands import AppendLogs, Beat, Claim, Claimed, Command
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.states import ENDED
+from quarterdeck_server.logs import Log
 from quarterdeck_server.runtime.agents import AgentRegistry
 from quarterdeck_server.runtime.clock import Clock
 from quarterdeck_server.runtime.committer import Committer, Draining
@@ -27,6 +28,8 @@ from quarterdeck_server.runtime.services import (
 from quarterdeck_server.runtime.signals import Signals
 from quarterdeck_server.runtime.ticks import Ticks
 from quarterdeck_server.store.base import GroupResult, Store, StoreUnavailable
+
+_log = Log(__name__)
 
 
 class Core:
@@ -136,7 +139,11 @@ class Core:
         if self._logs:
             self._wake_log_readers(commands, changes)
         for callback in self.published:
-            callback(changes)
+            try:
+                callback(changes)
+            except Exception:
+                # Whoever it was, what the API answers from is as it should be.
+                _log.error("a follower of changes failed")
 
     def _wake_log_readers(self, commands: Sequence[Command], changes: Sequence[Change]) -> None:
         for command in commands:
