@@ -16,6 +16,7 @@ from textual.screen import Screen
 from quarterdeck_console import commands
 from quarterdeck_console.actions import APP, bindings
 from quarterdeck_console.model.fleet import Fleet
+from quarterdeck_console.model.tables import short_id
 from quarterdeck_console.model.text import sanitize
 from quarterdeck_console.palette import ActionProvider
 from quarterdeck_console.screens.agents import AgentsScreen
@@ -325,6 +326,8 @@ class ConsoleApp(App[None]):
     def tell(self, outcome: Outcome) -> None:
         """What became of an act."""
         text = outcome.text
+        if len(outcome.made) == 1:
+            text += f"\n:task {short_id(outcome.made[0])} opens it"
         if outcome.sentence:
             text += f"\n{outcome.sentence}"
         self.notify(

@@ -92,7 +92,7 @@ async def test_an_ended_task_runs_again_with_another_input_and_its_dependents(
         await driver.press("left_curly_bracket", "down", "end", "2", "tab", "space")
         await driver.shows("✓▌ all that depended on it")
         await driver.press("tab", *"why", "enter")
-        await driver.shows("1 task run again")
+        await driver.shows("1 task run again", ":task 0")
         request = last(fleet, "RerunTasksRequest")
         assert list(request.task_ids) == [key]
         assert request.with_dependents

@@ -190,7 +190,7 @@ def test_a_timeline_fits_and_names_every_attempt(cells: int) -> None:
     text = ["".join(cell.text for cell in made) for made in lines]
     assert all(len(made) <= max(cells, 42) + 2 for made in text)
     assert sum("✗ failed" in made for made in text) == 3
-    assert sum(made.startswith("backoff") for made in text) >= 1
+    assert sum(made.startswith("waited") for made in text) >= 2
 
 
 def test_payloads_read_well() -> None:

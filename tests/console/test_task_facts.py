@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.console.conftest import LARGE, SMALL, Open
 from tests.console.fleet import Fleet
 
@@ -46,3 +48,14 @@ async def test_names_of_sections_stay_whole_beside_the_state_of_the_log(
     async with console(LARGE) as driver:
         await driver.type(f":logs {key}")
         await driver.shows("facts   < > moves", "▼ following  12,385 lines")
+
+
+async def test_a_long_name_leaves_room_for_the_state(
+    console: Open, fleet: Fleet, size: tuple[int, int]
+) -> None:
+    key = fleet.task("fetch-" + "x" * 200, "RUNNING", queue="q" * 100)
+    async with console(size) as driver:
+        await driver.type(f":task {key}")
+        await driver.shows("fetch-", "attempt 1/3  queue qqq")
+        head = next(line for line in driver.text().splitlines() if "attempt 1/3" in line)
+        assert re.search(r"● running  [0-9.]+m?s  attempt", head)

@@ -363,9 +363,8 @@ def timeline(detail: TaskDetail, now: float, cells: int) -> list[Line]:
     for attempt in detail.attempts:
         waited = attempt.started - before
         if waited > whole / room / 2 or attempt.number == 1:
-            title = "waited" if attempt.number == 1 else "backoff"
             drawn = place(before, attempt.started, "·")
-            lines.append(_bar_line(title, drawn, Tone.DIM, waited, ""))
+            lines.append(_bar_line("waited", drawn, Tone.DIM, waited, ""))
         glyph, word, tone = words.OUTCOMES.get(attempt.outcome) or words.unknown(attempt.outcome)
         until = attempt.ended or now
         drawn = place(attempt.started, until, "━")

@@ -109,6 +109,11 @@ def fit(text: str, cells: int, align: Align = "left", tail: int = 0) -> str:
     return pad + text if align == "right" else text + pad
 
 
+def shortened(text: str, cells: int) -> str:
+    """Sanitised text cut with an ellipsis to at most so many cells."""
+    return text if width(text) <= cells else fit(text, cells)
+
+
 def wrap(text: str, cells: int, most: int = 10_000) -> list[str]:
     """Breaks one sanitised line into pieces of at most so many cells, at spaces where possible.
 

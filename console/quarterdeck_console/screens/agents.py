@@ -11,11 +11,12 @@ from textual.binding import BindingType
 from quarterdeck._words import counted
 from quarterdeck.v1 import fleet_service_pb2, task_service_pb2
 from quarterdeck.v1 import watch_service_pb2 as watch_pb
+from quarterdeck.v1.hold_pb2 import HoldKind
 from quarterdeck_console.actions import AGENTS, bindings
 from quarterdeck_console.model import words
 from quarterdeck_console.model.describe import describe_agent
 from quarterdeck_console.model.filters import term
-from quarterdeck_console.model.holds import AGENT, AGENT_VERSION
+from quarterdeck_console.model.holds import AGENT, AGENT_VERSION, hold_id
 from quarterdeck_console.model.lines import Line
 from quarterdeck_console.model.rows import AgentRow, TaskRow
 from quarterdeck_console.model.store import Store
@@ -154,9 +155,14 @@ class AgentsScreen(StoreScreen[AgentRow], HoldActs):
         if not row.version or len(ids) > 1:
             await self.hold_or_release(AGENT, ids)
             return
+        holds = self.console_app.fleet.holds
+
+        def act(kind: HoldKind.ValueType, subject: str) -> str:
+            return "release" if hold_id(kind, subject) in holds else "hold"
+
         options = [
-            ("agent", f"this agent, {self._label(row)}"),
-            ("version", f"all agents of {version}"),
+            ("agent", f"{act(AGENT, row.id)} this agent, {self._label(row)}"),
+            ("version", f"{act(AGENT_VERSION, version)} all agents of {version}"),
         ]
         hold = self.console_app.fleet.hold_of(row)
         first = "version" if hold is not None and hold.kind == AGENT_VERSION else "agent"

@@ -99,7 +99,7 @@ def _change_fields(row: TaskRow | None) -> list[Field]:
     queue = f"now {row.queue}" if row is not None else "the line to wait in"
     return [
         Field("priority", "priority", priority),
-        Field("start", "start", "now, 10m, or 2026-05-01T08:00"),
+        Field("start", "start", "now, 10m, or 2026-05-01T08:00 local time"),
         Field("queue", "queue", queue),
         labels,
     ]

@@ -26,6 +26,7 @@ from quarterdeck_console.model.format import count
 from quarterdeck_console.model.lines import Line, join, length, line, paragraph, wrapped_fact
 from quarterdeck_console.model.rows import TaskRow
 from quarterdeck_console.model.tables import NOTHING, short_id, time_in_state
+from quarterdeck_console.model.text import shortened, width
 from quarterdeck_console.model.why import brief_lines, why_lines
 from quarterdeck_console.model.words import Tone
 from quarterdeck_console.screens.acts import TaskActs
@@ -167,7 +168,6 @@ class TaskScreen(TaskActs):
 
     def tick(self, second: bool) -> None:
         """Draws what changed."""
-        context = self.context()
         detail = self.feed.detail
         head = self.query_one("#task-head", Bar)
         if detail is None:
@@ -179,29 +179,32 @@ class TaskScreen(TaskActs):
                 for pane in (self.query_one("#timeline", Pane), self.query_one("#about", Pane)):
                     pane.show(paragraph(why.words, pane.room, Tone.BAD))
         else:
-            task = detail.task
-            spent = time_in_state(task, context.now)
-            head.show(
-                (
-                    Cell(f" {task.name}  ", Tone.STRONG),
-                    Cell(f"{short_id(task.id)}  ", Tone.DIM),
-                    state_cell(task),
-                    Cell("  "),
-                    *((spent,) if spent != NOTHING else ()),
-                ),
-                (
-                    Cell("attempt ", Tone.DIM),
-                    Cell(f"{task.attempt}/{task.max_attempts}"),
-                    Cell("  queue ", Tone.DIM),
-                    Cell(f"{task.queue} "),
-                ),
-            )
+            head.show(*self._head(detail.task, head.size.width or self.size.width))
             self._draw_sections(second)
         sections = self.query_one("#sections", Bar)
         sections.show(*self._sections_and_log(sections.size.width or self.size.width))
         if self.log_view.display:
             self.log_view.feed(self.feed.logs)
         self.draw_bars()
+
+    def _head(self, task: TaskRow, cells: int) -> tuple[Line, Line]:
+        """What it is called and how it stands. Long names give way: the state has to be seen."""
+        spent = time_in_state(task, self.context().now)
+        state: Line = (
+            Cell(f"  {short_id(task.id)}  ", Tone.DIM),
+            state_cell(task),
+            Cell("  "),
+            *((spent,) if spent != NOTHING else ()),
+        )
+        tried: Line = (
+            Cell("  attempt ", Tone.DIM),
+            Cell(f"{task.attempt}/{task.max_attempts}"),
+            Cell("  queue ", Tone.DIM),
+        )
+        free = cells - length((*state, *tried)) - 2
+        queue = shortened(task.queue, max(6, free - min(width(task.name), max(8, free // 2))))
+        name = shortened(task.name, max(8, free - width(queue)))
+        return (Cell(f" {name}", Tone.STRONG), *state), (*tried, Cell(f"{queue} "))
 
     def _draw_sections(self, second: bool) -> None:
         course, about = self.query_one("#timeline", Pane), self.query_one("#about", Pane)
