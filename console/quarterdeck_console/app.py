@@ -225,7 +225,8 @@ class ConsoleApp(App[None]):
         """What every key does here."""
         front = self.front
         if front is not None:
-            self.push_screen(HelpScreen(front.view, self.screen.active_bindings))
+            fields = front.filter_fields if isinstance(front, TableScreen) else ()
+            self.push_screen(HelpScreen(front.view, self.screen.active_bindings, fields))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Leaves `:` to the line that is being typed, and to dialogs."""

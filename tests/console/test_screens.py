@@ -174,6 +174,23 @@ async def test_help_lists_the_live_keys_with_remapped_ones(console: Open, fleet:
         await driver.shows("134 tasks", "0000003r")
 
 
+async def test_help_tells_the_filters_of_its_own_list(console: Open, fleet: Fleet) -> None:
+    said = {
+        "1": "",
+        "2": "state:failed,expired",
+        "3": "!state:a",
+        "4": "zone:",
+        "5": "paused:yes",
+    }
+    async with console(LARGE) as driver:
+        for view, text in said.items():
+            await driver.press(view, "question_mark")
+            await driver.shows("esc closes", text)
+            assert ("FILTER" in driver.text()) == bool(text)
+            await driver.press("escape")
+            await driver.until(lambda: "esc closes" not in driver.text())
+
+
 async def test_the_command_line_goes_places_completes_and_complains(
     console: Open, fleet: Fleet
 ) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import ActiveBinding, Binding, BindingType
 from textual.screen import ModalScreen
 
-from quarterdeck_console.actions import BY_ID, GROUPS
+from quarterdeck_console.actions import BY_ID, GROUPS, TASKS
 from quarterdeck_console.commands import word_of
 from quarterdeck_console.model.columns import Cell
 from quarterdeck_console.model.lines import BLANK, Line, line
@@ -17,7 +17,7 @@ from quarterdeck_console.model.text import fit, wrap
 from quarterdeck_console.model.words import Tone
 from quarterdeck_console.widgets.pane import Pane
 
-_FILTERS = (
+_TASK_FILTERS = (
     ("state:failed,expired", "one of"),
     ("queue:gpu age>10m", "both"),
     ("!name:digest", "not"),
@@ -26,10 +26,22 @@ _FILTERS = (
 _COLUMN, _KEY = 36, 9
 
 
-def help_lines(entries: Mapping[str, list[tuple[str, str]]], cells: int) -> list[Line]:
+def _filters(view: str, fields: Sequence[str]) -> list[tuple[str, str]]:
+    """How a list is filtered, by what its rows have."""
+    if view == TASKS or not fields:
+        return list(_TASK_FILTERS) if fields else []
+    first = fields[0]
+    examples = [(f"{first}a,b", "one of"), (f"!{first}a", "not"), ('"two words"', "in the text")]
+    return examples + [("", piece) for piece in wrap("by " + " ".join(fields), _COLUMN - 22)]
+
+
+def help_lines(
+    entries: Mapping[str, list[tuple[str, str]]], filters: list[tuple[str, str]], cells: int
+) -> list[Line]:
     """Groups of keys and titles, in as many columns as fit."""
     blocks = [_block(group, entries[group]) for group in GROUPS if entries.get(group)]
-    blocks.append(_block("Filter", list(_FILTERS), key_cells=20))
+    if filters:
+        blocks.append(_block("Filter", filters, key_cells=20))
     number = max(1, min(4, cells // _COLUMN))
     columns: list[list[Line]] = [[] for _ in range(number)]
     for block in blocks:
@@ -63,8 +75,11 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape,q,question_mark,f1", "dismiss", "close")
     ]
 
-    def __init__(self, view: str, live: Mapping[str, ActiveBinding]) -> None:
+    def __init__(
+        self, view: str, live: Mapping[str, ActiveBinding], fields: Sequence[str] = ()
+    ) -> None:
         super().__init__()
+        self._filters = _filters(view, fields)
         self._view = view
         self._entries = self._gather(live)
 
@@ -106,5 +121,5 @@ class HelpScreen(ModalScreen[None]):
 
     def _draw(self) -> None:
         pane = self.query_one("#help", Pane)
-        pane.show(help_lines(self._entries, pane.room))
+        pane.show(help_lines(self._entries, self._filters, pane.room))
         pane.focus()
