@@ -276,21 +276,85 @@ def test_a_running_task_tells_that_its_agent_is_silent() -> None:
     assert silent.summary == "attempt 1 runs at a1 for 20 s; its agent was last heard of 20 s ago"
 
 
-def test_why_it_ended() -> None:
-    failed = {"state": FAILED, "error_type": "E", "error_message": "m", "end_time": NOW}
-    cancel = encode(Cancellation(NOW, "ann", "wrong input", NOW, None, None, NOW))
-    for row, words in (
-        (task(**failed, attempt=3, reason="ATTEMPTS_EXHAUSTED"), "all 3 attempts failed"),
-        (task(**failed, attempt=1, reason="NON_RETRYABLE"), "which is not retried"),
-        (task(**failed, attempt=3, crashes=3, reason="POISON"), "3 agents crashed"),
-        (task(**failed, attempt=2, reason="TASK_TIMEOUT"), "the time for all attempts was over"),
-        (task(state=EXPIRED, end_time=NOW), "not started in its time"),
+FAILURE: dict[str, Any] = {"state": FAILED, "error_type": "E", "error_message": "m"}
+STOPPED = encode(Cancellation(NOW, "ann", "wrong input", NOW, None, NOW))
+NEVER_STOPPED = encode(Cancellation(NOW, "ann", "wrong input", NOW, None, None, NOW))
+MADE_ROOM = encode(Cancellation(NOW, "server", "OVERFLOW", NOW, None, NOW))
+LIMITS = policy_text(
+    Policy(task_timeout=60 * SECOND, schedule_to_start=60 * SECOND, cancel_grace=5 * SECOND)
+)
+FULL = "queue red or its key had as many tasks as its concurrency allows, and over that"
+ENDS: list[tuple[dict[str, Any], str]] = [
+    (
+        FAILURE | {"attempt": 3, "reason": "ATTEMPTS_EXHAUSTED"},
+        "all 3 attempts failed; the last with E: m",
+    ),
+    (FAILURE | {"attempt": 1, "reason": "ATTEMPTS_EXHAUSTED"}, "its only attempt failed with E: m"),
+    (
+        FAILURE | {"attempt": 1, "reason": "NON_RETRYABLE"},
+        "attempt 1 failed with E: m, which is not retried",
+    ),
+    (
+        FAILURE | {"attempt": 3, "crashes": 3, "reason": "POISON"},
+        "3 agents crashed or vanished with it, as many as its max_crashes allows; the last: E: m",
+    ),
+    (
+        FAILURE | {"attempt": 2, "reason": "TASK_TIMEOUT", "policy": LIMITS},
+        "the time for all attempts (1 min) was over after 2 attempts",
+    ),
+    (
+        {"state": EXPIRED, "policy": LIMITS},
         (
-            task(state=CANCELLED, cancel=cancel, end_time=NOW),
-            "by ann: wrong input; its handler was",
+            "no agent took it within 1 min of its time (schedule_to_start); "
+            "retry it with more agents, or with a longer limit"
         ),
-    ):
-        assert words in explain(facts(row)).summary
+    ),
+    ({"state": CANCELLED, "cancel": STOPPED}, "cancelled by ann: wrong input"),
+    (
+        {"state": CANCELLED, "cancel": NEVER_STOPPED, "policy": LIMITS},
+        (
+            "cancelled by ann: wrong input; its handler was not proven to have stopped within its grace of 5 s, "
+            "and the lease was taken away"
+        ),
+    ),
+    (
+        {"state": CANCELLED, "attempt": 2, "reason": "CANCELLED_BY_AGENT"},
+        "cancelled by its agent in attempt 2",
+    ),
+    (
+        {"state": CANCELLED, "reason": "DEPENDENCY_FAILED", "error_message": "task 1 failed"},
+        "cancelled because task 1 failed",
+    ),
+    (
+        {"state": CANCELLED, "reason": "REPLACED"},
+        "cancelled because a newer task with its unique key took its place",
+    ),
+    (
+        {"state": CANCELLED, "reason": "DROPPED"},
+        (
+            "cancelled as it came: queue red or the task name work was paused, "
+            "and what arrived meanwhile was dropped"
+        ),
+    ),
+    (
+        {"state": CANCELLED, "reason": "OVERFLOW"},
+        f"cancelled as it came: {FULL} new ones are turned away",
+    ),
+    (
+        {"state": CANCELLED, "reason": "OVERFLOW", "cancel": MADE_ROOM},
+        f"cancelled to make room: {FULL} the oldest go",
+    ),
+]
+
+
+@pytest.mark.parametrize(("end", "said"), ENDS, ids=lambda x: x if isinstance(x, str) else "")
+def test_why_it_ended(end: dict[str, Any], said: str) -> None:
+    assert explain(facts(task(end_time=NOW, **end))).summary == said
+
+
+def test_an_agent_with_a_short_id_leaves_the_words_of_others_alone() -> None:
+    row = task(**FAILURE, attempt=1, agent_id="a", reason="NON_RETRYABLE", end_time=NOW)
+    assert "attempt 1 failed with E: m" in explain(facts(row)).summary
 
 
 def test_a_life_of_retries_is_told_in_spans() -> None:
@@ -353,7 +417,7 @@ def test_an_explanation_calls_agents_as_lists_do() -> None:
         "succeeded": task(state=SUCCEEDED, attempt=1, agent_id=CROW, end_time=NOW),
         "lost": task(
             state=FAILED, attempt=1, agent_id=CROW, reason="ATTEMPTS_EXHAUSTED", end_time=NOW,
-            error_type="LeaseLost", error_message=f"agent {CROW} did not renew its lease",
+            error_type="LEASE_LOST", error_message=f"agent {CROW} did not renew its lease",
         ),
         "prefers": task(lane=held),
     }  # fmt: skip

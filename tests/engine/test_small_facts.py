@@ -231,7 +231,7 @@ def test_a_cancel_that_is_not_heeded_ends_the_attempt_after_its_grace(bench: Ben
 @pytest.mark.parametrize(
     ("policy", "error", "message"),
     [
-        (Policy(stall_timeout=SECOND), "STALLED", "the attempt reported no progress in time"),
+        (Policy(stall_timeout=SECOND), "STALLED", "the attempt reported no progress for 1 s"),
         (Policy(attempt_timeout=SECOND), "ATTEMPT_TIMEOUT", "the attempt did not end within 1 s"),
         (Policy(task_timeout=SECOND), "TASK_TIMEOUT", "the time for all attempts was over"),
     ],

@@ -56,9 +56,14 @@ def _running(task: Task, now: int) -> Ended | None:
         return transitions.failed(task, failure, now, outcome=Outcome.REVOKED)
     stall = stall_deadline(task)
     if stall is not None and stall <= now:
-        failure = Failure(ErrorType.STALLED, "the attempt reported no progress in time")
+        failure = Failure(ErrorType.STALLED, _stall_message(task))
         return transitions.failed(task, failure, now, outcome=Outcome.REVOKED)
     return None
+
+
+def _stall_message(task: Task) -> str:
+    timeout = policy_of(task.policy).stall_timeout or 0
+    return f"the attempt reported no progress for {timeout / 1_000_000:g} s"
 
 
 def _timeout_message(task: Task) -> str:

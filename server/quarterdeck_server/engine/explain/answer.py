@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from quarterdeck_server.engine.explain.ended import end
 from quarterdeck_server.engine.explain.facts import Facts
 from quarterdeck_server.engine.explain.life import Span, spans, time_summary
 from quarterdeck_server.engine.explain.obstacles import Kind, Obstacle, estimated_start, obstacles
-from quarterdeck_server.engine.explain.texts import because, many, span
+from quarterdeck_server.engine.explain.texts import many, span
 from quarterdeck_server.engine.model import Task, cancellation_of
-from quarterdeck_server.engine.states import (
-    CANCELLED,
-    EXPIRED,
-    FAILED,
-    READY,
-    RUNNING,
-    SUCCEEDED,
-    Reason,
-)
+from quarterdeck_server.engine.states import READY, RUNNING
 from quarterdeck_server.engine.timeunits import SECOND
 
 _QUIET = 15 * SECOND
@@ -64,10 +57,9 @@ def _summary(facts: Facts, found: list[Obstacle]) -> str:
     task = facts.stored.task
     if task.state == RUNNING:
         return found[0].message if found else _running(facts) + _silence(facts)
-    ended = _ENDED.get(task.state)
+    ended = end(task, _agent(facts))
     if ended is not None:
-        said = ended(task)
-        return said.replace(task.agent_id, _agent(facts)) if task.agent_id else said
+        return ended
     if found:
         more = f" (and {many(len(found) - 1, 'other obstacle')})" if len(found) > 1 else ""
         return found[0].message + more
@@ -101,48 +93,3 @@ def _silence(facts: Facts) -> str:
             silent = facts.now - handler.agent.last_contact_time
             return f"; its agent was last heard of {span(silent)} ago" if silent > _QUIET else ""
     return ""
-
-
-def _failed(task: Task) -> str:
-    error = f"{task.error_type}{because(task.error_message)}"
-    used = many(task.attempt, "attempt")
-    all_failed = (
-        f"all {used} failed; the last with" if task.attempt > 1 else "its only attempt failed with"
-    )
-    why = {
-        Reason.ATTEMPTS_EXHAUSTED: f"{all_failed} {error}",
-        Reason.NON_RETRYABLE: f"attempt {task.attempt} failed with {error}, which is not retried",
-        Reason.POISON: f"{many(task.crashes, 'agent')} crashed or vanished with it; the last: {error}",
-        Reason.TASK_TIMEOUT: f"the time for all attempts was over after {used}",
-    }
-    return why.get(task.reason or "", f"attempt {task.attempt} failed with {error}")
-
-
-def _cancelled(task: Task) -> str:
-    cancel = cancellation_of(task)
-    if task.reason == Reason.DEPENDENCY_FAILED:
-        return f"cancelled because {task.error_message}"
-    if cancel is None:
-        return f"cancelled by the server: {task.reason}"
-    by = f"cancelled by {cancel.actor or 'unknown'}{because(cancel.reason)}"
-    if cancel.escalate_time is not None:
-        return (
-            f"{by}; its handler was not proven to have stopped in time and the lease was taken away"
-        )
-    return by
-
-
-def _expired(task: Task) -> str:
-    return "it was not started in its time (schedule_to_start)"
-
-
-def _succeeded(task: Task) -> str:
-    return f"attempt {task.attempt} succeeded at {task.agent_id}"
-
-
-_ENDED = {
-    SUCCEEDED: _succeeded,
-    FAILED: _failed,
-    CANCELLED: _cancelled,
-    EXPIRED: _expired,
-}
