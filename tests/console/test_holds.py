@@ -168,3 +168,13 @@ async def test_the_audit_log_is_read_page_by_page(
         assert fleet.calls["ListAuditEntries"] == 2
         await driver.press("ctrl+r")
         await driver.until(lambda: fleet.calls["ListAuditEntries"] > 2)
+
+
+async def test_several_agents_are_held_at_once(console: Open, fleet: Fleet) -> None:
+    async with console() as driver:
+        await driver.press("3")
+        await driver.shows("crow-0004")
+        await driver.press("space", "j", "space", "H")
+        await driver.shows("Hold the agents ")
+        await driver.press("right", "enter")
+        await driver.shows("2 agents held")

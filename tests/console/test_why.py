@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.console.conftest import LARGE, SMALL, Open
 from tests.console.fleet import Fleet
+from tests.console.speech import stamp
 
 from quarterdeck.v1 import task_service_pb2
 from quarterdeck_console.model import words
@@ -87,6 +88,13 @@ def test_an_old_explanation_says_of_when_it_is(state: int, old: float, shown: bo
     why = Why.of(answer, context.now - old)
     for lines in (why_lines(why, context, 60), brief_lines(why, context, 60)):
         assert ("as it was 41s ago" in _text(lines)) == shown
+
+
+def test_bars_are_not_behind_the_words_beside_them() -> None:
+    answer = task_service_pb2.ExplainTaskResponse(summary="runs", time_summary="of 36 s")
+    span = answer.spans.add(phase=task_service_pb2.LIFE_PHASE_READY)
+    stamp(span.start_time, 964.0)
+    assert "36s" in _text(why_lines(Why.of(answer, 1_000.0), Context(Known(), 999.1), 60))
 
 
 def _text(lines: list[Line]) -> str:

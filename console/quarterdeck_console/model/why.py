@@ -96,6 +96,7 @@ def _obstacle(obstacle: task_service_pb2.Obstacle) -> ObstacleRow:
 
 def why_lines(why: Why, context: Context, cells: int) -> list[Line]:
     """Everything that the explanation says."""
+    context = _no_sooner(context, why)
     summary = paragraph(why.summary, cells, Tone.STRONG, most=8)
     place = [*summary, *_aged(why, context.now), *_place(why, context.now)]
     return join([place, _obstacles(why, context, cells),
@@ -104,6 +105,7 @@ def why_lines(why: Why, context: Context, cells: int) -> list[Line]:
 
 def brief_lines(why: Why, context: Context, cells: int) -> list[Line]:
     """The answer alone, where the rest of the task stands beside it."""
+    context = _no_sooner(context, why)
     lines = [heading("why", cells), *paragraph(why.summary, cells, most=6)]
     lines += [*_aged(why, context.now), *_place(why, context.now)]
     if why.obstacles:
@@ -113,6 +115,11 @@ def brief_lines(why: Why, context: Context, cells: int) -> list[Line]:
             lines += _message(first, cells)
         lines += _obstacle_facts(first, context, cells)
     return [*lines, *paragraph(why.time_summary, cells, Tone.DIM, most=3)]
+
+
+def _no_sooner(context: Context, why: Why) -> Context:
+    """The second that is drawn may have begun before the explanation: beside it less would have passed."""
+    return context._replace(now=max(context.now, why.said))
 
 
 def _aged(why: Why, now: float) -> list[Line]:

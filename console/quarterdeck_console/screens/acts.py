@@ -87,7 +87,7 @@ class HoldActs(FleetScreen):
         fleet = self.console_app.fleet
         shown = list(map(fleet.agent_label, subjects)) if kind == AGENT else subjects
         named = ", ".join(shown[:3]) + (" …" if len(subjects) > 3 else "")
-        word, act = KINDS[kind], "Release" if held else "Hold"
+        word, act = KINDS[kind] + ("s" if len(subjects) > 1 else ""), "Release" if held else "Hold"
         facts = [_RELEASED[kind] if held else f"{_HELD[kind]} What runs goes on."]
         question = Confirm(f"{act} the {word} {named}?", facts, act, ask_reason=True)
         reason = await self.app.push_screen_wait(question)
