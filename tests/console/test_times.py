@@ -10,9 +10,10 @@ from tests.console.conftest import LARGE, SMALL, Open
 from tests.console.fleet import Fleet
 from tests.console.speech import stamp
 
-from quarterdeck.v1 import schedule_pb2
-from quarterdeck_console.model.audit import AUDIT_COLUMNS
-from quarterdeck_console.model.columns import place
+from quarterdeck.v1 import audit_pb2, schedule_pb2
+from quarterdeck_console.model.audit import AUDIT_COLUMNS, AuditRow
+from quarterdeck_console.model.columns import Context, place
+from quarterdeck_console.model.fleet import Fleet as Known
 from quarterdeck_console.model.format import soon_zoned, there, zoned
 
 NOON = 1_790_000_000.0
@@ -84,3 +85,13 @@ async def test_times_of_schedules_have_a_zone_in_the_list_and_in_full(
 def test_the_narrow_audit_log_says_to_what_something_was_done() -> None:
     shown = [entry.column.title for entry in place(AUDIT_COLUMNS, 80)]
     assert shown == ["TIME", "WHO", "DID", "TO", "DONE"]
+
+
+def test_the_audit_log_calls_agents_as_lists_do() -> None:
+    (about,) = (column for column in AUDIT_COLUMNS if column.title == "TO")
+    context = Context(Known(), 0.0)
+    said = [
+        about.cell(AuditRow.of(audit_pb2.AuditEntry(target=target, filter="state:failed")), context)
+        for target in ("5d50" * 8, "task_06yfpmy1s2w00", "")
+    ]
+    assert [cell.text for cell in said] == ["5d505d50", "task_06yfpmy1s2w00", "state:failed"]

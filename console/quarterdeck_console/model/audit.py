@@ -53,15 +53,17 @@ def _done(row: AuditRow, _: Context) -> Cell:
     return Cell(text, Tone.WARN if short else Tone.PLAIN)
 
 
-def _about(row: AuditRow) -> str:
-    return row.target or row.filter
+def _about(row: AuditRow, context: Context) -> Cell:
+    """What it was done to, an agent as lists call it."""
+    text = context.fleet.agent_label(row.target) if row.target else row.filter
+    return Cell(text, Tone.DIM)
 
 
 AUDIT_COLUMNS: tuple[Column[AuditRow], ...] = (
     Column("time", "TIME", 11, lambda row, context: Cell(soon(row.time, context.now), Tone.DIM)),
     Column("actor", "WHO", 14, lambda row, _: Cell(row.actor or "-"), flex=1, most=32),
     Column("action", "DID", 14, lambda row, _: Cell(row.action), flex=1, most=22),
-    Column("about", "TO", 18, lambda row, _: Cell(_about(row), Tone.DIM), rank=1, flex=2, most=60),
+    Column("about", "TO", 18, _about, rank=1, flex=2, most=60),
     Column("change", "CHANGED", 12, lambda row, _: Cell(row.change), rank=3, flex=2, most=48),
     Column("done", "DONE", 9, _done, rank=2, align="right"),
     Column("reason", "WHY", 12, lambda row, _: Cell(row.reason, Tone.DIM), rank=4, flex=3),

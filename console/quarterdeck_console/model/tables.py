@@ -238,7 +238,7 @@ SCHEDULE_COLUMNS: tuple[Column[ScheduleRow], ...] = (
         8,
         lambda row, _: Cell(row.zone or "-", Tone.DIM),
         rank=1,
-        flex=1,
+        flex=3,
         most=20,
         tail=5,
     ),
