@@ -8,7 +8,8 @@ import pytest
 
 from quarterdeck_server.engine import commands as c
 from quarterdeck_server.engine.model import AuditEntry
-from quarterdeck_server.engine.states import AgentState
+from quarterdeck_server.engine.namespaces import QuarantineRules
+from quarterdeck_server.engine.states import AgentState, HoldKind
 
 from . import make
 from .bench import Bench
@@ -66,6 +67,23 @@ def test_what_is_not_done_by_hand_is_not_entered(bench: Bench) -> None:
 def test_what_was_refused_is_entered_as_not_done(bench: Bench, command: c.Command) -> None:
     bench.do(command)
     assert counts(bench) == [(1, 0)]
+
+
+FREEZE = c.PutHold("default", int(HoldKind.NAMESPACE), "", "ann", "because", audit=WHO)
+REPEATED: dict[str, c.Command] = {
+    "UpdateQueue": COMMANDS["UpdateQueue"],
+    "PauseSchedule": COMMANDS["PauseSchedule"],
+    "Freeze": FREEZE,
+    "UpdateNamespace": c.UpdateNamespace("default", quarantine=QuarantineRules(3), audit=WHO),
+}
+
+
+@pytest.mark.parametrize("command", REPEATED.values(), ids=REPEATED.keys())
+def test_what_was_so_already_is_entered_as_not_done(bench: Bench, command: c.Command) -> None:
+    bench.do(c.PutSchedule(make.interval()))
+    bench.do(command)
+    bench.group(command, COMMANDS["TriggerSchedule"])
+    assert counts(bench) == [(1, 1), (1, 0), (1, 1)]
 
 
 def cancel(*task_ids: int, **fields: Any) -> c.Cancel:

@@ -53,8 +53,9 @@ def enter(world: World, namespace: str, audit: Audit, done: int) -> int:
 def record(world: World, command: Command, audit: Audit, reply: Any) -> None:
     """Enter a command that was carried out."""
     namespace = command_namespace(command)
-    enter(world, namespace, audit, _done(reply))
+    enter(world, namespace, audit, 0 if world.nothing_to_do else _done(reply))
     world.changed = ""
+    world.nothing_to_do = False
 
 
 def command_namespace(command: Command) -> str:

@@ -43,6 +43,7 @@ def update_queue(world: World, command: UpdateQueue) -> Queue | Refusal:
         world.meters.limits_changed(*key, before, after, world.now)
     if command.audit is not None:
         world.changed = queue_change(found, queue)
+        world.nothing_to_do = queue == found and key in world.queues
     return world.put_queue(queue)
 
 
@@ -144,5 +145,6 @@ def update_namespace(world: World, command: UpdateNamespace) -> NamespaceSetting
     before, settings = settings, NamespaceSettings(kept, rules)
     if command.audit is not None:
         world.changed = namespace_change(before, settings)
+        world.nothing_to_do = settings == before
     world.put_namespace(command.namespace, settings)
     return settings

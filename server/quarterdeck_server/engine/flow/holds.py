@@ -64,6 +64,7 @@ def put_hold(world: World, command: PutHold) -> Hold | Refusal:
     key = (command.namespace, command.kind, command.subject)
     known = world.holds.get(key)
     if known is not None and command.kind == NAMESPACE:
+        world.nothing_to_do = command.audit is not None
         return known
     if known is None and is_full(world.holds, command.namespace):
         message = (

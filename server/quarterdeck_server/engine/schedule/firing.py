@@ -108,7 +108,10 @@ def pause_schedule(world: World, command: PauseSchedule) -> Schedule | Refusal:
         after = schedules.pause(schedule, world.now, command.note)
     else:
         after = schedules.resume(schedule, world.now)
-    return schedule if after is schedule else world.put_schedule(after)
+    if after is schedule:
+        world.nothing_to_do = command.audit is not None
+        return schedule
+    return world.put_schedule(after)
 
 
 def trigger_schedule(world: World, command: TriggerSchedule) -> Submitted:
