@@ -91,7 +91,7 @@ async def test_a_second_freeze_answers_the_first_and_a_second_thaw_says_so(api: 
     assert told == [
         ("Thaw", "unknown", "", 0),
         ("Thaw", "ann", "over", 1),
-        ("Freeze", "bob", "second", 1),
+        ("Freeze", "bob", "second", 0),
         ("Freeze", "ann", "first", 1),
     ]
 
