@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.console.speech import stamp, status
 
-from quarterdeck.v1 import queue_pb2, schedule_pb2, status_pb2, task_pb2
+from quarterdeck.v1 import agent_pb2, queue_pb2, schedule_pb2, status_pb2, task_pb2
 from quarterdeck.v1.payload_pb2 import Payload
 from quarterdeck.v1.task_service_pb2 import GetTaskResponse, ReadLogsResponse
 from quarterdeck_console.model import words
@@ -20,7 +20,7 @@ from quarterdeck_console.model.forms import FieldError, span, task_spec
 from quarterdeck_console.model.hold_table import HOLD_COLUMNS
 from quarterdeck_console.model.parts import CancelRow
 from quarterdeck_console.model.queue_table import QUEUE_COLUMNS
-from quarterdeck_console.model.rows import QueueRow, ScheduleRow, TaskRow
+from quarterdeck_console.model.rows import AgentRow, QueueRow, ScheduleRow, TaskRow
 from quarterdeck_console.model.store import Store
 from quarterdeck_console.model.tables import (
     AGENT_COLUMNS,
@@ -159,6 +159,19 @@ def test_time_reads_by_state() -> None:
     task.state = task_pb2.TASK_STATE_SUCCEEDED
     stamp(task.end_time, 108)
     assert time_in_state(TaskRow.of(task), 151.0).text == "8.0s"
+
+
+@pytest.mark.parametrize(
+    ("state", "silent", "text"),
+    [("ACTIVE", 29, "ok"), ("ACTIVE", 40, "40s"), ("DRAINING", 29, "ok"), ("LOST", 31, "31s")],
+)
+def test_an_agent_in_contact_shows_no_age_that_its_watch_does_not_know(
+    state: str, silent: int, text: str
+) -> None:
+    agent = agent_pb2.Agent(state=agent_pb2.AgentState.Value(f"AGENT_STATE_{state}"))
+    stamp(agent.last_contact_time, 1_000)
+    (column,) = (column for column in AGENT_COLUMNS if column.key == "contact")
+    assert column.cell(AgentRow.of(agent), Context(Fleet(), 1_000.0 + silent)).text == text
 
 
 def test_a_cancels_proof_names_each_step_and_what_is_still_open() -> None:

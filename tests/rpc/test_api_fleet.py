@@ -56,6 +56,17 @@ async def test_agents_are_listed_as_they_describe_themselves(api: Api) -> None:
     assert not nobody.agents
 
 
+async def test_the_list_tells_of_the_last_contact_to_the_moment(api: Api) -> None:
+    async def seen() -> int:
+        (found,) = (await api.fleet.ListAgents(pb.ListAgentsRequest())).agents
+        return int(found.last_contact_time.ToMicroseconds())
+
+    await api.claim(wait={})
+    first = await seen()
+    await api.claim(wait={})
+    assert await seen() > first
+
+
 async def test_an_unknown_agent_cannot_be_drained(api: Api) -> None:
     error = await refused(api.fleet.DrainAgent(pb.DrainAgentRequest(agent_id="nobody")))
     assert (error.reason, error.metadata) == ("AGENT_NOT_FOUND", {"agent_id": "nobody"})

@@ -114,6 +114,21 @@ async def test_the_last_contact_is_known_to_the_moment_though_it_is_not_written(
     assert known.agent._replace(last_contact_time=0) == server.row._replace(last_contact_time=0)
 
 
+async def test_who_has_not_called_since_a_start_was_last_heard_of_before_it(server: Server) -> None:
+    server.contact()
+    await server.write()
+    before = server.row
+    server.clock.advance(100)
+    again = Server(server.clock)
+    again.registry.start([before])
+    server.clock.advance(5)
+    assert again.registry.seen(before) == before
+    again.contact()
+    server.clock.advance(2)
+    seen = again.registry.seen(before)
+    assert server.clock.now() - seen.last_contact_time == 2_000_000
+
+
 async def test_what_changes_about_an_agent_is_written_at_once(server: Server) -> None:
     server.contact()
     await server.write()

@@ -167,7 +167,7 @@ class Agent(_message.Message):
 
     @_builtins.property
     def last_contact_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was last heard of, to within 30 s."""
+        """When it was last heard of; in watches and filters, of an agent in contact, to within 30 s."""
 
     def __init__(
         self,

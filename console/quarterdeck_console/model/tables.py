@@ -137,8 +137,14 @@ def _load(agent: AgentRow, _: Context) -> Cell:
     return Cell(bar(agent.running, agent.slots, 10), Tone.RUN)
 
 
+_CONTACT_TOLD = 35.0
+"""Seconds: of an agent in contact a watch tells the time of its last call every 30 s only."""
+
+
 def _contact(agent: AgentRow, context: Context) -> Cell:
     silent = context.now - agent.contact
+    if agent.state not in (words.LOST, words.GONE) and silent < _CONTACT_TOLD:
+        return Cell("ok", Tone.DIM)
     return Cell(age(silent), Tone.BAD if agent.state == words.LOST else Tone.DIM)
 
 

@@ -97,6 +97,9 @@ class Agents(Protocol):
     def handlers(self, namespace: str) -> list[Handler]:
         """The agents in contact with what they take."""
 
+    def seen(self, row: Agent) -> Agent:
+        """An agent as the store has it, with the time of its last contact to the moment."""
+
     def draining(self, namespace: str, agent_id: str) -> bool:
         """Whether a known agent is to drain."""
 

@@ -48,7 +48,7 @@ class FleetService(HoldCalls, NamespaceCalls):
             return await core.store.list_agents(namespace, found, limit, after, core.clock.now())
 
         call = Call("agents", namespace, found, request.page_size, request.page_token, (int, str))
-        page = await read_page(call, read, convert.agent)
+        page = await read_page(call, read, lambda row: convert.agent(core.agents.seen(row)))
         return pb.ListAgentsResponse(
             agents=page.items,
             next_page_token=page.next_token,

@@ -36,10 +36,12 @@ def _back(row: Agent) -> int:
 
 
 class _Entry:
-    __slots__ = ("contacted", "names", "row", "written")
+    __slots__ = ("contacted", "heard", "names", "row", "written")
 
-    def __init__(self, row: Agent, now: float) -> None:
+    def __init__(self, row: Agent, now: float, *, heard: bool) -> None:
         self.row = row
+        self.heard = heard
+        """It has called since the server's start; else `contacted` only gives it time to do so."""
         self.names: Names = frozenset()
         self.contacted = now
         # Agents that came together are written at different times from now on.
@@ -72,7 +74,7 @@ class AgentRegistry:
         """Begin with the agents of the store; each has a whole term to call again."""
         now = self._clock.monotonic()
         for agent in agents:
-            self._entries[agent.namespace, agent.id] = _Entry(agent, now)
+            self._entries[agent.namespace, agent.id] = _Entry(agent, now, heard=False)
 
     def handles(self, namespace: str, agent_id: str, names: Names) -> None:
         """Note the task names of an agent's claim; those of its other claims stay."""
@@ -83,17 +85,19 @@ class AgentRegistry:
 
     def handlers(self, namespace: str) -> list[Handler]:
         """Return the agents in contact with what they take, and when they called last, to the moment."""
-        wall, now = self._clock.now(), self._clock.monotonic()
         return [
-            Handler(
-                entry.row._replace(
-                    last_contact_time=wall - round((now - entry.contacted) * 1_000_000)
-                ),
-                entry.names,
-            )
+            Handler(self.seen(entry.row), entry.names)
             for (place, _), entry in self._entries.items()
             if place == namespace
         ]
+
+    def seen(self, row: Agent) -> Agent:
+        """Return an agent as the store has it, with the time of its last contact to the moment."""
+        entry = self._entries.get((row.namespace, row.id))
+        if entry is None or not entry.heard:
+            return row
+        silent = round((self._clock.monotonic() - entry.contacted) * 1_000_000)
+        return row._replace(last_contact_time=self._clock.now() - silent)
 
     def contact(self, namespace: str, info: Agent, queues: Sequence[str]) -> bool:
         """Note that an agent called; return whether it is to drain.
@@ -108,10 +112,11 @@ class AgentRegistry:
         entry = self._entries.get(key)
         if entry is None:
             row = self._first(info, queues)
-            self._entries[key] = _Entry(row, now)
+            self._entries[key] = _Entry(row, now, heard=True)
             self._dirty[key] = row
             return False
         entry.contacted = now
+        entry.heard = True
         row = entry.row
         listed = _listed(tuple(queues)) if queues else row.queues
         same = (row.name, row.version, row.slots, row.labels, row.queues) == (
