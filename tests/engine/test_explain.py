@@ -347,6 +347,17 @@ ENDS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+def test_agents_that_are_silent_are_told_of_long_before_they_are_lost() -> None:
+    crowd = (handler("a1"), handler("a2"), handler("a3", running=2))
+    assert obstacles(facts(task(), *crowd, now=NOW + 15 * SECOND)) == []
+    found = only(facts(task(), *crowd, now=NOW + 20 * SECOND))
+    assert (found.kind, found.agent_ids) == (Kind.AGENTS_SILENT, ("a1", "a2"))
+    assert found.message == ("the agents that could take it are silent, the last one for 20 s (2)")
+    awake = handler("a4")
+    awake = awake._replace(agent=awake.agent._replace(last_contact_time=NOW + 9 * SECOND))
+    assert obstacles(facts(task(), *crowd, awake, now=NOW + 20 * SECOND)) == []
+
+
 @pytest.mark.parametrize(("end", "said"), ENDS, ids=lambda x: x if isinstance(x, str) else "")
 def test_why_it_ended(end: dict[str, Any], said: str) -> None:
     assert explain(facts(task(end_time=NOW, **end))).summary == said

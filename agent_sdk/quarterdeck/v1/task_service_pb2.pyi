@@ -101,6 +101,10 @@ class _ObstacleKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Obstacle
     """Others are before it in line."""
     OBSTACLE_KIND_TASK_PAUSED: _ObstacleKind.ValueType  # 20
     """The attempt was paused by an operator."""
+    OBSTACLE_KIND_AGENTS_SILENT: _ObstacleKind.ValueType  # 21
+    """The agents that could take it, and have room, were not heard of for more than 15 s: `agent_ids`. One that stays
+    silent is lost after a lease.
+    """
 
 class ObstacleKind(_ObstacleKind, metaclass=_ObstacleKindEnumTypeWrapper):
     """Why something does not happen."""
@@ -147,6 +151,10 @@ OBSTACLE_KIND_POSITION: ObstacleKind.ValueType  # 19
 """Others are before it in line."""
 OBSTACLE_KIND_TASK_PAUSED: ObstacleKind.ValueType  # 20
 """The attempt was paused by an operator."""
+OBSTACLE_KIND_AGENTS_SILENT: ObstacleKind.ValueType  # 21
+"""The agents that could take it, and have room, were not heard of for more than 15 s: `agent_ids`. One that stays
+silent is lost after a lease.
+"""
 Global___ObstacleKind: _TypeAlias = ObstacleKind  # noqa: Y015
 
 class _LifePhase:

@@ -7,14 +7,16 @@ from typing import NamedTuple
 from quarterdeck_server.engine.explain.ended import end
 from quarterdeck_server.engine.explain.facts import Facts
 from quarterdeck_server.engine.explain.life import Span, spans, time_summary
-from quarterdeck_server.engine.explain.obstacles import Kind, Obstacle, estimated_start, obstacles
+from quarterdeck_server.engine.explain.obstacles import (
+    QUIET,
+    Kind,
+    Obstacle,
+    estimated_start,
+    obstacles,
+)
 from quarterdeck_server.engine.explain.texts import many, span
 from quarterdeck_server.engine.model import Task, cancellation_of
 from quarterdeck_server.engine.states import READY, RUNNING
-from quarterdeck_server.engine.timeunits import SECOND
-
-_QUIET = 15 * SECOND
-"""An agent at work that is silent for longer is late: it is asked to call at least every 10 s."""
 
 
 class Explanation(NamedTuple):
@@ -91,5 +93,5 @@ def _silence(facts: Facts) -> str:
     for handler in facts.handlers:
         if handler.agent.id == task.agent_id:
             silent = facts.now - handler.agent.last_contact_time
-            return f"; its agent was last heard of {span(silent)} ago" if silent > _QUIET else ""
+            return f"; its agent was last heard of {span(silent)} ago" if silent > QUIET else ""
     return ""

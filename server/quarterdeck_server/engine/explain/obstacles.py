@@ -27,6 +27,10 @@ from quarterdeck_server.engine.states import (
     HoldKind,
     Reason,
 )
+from quarterdeck_server.engine.timeunits import SECOND
+
+QUIET = 15 * SECOND
+"""An agent that is silent for longer is late: it is asked to call at least every 10 s."""
 
 
 class Kind(IntEnum):
@@ -52,6 +56,7 @@ class Kind(IntEnum):
     AGENTS_BUSY = 18
     POSITION = 19
     TASK_PAUSED = 20
+    AGENTS_SILENT = 21
 
 
 class Obstacle(NamedTuple):
@@ -263,10 +268,16 @@ def _free(facts: Facts, fitting: Sequence[Handler]) -> Iterator[Obstacle]:
         yield Obstacle(Kind.AGENTS_HELD, message, agent_ids=_some(held))
         return
     able = [h for h in fitting if h not in held]
-    if all(h.agent.running >= h.agent.slots for h in able):
+    free = [h for h in able if h.agent.running < h.agent.slots]
+    if not free:
         slots = sum(h.agent.slots for h in able)
         message = f"the agents that could take it are busy: {many(len(able), 'agent')}, {many(slots, 'slot')}"
         yield Obstacle(Kind.AGENTS_BUSY, message, agent_ids=_some(able))
+        return
+    silent = facts.now - max(h.agent.last_contact_time for h in free)
+    if silent > QUIET:
+        message = f"the agents that could take it are silent, the last one for {span(silent)} ({len(free):,})"
+        yield Obstacle(Kind.AGENTS_SILENT, message, agent_ids=_some(free))
 
 
 def _takes_nothing(agent: Agent, holds: Holds) -> bool:
