@@ -18,7 +18,7 @@ from quarterdeck_server.engine.admission import (
     RETURN_EXISTING,
 )
 from quarterdeck_server.engine.policy import DEFAULT_POLICY, Policy
-from quarterdeck_server.engine.states import BLOCKED, SCHEDULED
+from quarterdeck_server.engine.states import BLOCKED, ENDED, SCHEDULED
 
 from . import make
 from .machine_base import QUEUES, Machine, tasks
@@ -195,12 +195,21 @@ class Submits(Machine):
             change = c.UpdateTasks("default", [task_id], c.TaskChange(priority=5, delay=0))
             self.group.append(make.cancel(task_id) if how == "cancel" else change)
 
+    @rule(place=st.integers(0, 5))
+    def retry_unique(self, place: int) -> None:
+        """Retry two that have ended: at most one has the key again."""
+        ended = [
+            task.id
+            for task in self.driver.tasks.values()
+            if task.name in ("unique", "pending") and task.state in ENDED
+        ]
+        if ended:
+            two = {ended[place % len(ended)], ended[(place + 1) % len(ended)]}
+            self.group.append(make.retry(*sorted(two)))
+
     @invariant()
     def one_task_has_the_unique_key(self) -> None:
-        """Of those that wait for nobody, and who has it is one that has not ended, if there is one.
-
-        Nobody retries tasks with keys: that is free to do and not looked at.
-        """
+        """Of those that wait for nobody, and who has it is one that has not ended, if there is one."""
         if not hasattr(self, "checker"):
             return
         alive = self.alive("unique")

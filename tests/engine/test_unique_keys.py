@@ -20,9 +20,18 @@ from quarterdeck_server.engine.admission import (
     RETURN_EXISTING,
 )
 from quarterdeck_server.engine.flow import limits
+from quarterdeck_server.engine.ids import encode_task_id
 from quarterdeck_server.engine.model import Task
 from quarterdeck_server.engine.policy import Policy, policy_text
-from quarterdeck_server.engine.states import BLOCKED, CANCELLED, ENDED, READY, RUNNING, SCHEDULED
+from quarterdeck_server.engine.states import (
+    BLOCKED,
+    CANCELLED,
+    ENDED,
+    FAILED,
+    READY,
+    RUNNING,
+    SCHEDULED,
+)
 
 from . import make
 from .bench import Bench
@@ -261,6 +270,62 @@ class TestChain:
         assert item.task_id == first and item.refusal is not None
 
 
+def failed(bench: Bench, **fields: Any) -> int:
+    """A task of the key that has failed."""
+    task = bench.running(unique(policy=Policy(max_attempts=1), **fields))
+    bench.end(task, make.fail())
+    return task.id
+
+
+class TestRetries:
+    def test_a_retried_task_has_its_key_again(self, bench: Bench) -> None:
+        first = failed(bench)
+        (item,) = bench.do(make.retry(first))
+        assert (item.state, item.refusal) == (READY, None)
+        (item,) = bench.do(make.submit(unique()))
+        assert (item.task_id, item.refusal.reason) == (first, "UNIQUE_KEY_TAKEN")
+
+    def test_a_task_whose_key_another_has_is_not_retried_beside_it(self, bench: Bench) -> None:
+        first = failed(bench)
+        second = bench.running(unique())
+        (item,) = bench.do(make.retry(first))
+        assert (item.state, item.refusal.reason) == (FAILED, "UNIQUE_KEY_TAKEN")
+        assert dict(item.refusal.metadata)["task_id"] == encode_task_id(second.id)
+        bench.end(second, make.succeed())
+        (item,) = bench.do(make.retry(first))
+        assert (item.state, item.refusal) == (READY, None)
+
+    def test_of_several_of_one_key_one_is_retried_at_a_time(self, bench: Bench) -> None:
+        tasks = [failed(bench) for _ in range(3)]
+        items = bench.do(make.retry(*tasks))
+        assert [item.state for item in items] == [READY, FAILED, FAILED]
+        assert bench.group(make.submit(unique()), make.retry(tasks[1]))[1][0].refusal is not None
+
+    def test_one_that_was_never_started_needs_its_key_however_short_it_has_it(
+        self, bench: Bench
+    ) -> None:
+        first = bench.one(unique(scope=PENDING))
+        bench.do(make.cancel(first))
+        second = bench.one(unique(scope=PENDING))
+        (item,) = bench.do(make.retry(first))
+        assert dict(item.refusal.metadata)["task_id"] == encode_task_id(second)
+        bench.claim()
+        (item,) = bench.do(make.retry(first))
+        assert (item.state, item.refusal) == (READY, None)
+        (item,) = bench.do(make.submit(unique(scope=PENDING)))
+        assert (item.task_id, item.refusal.reason) == (first, "UNIQUE_KEY_TAKEN")
+
+    @pytest.mark.parametrize("scope", [PENDING, PERIOD])
+    def test_a_key_that_a_started_task_no_longer_needs_keeps_no_retry_back(
+        self, bench: Bench, scope: int
+    ) -> None:
+        first = failed(bench, scope=scope, period=SECOND)
+        bench.pass_time(2)
+        bench.submit(unique(scope=scope, period=SECOND))
+        (item,) = bench.do(make.retry(first))
+        assert item.refusal is None
+
+
 acts = st.lists(
     st.one_of(
         st.tuples(
@@ -268,10 +333,14 @@ acts = st.lists(
             st.sampled_from([REJECT, RETURN_EXISTING, REPLACE_PENDING, AFTER_EXISTING]),
         ),
         st.tuples(st.sampled_from(["claim", "end", "fail", "time"]), st.just(0)),
-        st.tuples(st.just("cancel"), st.integers(0, 5)),
+        st.tuples(st.sampled_from(["cancel", "retry"]), st.integers(0, 5)),
     ),
     max_size=25,
 )
+
+
+def _of_name(bench: Bench, name: str) -> list[int]:
+    return sorted(task.id for task in bench.driver.tasks.values() if task.name == name)
 
 
 def _holders(tasks: Iterator[Task]) -> list[Task]:
@@ -299,6 +368,8 @@ def test_never_two_tasks_may_run_under_one_key(steps: list[tuple[str, int]]) -> 
         elif act == "cancel" and bench.driver.tasks:
             known = sorted(bench.driver.tasks)
             bench.do(make.cancel(known[value % len(known)]))
+        elif act == "retry" and (known := _of_name(bench, "work")):
+            bench.do(make.retry(*(known[(value + n) % len(known)] for n in range(2))))
         elif act == "time":
             bench.pass_time(2)
         active = _holders(iter(bench.driver.tasks.values()))

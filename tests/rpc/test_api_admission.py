@@ -33,6 +33,24 @@ async def test_a_taken_unique_key_is_refused_with_its_task(api: Api) -> None:
     assert found.depends_on == [first.task_id]
 
 
+async def test_of_the_dead_letters_of_one_key_one_is_redriven(api: Api) -> None:
+    def key(name: str) -> dict[str, Any]:
+        return {"unique": {"key": name}, "retry": {"max_attempts": 1}}
+
+    ids = [(await submitted(api, **key("invoice-7"))).task_id]
+    await api.report(await api.claim_one(), failed={"failure": {"type": "Bad"}})
+    ids.append((await submitted(api, **key("invoice-7"))).task_id)
+    await api.report(await api.claim_one(), failed={"failure": {"type": "Bad"}})
+    act = pb.ActOnTasksRequest(filter="state:failed", retry={}, max_count=10)
+    pages = [page async for page in api.tasks.ActOnTasks(act)]
+    assert (pages[-1].matched, pages[-1].done, pages[-1].refused) == (2, 1, 1)
+    (refused,) = [error for page in pages for error in page.errors]
+    alive, other = sorted(ids, key=lambda x: x != Error(refused).metadata["task_id"])
+    assert Error(refused).reason == "UNIQUE_KEY_TAKEN"
+    assert (await api.get(alive)).task.state == task_pb2.TASK_STATE_READY
+    assert (await api.get(other)).task.state == task_pb2.TASK_STATE_FAILED
+
+
 async def test_a_burst_is_one_task_with_the_last_input(api: Api) -> None:
     key = {"key": "index", "delay": {"seconds": 60}}
     results = [await submitted(api, debounce=key, input=payload(str(n).encode())) for n in range(3)]

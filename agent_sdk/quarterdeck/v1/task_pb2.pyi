@@ -279,7 +279,8 @@ Global___RetryPolicy: _TypeAlias = RetryPolicy  # noqa: Y015
 @_typing.final
 class Unique(_message.Message):
     """At most one task of its name has the key at a time. Until when a task has the key is said by its own scope, not by
-    that of a new one. A task that ended and is retried has it again only where no other took it meanwhile.
+    that of a new one. A task that ended and is retried has it again, for as long as its scope says; while another has
+    it, the retry is refused with UNIQUE_KEY_TAKEN.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

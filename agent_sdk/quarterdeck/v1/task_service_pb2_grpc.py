@@ -154,7 +154,8 @@ class TaskServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RetryTasks(self, request, context):
-        """Puts ended tasks back in their queue, with a fresh budget of attempts.
+        """Puts ended tasks back in their queue, with a fresh budget of attempts. One whose unique key another task has is
+        refused with UNIQUE_KEY_TAKEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,7 +46,9 @@ class TaskServiceStub:
     CancelTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.CancelTasksRequest, _task_service_pb2.CancelTasksResponse]
     """Requests that tasks be cancelled."""
     RetryTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.RetryTasksRequest, _task_service_pb2.RetryTasksResponse]
-    """Puts ended tasks back in their queue, with a fresh budget of attempts."""
+    """Puts ended tasks back in their queue, with a fresh budget of attempts. One whose unique key another task has is
+    refused with UNIQUE_KEY_TAKEN.
+    """
     RerunTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.RerunTasksRequest, _task_service_pb2.RerunTasksResponse]
     """Runs ended tasks again from the beginning as new tasks that are linked to the old ones, with another input if
     wanted, and with all that depended on them if wanted.
@@ -84,7 +86,9 @@ class TaskServiceAsyncStub(TaskServiceStub):
     CancelTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.CancelTasksRequest, _task_service_pb2.CancelTasksResponse]  # type: ignore[assignment]
     """Requests that tasks be cancelled."""
     RetryTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.RetryTasksRequest, _task_service_pb2.RetryTasksResponse]  # type: ignore[assignment]
-    """Puts ended tasks back in their queue, with a fresh budget of attempts."""
+    """Puts ended tasks back in their queue, with a fresh budget of attempts. One whose unique key another task has is
+    refused with UNIQUE_KEY_TAKEN.
+    """
     RerunTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.RerunTasksRequest, _task_service_pb2.RerunTasksResponse]  # type: ignore[assignment]
     """Runs ended tasks again from the beginning as new tasks that are linked to the old ones, with another input if
     wanted, and with all that depended on them if wanted.
@@ -161,7 +165,9 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.RetryTasksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.RetryTasksResponse, _abc.Awaitable[_task_service_pb2.RetryTasksResponse]]:
-        """Puts ended tasks back in their queue, with a fresh budget of attempts."""
+        """Puts ended tasks back in their queue, with a fresh budget of attempts. One whose unique key another task has is
+        refused with UNIQUE_KEY_TAKEN.
+        """
 
     @_abc_1.abstractmethod
     def RerunTasks(

@@ -10,7 +10,7 @@ last has the key. One that is cancelled out of the middle leaves no gap: see `me
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from quarterdeck_server.engine import edit_transitions
 from quarterdeck_server.engine.commands import (
@@ -97,6 +97,9 @@ def _unique(
 ) -> Admitted | Submitted:
     now = world.now
     expire_at = now + unique.period if unique.scope == PERIOD else None
+    if unique.scope != PERIOD:
+        pending = unique.scope == PENDING
+        spec = _with_policy(spec, unique_key=unique.key, unique_pending=pending)
     entry = Admitted(spec, key, Admission(0, now, 0, expire_at, unique.scope))
     if row is None or not _taken(world, row):
         return entry
@@ -142,8 +145,41 @@ def _replaceable(task: Task) -> bool:
 
 
 def _serial(spec: Spec) -> Spec:
-    policy = policy_of(spec.policy)._replace(all_ended=True, serial=True)
-    return spec._replace(policy=policy_text(policy))
+    return _with_policy(spec, all_ended=True, serial=True)
+
+
+def _with_policy(spec: Spec, **fields: Any) -> Spec:
+    return spec._replace(policy=policy_text(policy_of(spec.policy)._replace(**fields)))
+
+
+def kept_keys(tasks: Iterable[Task]) -> set[AdmissionKey]:
+    """Return the unique keys that tasks need again to be retried."""
+    return {key for task in tasks if (key := _kept_key(task)) is not None}
+
+
+def _kept_key(task: Task) -> AdmissionKey | None:
+    policy = policy_of(task.policy)
+    if policy.unique_key is None or (policy.unique_pending and task.attempt):
+        return None
+    return AdmissionKey(task.namespace, UNIQUE, task.name, policy.unique_key)
+
+
+def taken_back(world: World, task: Task) -> Refusal | None:
+    """Give a task that is to be retried its unique key again, or say which task has it."""
+    key = _kept_key(task)
+    if key is None:
+        return None
+    row = world.admissions.get(key)
+    if row is not None and row.task_id != task.id and _taken(world, row):
+        text = encode_task_id(row.task_id)
+        return Refusal(
+            "UNIQUE_KEY_TAKEN",
+            f"unique key {key.key!r} of {task.name!r} belongs to {text} now; retry this one when that has ended",
+            (("unique_key", key.key), ("task_id", text)),
+        )
+    scope = PENDING if policy_of(task.policy).unique_pending else ACTIVE
+    world.put_admission(key, Admission(task.id, world.now, 0, None, scope))
+    return None
 
 
 def _debounce(

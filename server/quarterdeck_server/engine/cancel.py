@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from quarterdeck_server.engine import transitions
+from quarterdeck_server.engine.admission import taken_back
 from quarterdeck_server.engine.branches import Branch
 from quarterdeck_server.engine.commands import Cancel, ItemResult, Retry
 from quarterdeck_server.engine.model import Task
@@ -95,5 +96,8 @@ def _retry_one(world: World, namespace: str, task_id: int) -> ItemResult:
             task.state,
             wrong_state(task, "only a failed, cancelled or expired task can be retried"),
         )
+    taken = taken_back(world, task)
+    if taken is not None:
+        return ItemResult(task.state, taken)
     world.details[task_id] = None
     return ItemResult(world.put(transitions.retried(task, world.now)).state)

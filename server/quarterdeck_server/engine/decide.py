@@ -49,6 +49,8 @@ class Needs:
     keys: set[tuple[str, str]] = field(default_factory=set)
     """(namespace, idempotency key)."""
     admissions: set[AdmissionKey] = field(default_factory=set)
+    retries: set[int] = field(default_factory=set)
+    """Tasks whose unique keys are needed."""
     """With the tasks that have them."""
     holders: bool = False
     """The tasks that have those keys, too: an item that depends on its sibling may find that it existed."""
@@ -101,6 +103,11 @@ def _gather_submit(needs: Needs, command: c.Submit) -> None:
         if spec.depends_on:
             needs.tasks.update(task_id for task_id in spec.depends_on if task_id > 0)
             needs.holders = needs.holders or any(task_id < 0 for task_id in spec.depends_on)
+
+
+def _gather_retry(needs: Needs, command: c.Retry) -> None:
+    needs.tasks.update(command.task_ids)
+    needs.retries.update(command.task_ids)
 
 
 def _gather_report(needs: Needs, command: c.Report) -> None:
@@ -172,7 +179,7 @@ _GATHER: dict[type, Callable[[Needs, Any], None]] = {
     c.AppendLogs: _gather_logs,
     c.Cancel: _gather_cancel,
     c.Walk: _gather_walk,
-    c.Retry: lambda needs, command: needs.tasks.update(command.task_ids),
+    c.Retry: _gather_retry,
     c.UpdateTasks: _gather_update,
     c.Rerun: _gather_rerun,
     c.PauseTasks: lambda needs, command: needs.tasks.update(command.task_ids),

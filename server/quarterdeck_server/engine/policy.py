@@ -40,6 +40,10 @@ class Policy(NamedTuple):
     """How long preferred agents are waited for."""
     serial: bool = False
     """It waits in the chain of its unique key for the one before it; see `engine.admission`."""
+    unique_key: str | None = None
+    """That it has for as long as it is active, or not started, and needs again to be retried."""
+    unique_pending: bool = False
+    """It has the key only until it is started for the first time."""
 
 
 DEFAULT_POLICY = Policy()

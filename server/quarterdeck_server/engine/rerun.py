@@ -155,7 +155,7 @@ def _waits(world: World, old: int, olds: set[int], *, root: bool) -> dict[int, i
 
 
 def _copy(world: World, task: Task, edited: Payload | None, pending: int) -> Task:
-    policy = policy_of(task.policy)
+    policy = policy_of(task.policy)._replace(unique_key=None, unique_pending=False)
     if policy.serial:
         policy = policy._replace(serial=False, all_ended=False)
     spec = Spec(

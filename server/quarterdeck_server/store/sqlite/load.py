@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from quarterdeck_server.engine.admission import kept_keys
 from quarterdeck_server.engine.branches import AT_ONCE
 from quarterdeck_server.engine.commands import Prune
 from quarterdeck_server.engine.decide import Needs
@@ -100,8 +101,11 @@ class Loader:
                 world.keys[namespace, key] = (holder[0], holder[1], holder[2])
             if needs.holders:
                 self.load_tasks(world, [holder[0] for holder in world.keys.values()])
-        if needs.admissions:
-            self.load_tasks(world, load_admissions(self._by_key, world, needs.admissions))
+        keys = needs.admissions
+        if needs.retries:
+            keys = keys | kept_keys(world.tasks[i] for i in needs.retries if i in world.tasks)
+        if keys:
+            self.load_tasks(world, load_admissions(self._by_key, world, keys))
         if needs.requests:
             for namespace, method, request_id, body, reply in self._by_key(
                 "requests", needs.requests
