@@ -15,6 +15,7 @@ from quarterdeck_server.engine.commands import (
     Spec,
     Submitted,
     TaskChange,
+    TriggerSchedule,
     UpdateQueue,
     UpdateTasks,
 )
@@ -252,6 +253,16 @@ def test_a_schedule_over_the_limit_makes_a_task_that_is_seen_to_be_cancelled(
     bench.pass_time(10)
     (made,) = (task for task in bench.driver.tasks.values() if task.schedule_id == "tick")
     assert (made.state, made.reason) == (CANCELLED, Reason.OVERFLOW)
+
+
+def test_a_schedule_that_is_made_and_triggered_in_one_group_finds_its_queue_full(
+    bench: Bench,
+) -> None:
+    limit(bench, whole(REJECT, 1))
+    bench.submit(make.spec())
+    _, made = bench.group(PutSchedule(make.interval("tick")), TriggerSchedule("default", "tick"))
+    task = bench.task(made.task_id)
+    assert (task.state, task.reason) == (CANCELLED, Reason.OVERFLOW)
 
 
 def test_the_task_of_a_schedule_displaces_the_oldest(bench: Bench) -> None:

@@ -36,8 +36,9 @@ class Needs:
     tasks: set[int] = field(default_factory=set)
     submits: list[c.Submit] = field(default_factory=list)
     """Their queues are needed, and the tasks that theirs may displace."""
-    moves: set[tuple[str, str]] = field(default_factory=set)
-    """Queues into which tasks are moved: how many of their tasks are active is needed where a policy asks for it."""
+    arrivals: set[tuple[str, str]] = field(default_factory=set)
+    """Queues that tasks come into without a submit, by a move or a new schedule: how many of their tasks are active is
+    needed where a policy asks for it."""
     resting: set[int] = field(default_factory=set)
     """Tasks whose queues are needed."""
     origins: set[int] = field(default_factory=set)
@@ -105,6 +106,13 @@ def _gather_submit(needs: Needs, command: c.Submit) -> None:
             needs.holders = needs.holders or any(task_id < 0 for task_id in spec.depends_on)
 
 
+def _gather_schedule(needs: Needs, command: c.PutSchedule) -> None:
+    schedule = command.schedule
+    needs.schedules.add((schedule.namespace, schedule.id))
+    # It may fire in this group already.
+    needs.arrivals.add((schedule.namespace, schedule.queue))
+
+
 def _gather_retry(needs: Needs, command: c.Retry) -> None:
     needs.tasks.update(command.task_ids)
     needs.retries.update(command.task_ids)
@@ -153,7 +161,7 @@ def _gather_update(needs: Needs, command: c.UpdateTasks) -> None:
     if command.change.queue is not None:
         key = (command.namespace, command.change.queue)
         needs.queues.add(key)
-        needs.moves.add(key)
+        needs.arrivals.add(key)
 
 
 def _gather_pools(needs: Needs, command: c.PutPools) -> None:
@@ -195,9 +203,7 @@ _GATHER: dict[type, Callable[[Needs, Any], None]] = {
         (command.namespace, agent_id) for agent_id in command.agent_ids
     ),
     c.UpdateQueue: lambda needs, command: needs.queues.add((command.namespace, command.queue)),
-    c.PutSchedule: lambda needs, command: needs.schedules.add(
-        (command.schedule.namespace, command.schedule.id)
-    ),
+    c.PutSchedule: _gather_schedule,
     c.PauseSchedule: lambda needs, command: needs.schedules.add(
         (command.namespace, command.schedule_id)
     ),

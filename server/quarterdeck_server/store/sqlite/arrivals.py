@@ -52,7 +52,7 @@ class StoredActive:
             world: The group's.
             queues: Those of the submits.
             submits: What is submitted.
-            others: The queues of schedules that may fire, and of moves.
+            others: The queues of schedules that may fire, also of new ones, and of moves.
 
         Returns:
             The oldest tasks of those queues: as many as the submits may displace, if nothing else ends them first.

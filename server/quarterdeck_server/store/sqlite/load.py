@@ -144,7 +144,9 @@ class Loader:
                 world.pools[pool.namespace, pool.name] = pool
 
     def _load_arrivals(self, world: World, needs: Needs) -> None:
-        others = {(rule.namespace, rule.queue) for rule in world.schedules.values()} | needs.moves
+        others = {
+            (rule.namespace, rule.queue) for rule in world.schedules.values()
+        } | needs.arrivals
         queues = {
             (command.namespace, queue)
             for command in needs.submits
