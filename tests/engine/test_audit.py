@@ -69,21 +69,62 @@ def test_what_was_refused_is_entered_as_not_done(bench: Bench, command: c.Comman
     assert counts(bench) == [(1, 0)]
 
 
-FREEZE = c.PutHold("default", int(HoldKind.NAMESPACE), "", "ann", "because", audit=WHO)
+HOLD = c.PutHold("default", int(HoldKind.TASK_NAME), "mail", "ann", "because", audit=WHO)
 REPEATED: dict[str, c.Command] = {
     "UpdateQueue": COMMANDS["UpdateQueue"],
+    "SetAgentState": COMMANDS["SetAgentState"],
     "PauseSchedule": COMMANDS["PauseSchedule"],
-    "Freeze": FREEZE,
+    "Freeze": HOLD._replace(kind=int(HoldKind.NAMESPACE), subject=""),
+    "PutHold": HOLD,
     "UpdateNamespace": c.UpdateNamespace("default", quarantine=QuarantineRules(3), audit=WHO),
 }
 
 
 @pytest.mark.parametrize("command", REPEATED.values(), ids=REPEATED.keys())
 def test_what_was_so_already_is_entered_as_not_done(bench: Bench, command: c.Command) -> None:
-    bench.do(c.PutSchedule(make.interval()))
+    bench.group(c.PutAgents([make.agent()]), c.PutSchedule(make.interval()))
     bench.do(command)
     bench.group(command, COMMANDS["TriggerSchedule"])
     assert counts(bench) == [(1, 1), (1, 0), (1, 1)]
+
+
+def test_a_hold_for_another_reason_is_done(bench: Bench) -> None:
+    bench.do(HOLD)
+    bench.do(HOLD._replace(reason="another"))
+    assert counts(bench) == [(1, 1), (1, 1)]
+
+
+ON_TASKS: dict[str, c.Command] = {
+    "PauseTasks": c.PauseTasks("default", (), "ann", "because"),
+    "CancelTasks": c.Cancel("default", (), "because", "ann"),
+    "UpdateTasks": c.UpdateTasks("default", (), c.TaskChange(labels=(("a", "b"),))),
+}
+
+
+@pytest.mark.parametrize("command", ON_TASKS.values(), ids=ON_TASKS.keys())
+def test_tasks_that_were_so_already_are_not_counted(bench: Bench, command: Any) -> None:
+    first, second = bench.running(), bench.running()
+    bench.do(command._replace(task_ids=(first.id,)))
+    both = WHO._replace(matched=2)
+    bench.do(command._replace(task_ids=(first.id, second.id), audit=both))
+    bench.do(command._replace(task_ids=(first.id, second.id), audit=both))
+    assert counts(bench) == [(2, 1), (2, 0)]
+
+
+def test_a_task_that_is_named_twice_is_counted_once(bench: Bench) -> None:
+    task = bench.one()
+    bench.do(cancel(task, task))
+    bench.do(cancel(task, task))
+    assert counts(bench) == [(2, 1), (2, 0)]
+
+
+def test_a_cancelled_parent_is_counted_while_it_has_children_to_cancel(bench: Bench) -> None:
+    parent = bench.running()
+    bench.one(make.spec(parent_id=parent.id))
+    bench.do(cancel(parent.id, keep_children=True))
+    bench.do(cancel(parent.id))
+    bench.do(cancel(parent.id))
+    assert counts(bench) == [(1, 1), (1, 1), (1, 0)]
 
 
 def cancel(*task_ids: int, **fields: Any) -> c.Cancel:

@@ -20,9 +20,12 @@ async def entries(api: Api, **request: Any) -> list[Any]:
 
 async def test_every_manual_act_is_in_the_log_with_actor_reason_and_count(api: Api) -> None:
     ids = await api.submit() + await api.submit()
+    live = await api.submit()
     who = {"actor": "ann", "reason": "too slow"}
     await api.tasks.CancelTasks(tasks_pb.CancelTasksRequest(task_ids=ids, **who))
-    await api.tasks.CancelTasks(tasks_pb.CancelTasksRequest(task_ids=[*ids[:1], "task_x"], **who))
+    await api.tasks.CancelTasks(
+        tasks_pb.CancelTasksRequest(task_ids=[*ids[:1], *live, "task_x"], **who)
+    )
     await api.tasks.RetryTasks(tasks_pb.RetryTasksRequest(task_ids=ids[:1], **who))
     await api.agents.Heartbeat(agents_pb.HeartbeatRequest(agent=agent("agent-9")))
     await api.claim("agent-9", queues=["none"], wait={})
@@ -34,7 +37,7 @@ async def test_every_manual_act_is_in_the_log_with_actor_reason_and_count(api: A
         (e.action, e.actor, e.reason, e.target, e.matched, e.done) for e in reversed(found)
     ] == [
         ("CancelTasks", "ann", "too slow", "", 2, 2),
-        ("CancelTasks", "ann", "too slow", "", 2, 1),
+        ("CancelTasks", "ann", "too slow", "", 3, 1),
         ("RetryTasks", "ann", "too slow", ids[0], 1, 1),
         ("DrainAgent", "ann", "too slow", "agent-9", 1, 1),
         ("UpdateQueue", "bob", "deploy", "red", 1, 1),

@@ -51,7 +51,7 @@ class AuditEntry(_message.Message):
     matched: _builtins.int
     """How many were named or matched."""
     done: _builtins.int
-    """For how many it was done so far; 0 when it was refused, or when there was nothing to do."""
+    """For how many it was done so far; not counted are those that were refused, and those that were so already."""
     change: _builtins.str
     """What it changed, in words: `paused`, `concurrency any → 10`. Empty where the action says all."""
     @_builtins.property

@@ -50,12 +50,11 @@ def enter(world: World, namespace: str, audit: Audit, done: int) -> int:
     return entry_id
 
 
-def record(world: World, command: Command, audit: Audit, reply: Any) -> None:
-    """Enter a command that was carried out."""
+def record(world: World, command: Command, audit: Audit, reply: Any, unchanged: int) -> None:
+    """Enter a command that was carried out, and found so many of its items as it would have them."""
     namespace = command_namespace(command)
-    enter(world, namespace, audit, 0 if world.nothing_to_do else _done(reply))
+    enter(world, namespace, audit, _done(reply) - unchanged)
     world.changed = ""
-    world.nothing_to_do = False
 
 
 def command_namespace(command: Command) -> str:

@@ -19,6 +19,8 @@ def cancel(world: World, command: Cancel) -> list[ItemResult]:
     for task_id in command.task_ids:
         if task_id not in results:
             results[task_id] = _cancel_one(world, command, task_id, visited)
+        elif results[task_id].refusal is None:
+            world.unchanged += 1
     return [results[task_id] for task_id in command.task_ids]
 
 
@@ -27,12 +29,16 @@ def _cancel_one(world: World, command: Cancel, task_id: int, visited: set[int]) 
     if task is None or task.namespace != command.namespace:
         return ItemResult(0, task_not_found(task_id))
     ended = task.state in ENDED
+    before = world.revision
     if not ended:
         _request(world, task, command)
     children = 0 if command.keep_children else _cancel_children(world, command, task_id, visited)
     # A task that has ended is still the root of a tree: with children left to cancel there was something to do.
     if ended and task.state != CANCELLED and not children:
         return ItemResult(task.state, wrong_state(task, "it cannot be cancelled any more"))
+    # Of a tree that is cut it is not known yet what there is left to do.
+    if world.revision == before and not (children and world.trees_cut):
+        world.unchanged += 1
     return ItemResult(world.tasks[task_id].state)
 
 

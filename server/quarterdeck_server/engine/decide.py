@@ -295,8 +295,9 @@ def decide(world: World, command: c.Command) -> Any:
 
 
 def _decide_once(world: World, command: c.Command) -> Any:
+    before = world.unchanged
     reply = _DECIDE[type(command)](world, command)
     entry: c.Audit | None = getattr(command, "audit", None)
     if entry is not None and not isinstance(command, c.BeginAct):
-        audit.record(world, command, entry, reply)
+        audit.record(world, command, entry, reply, world.unchanged - before)
     return reply

@@ -43,7 +43,7 @@ def update_queue(world: World, command: UpdateQueue) -> Queue | Refusal:
         world.meters.limits_changed(*key, before, after, world.now)
     if command.audit is not None:
         world.changed = queue_change(found, queue)
-        world.nothing_to_do = queue == found and key in world.queues
+        world.unchanged += queue == found and key in world.queues
     return world.put_queue(queue)
 
 
@@ -77,9 +77,10 @@ def set_agent_state(world: World, command: SetAgentState) -> list[Agent | Refusa
         drained = int(command.state == AgentState.DRAINING or agent.drained)
         if command.state == AgentState.GONE:
             drained = 0
-        agent = agent._replace(state=command.state, drained=drained)
-        world.put_agent(agent)
-        results.append(agent)
+        after = agent._replace(state=command.state, drained=drained)
+        world.unchanged += after == agent
+        world.put_agent(after)
+        results.append(after)
     return results
 
 
@@ -145,6 +146,6 @@ def update_namespace(world: World, command: UpdateNamespace) -> NamespaceSetting
     before, settings = settings, NamespaceSettings(kept, rules)
     if command.audit is not None:
         world.changed = namespace_change(before, settings)
-        world.nothing_to_do = settings == before
+        world.unchanged += settings == before
     world.put_namespace(command.namespace, settings)
     return settings

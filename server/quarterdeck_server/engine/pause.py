@@ -23,7 +23,9 @@ def _pause_one(world: World, command: PauseTasks, task_id: int) -> ItemResult:
     if task.cancel is not None:
         return ItemResult(task.state, wrong_state(task, "a cancel of it was requested"))
     after = pause_transitions.pause_requested(task, command.actor, command.reason, world.now)
-    if after is not task:
+    if after is task:
+        world.unchanged += 1
+    else:
         world.put(after)
     return ItemResult(task.state)
 

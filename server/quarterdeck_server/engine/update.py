@@ -44,7 +44,9 @@ def _update_one(world: World, namespace: str, task_id: int, change: TaskChange) 
         refusal = overflow.refused_move(world, after)
         if refusal is not None:
             return ItemResult(task.state, refusal)
-    if after != task:
+    if after == task:
+        world.unchanged += 1
+    else:
         world.put(after)
     if moved:
         world.count_arrival(namespace, after.queue)

@@ -144,8 +144,8 @@ class World:
     dirty_audit: set[tuple[str, int]] = field(default_factory=set)
     changed: str = ""
     """What the command that is being decided changed, for its entry in the audit log."""
-    nothing_to_do: bool = False
-    """That command found all as it was to be, for the same entry."""
+    unchanged: int = 0
+    """How much the commands so far found as they would have it; an entry does not count it as done."""
     meters: Meters = field(default_factory=Meters)
     set_back: int = 0
     """How far the wall clock was set back since the last group; see `engine.flow.rest`."""

@@ -60,11 +60,14 @@ def version_subject(name: str, version: str) -> str:
 
 
 def put_hold(world: World, command: PutHold) -> Hold | Refusal:
-    """Hold something by hand. A freeze that is there stays as it is; another hold is replaced, from now on by hand."""
+    """Hold something by hand. A freeze that is there stays as it is; another hold is replaced, from now on by hand.
+
+    One that is replaced by its like counts as unchanged.
+    """
     key = (command.namespace, command.kind, command.subject)
     known = world.holds.get(key)
     if known is not None and command.kind == NAMESPACE:
-        world.nothing_to_do = command.audit is not None
+        world.unchanged += 1
         return known
     if known is None and is_full(world.holds, command.namespace):
         message = (
@@ -80,6 +83,7 @@ def put_hold(world: World, command: PutHold) -> Hold | Refusal:
         create_time=world.now if known is None else known.create_time,
         revision=0,
     )
+    world.unchanged += known is not None and known._replace(revision=0) == hold
     return world.put_hold(hold)
 
 

@@ -109,7 +109,7 @@ def pause_schedule(world: World, command: PauseSchedule) -> Schedule | Refusal:
     else:
         after = schedules.resume(schedule, world.now)
     if after is schedule:
-        world.nothing_to_do = command.audit is not None
+        world.unchanged += 1
         return schedule
     return world.put_schedule(after)
 
