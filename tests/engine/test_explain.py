@@ -296,17 +296,20 @@ ENDS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         FAILURE | {"attempt": 3, "crashes": 3, "reason": "POISON"},
-        "3 agents crashed or vanished with it, as many as its max_crashes allows; the last: E: m",
+        (
+            "3 agents crashed or vanished with it, as many as its max_crashes allows; the last: E: m; "
+            "find out what it does to them before it is retried"
+        ),
     ),
     (
         FAILURE | {"attempt": 2, "reason": "TASK_TIMEOUT", "policy": LIMITS},
-        "the time for all attempts (1 min) was over after 2 attempts",
+        "the time for all attempts (1 min) was over after 2 attempts; a retry gives it as long again",
     ),
     (
         {"state": EXPIRED, "policy": LIMITS},
         (
             "no agent took it within 1 min of its time (schedule_to_start); "
-            "retry it with more agents, or with a longer limit"
+            "a retry puts it in line again, without that limit"
         ),
     ),
     ({"state": CANCELLED, "cancel": STOPPED}, "cancelled by ann: wrong input"),

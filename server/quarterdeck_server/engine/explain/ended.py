@@ -44,11 +44,17 @@ def _failed(task: Task, who: str) -> str:
             return f"attempt {task.attempt} failed with {error}, which is not retried"
         case Reason.POISON:
             crashed = f"{many(task.crashes, 'agent')} crashed or vanished with it"
-            return f"{crashed}, as many as its max_crashes allows; the last: {error}"
+            return (
+                f"{crashed}, as many as its max_crashes allows; the last: {error}; "
+                "find out what it does to them before it is retried"
+            )
         case Reason.TASK_TIMEOUT:
             limit = policy_of(task.policy).task_timeout
             within = "" if limit is None else f" ({span(limit)})"
-            return f"the time for all attempts{within} was over after {used}"
+            return (
+                f"the time for all attempts{within} was over after {used}; "
+                "a retry gives it as long again"
+            )
     return f"attempt {task.attempt} failed with {error}"
 
 
@@ -98,4 +104,4 @@ def _taken_away(task: Task, cancel: Cancellation) -> str:
 def _expired(task: Task) -> str:
     limit = policy_of(task.policy).schedule_to_start
     within = "in time" if limit is None else f"within {span(limit)} of its time"
-    return f"no agent took it {within} (schedule_to_start); retry it with more agents, or with a longer limit"
+    return f"no agent took it {within} (schedule_to_start); a retry puts it in line again, without that limit"
