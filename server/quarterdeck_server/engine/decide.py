@@ -50,9 +50,9 @@ class Needs:
     keys: set[tuple[str, str]] = field(default_factory=set)
     """(namespace, idempotency key)."""
     admissions: set[AdmissionKey] = field(default_factory=set)
-    retries: set[int] = field(default_factory=set)
-    """Tasks whose unique keys are needed."""
     """With the tasks that have them."""
+    retries: set[int] = field(default_factory=set)
+    """Tasks whose unique keys are needed, likewise."""
     holders: bool = False
     """The tasks that have those keys, too: an item that depends on its sibling may find that it existed."""
     requests: set[tuple[str, str, str]] = field(default_factory=set)
