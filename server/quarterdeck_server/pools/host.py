@@ -24,6 +24,7 @@ class AgentView(NamedTuple):
     state: int
     """Of `engine.states.AgentState`."""
     slots: int
+    """Tasks that it runs at once; of one that is held by itself, those that it runs already."""
     running: int
     """Leases that it holds."""
     namespace: str
