@@ -12,6 +12,7 @@ import pytest
 
 from quarterdeck.cli._exit import ExitCode
 from quarterdeck.v1.queue_pb2 import StateCount
+from quarterdeck.v1.status_pb2 import Status
 from quarterdeck.v1.task_pb2 import Task, TaskState
 from quarterdeck.v1.task_service_pb2 import (
     ActOnTasksRequest,
@@ -77,6 +78,7 @@ def test_a_filter_acts_on_exactly_what_was_counted(counted: ScriptedServer, run:
         *("--reason", "enough", "--actor", "ann"),
     )
     assert (result.stdout, result.exit_code) == ("cancel: 1,199 of 1,200 tasks\n", 0)
+    assert result.stderr == "1 refused, such as: it has ended (WRONG_STATE)\n"
     (request,) = counted.asked(ActOnTasksRequest)
     assert request == ActOnTasksRequest(
         namespace="default",
@@ -155,6 +157,21 @@ def test_an_act_that_breaks_off_says_how_far_it_came(counted: ScriptedServer, ru
     assert result.exit_code == ExitCode.UNREACHABLE
     assert "5 of 9 tasks were done" in result.stderr
     assert len(counted.asked(ActOnTasksRequest)) == 1
+
+
+def test_an_act_that_was_begun_and_lost_sight_of_says_where_its_number_stands(
+    counted: ScriptedServer, run: Run
+) -> None:
+    def handler(request: ActOnTasksRequest) -> Iterator[ActOnTasksResponse]:
+        yield ActOnTasksResponse(matched=9)
+        raise Refusal(Status(code=grpc.StatusCode.UNAVAILABLE.value[0]))
+
+    counted.on("TaskService/ActOnTasks", handler)
+    result = run("task", "retry", "--filter", "name:a")
+    assert result.exit_code == ExitCode.UNREACHABLE
+    assert result.stderr.splitlines()[1:] == [
+        "at least 0 of 9 tasks were done; quarterdeck audit list has the exact number"
+    ]
 
 
 def test_a_refusal_that_is_no_race_is_told(counted: ScriptedServer, run: Run) -> None:

@@ -103,7 +103,11 @@ def by_filter(
     request.max_count, request.dry_run = limit, dry_run
     response, refused = _follow(connection, act, request, total)
     emit(settings.output, response, lambda: _print_end(act, response, dry_run))
-    errors = [error for error in map(item_error, refused) if error.error.reason not in _OVERTAKEN]
+    errors = [item_error(status) for status in refused]
+    overtaken = [error for error in errors if error.error.reason in _OVERTAKEN]
+    if overtaken:
+        click.echo(f"{response.refused:,} refused, such as: {overtaken[0].message}", err=True)
+    errors = [error for error in errors if error not in overtaken]
     for error in errors[:_REFUSALS_SHOWN]:
         click.echo(error.message, err=True)
     return _exit_code(errors)
@@ -155,8 +159,9 @@ def _follow(
                 advance(last.done + last.refused - before)
     except grpc.RpcError as error:
         failure = connection.decode(error)
-        if last.done:
-            failure.hint = _so_far(last)
+        if last.matched:
+            # A page may be done of which the answer was lost.
+            failure.hint = f"at least {_so_far(last)}; quarterdeck audit list has the exact number"
         raise failure from error
     except KeyboardInterrupt:
         click.echo(_so_far(last), err=True)
