@@ -276,6 +276,17 @@ def test_get_shows_what_a_task_takes_prefers_and_saved(server: ScriptedServer, r
     assert lines[lines.index("saved") + 1 :] == ["{", '  "page": 3', "}"]
 
 
+def test_get_counts_what_came_late_from_attempts_that_were_over(
+    server: ScriptedServer, run: Run
+) -> None:
+    response = GetTaskResponse(task=Task(id="task_1", state=READY, late_reports=1))
+    for attempt in (1, 2):
+        response.attempts.add(attempt=attempt, late_heartbeats=attempt)
+    server.on("TaskService/GetTask", lambda _: response)
+    shown = run("task", "get", "task_1").stdout
+    assert re.search(r"^late reports +1\nlate heartbeats +3$", shown, re.MULTILINE)
+
+
 def test_json_is_protobufs_mapping_with_the_names_of_the_proto(
     server: ScriptedServer, run: Run
 ) -> None:

@@ -148,6 +148,7 @@ def _print_tasks(found: ListTasksResponse, *, filtered: bool) -> None:
 
 def _print_task(response: GetTaskResponse) -> None:
     task = response.task
+    late_heartbeats = sum(attempt.late_heartbeats for attempt in response.attempts)
     print_fields(
         [
             ("id", task.id),
@@ -179,6 +180,7 @@ def _print_task(response: GetTaskResponse) -> None:
             ("deadline", _format.instant(task.task_deadline)),
             ("progress", _format.progress(task.progress)),
             ("late reports", str(task.late_reports or "")),
+            ("late heartbeats", str(late_heartbeats or "")),
             *_cancellation(task),
             *_pause(task),
         ]
