@@ -6,9 +6,11 @@ import pytest
 
 from quarterdeck_server.engine import commands as c
 from quarterdeck_server.engine.differences import MOST_WORDS, namespace_change, task_change
+from quarterdeck_server.engine.flow.holds import AGENT, NAMESPACE, TASK_NAME
 from quarterdeck_server.engine.flow.limits import CANCEL_OLDEST, Concurrency, QueueLimits, Rate
 from quarterdeck_server.engine.namespaces import NO_SETTINGS, QuarantineRules, Retention
 
+from . import make
 from .bench import Bench
 from .make import NOW, SECOND
 
@@ -61,6 +63,37 @@ def test_settings_of_a_namespace_are_told_from_what_to_what(bench: Bench) -> Non
     bench.do(command)
     bench.do(command)
     assert changes(bench) == ["failed kept as the server's → not at all", ""]
+
+
+def test_it_is_said_which_kind_of_thing_was_held_and_released(bench: Bench) -> None:
+    def hold(subject: str, kind: int = TASK_NAME, *, drops: bool = False) -> c.PutHold:
+        return c.PutHold("default", kind, subject, "ann", "because", drops, WHO)
+
+    for command in (hold("x"), hold("x"), hold("x", drops=True), hold("x", AGENT)):
+        bench.do(command)
+    bench.do(c.ReleaseHold("default", TASK_NAME, "x", WHO))
+    bench.do(c.ReleaseHold("default", TASK_NAME, "x", WHO))
+    assert changes(bench) == [
+        "task name held",
+        "",
+        "task name held, drops what arrives: no → yes",
+        "agent held",
+        "task name released",
+        "",
+    ]
+
+
+def test_a_quarantine_says_what_it_is_of_and_that_somebody_took_it_over(bench: Bench) -> None:
+    bench.do(c.UpdateNamespace("default", quarantine=QuarantineRules(task_name=1)))
+    bench.report(bench.running(), make.fail())
+    bench.do(c.PutHold("default", TASK_NAME, "work", "ann", "because", audit=WHO))
+    assert changes(bench) == ["task name held", "task name held by hand"]
+
+
+def test_a_freeze_says_all_by_its_name(bench: Bench) -> None:
+    bench.do(c.PutHold("default", NAMESPACE, "", "ann", "because", audit=WHO))
+    bench.do(c.ReleaseHold("default", NAMESPACE, "", WHO))
+    assert changes(bench) == ["", ""]
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,10 @@ def put_hold(world: World, command: PutHold) -> Hold | Refusal:
         create_time=world.now if known is None else known.create_time,
         revision=0,
     )
-    world.unchanged += known is not None and known._replace(revision=0) == hold
+    unchanged = known is not None and known._replace(revision=0) == hold
+    world.unchanged += unchanged
+    if command.audit is not None and not unchanged:
+        world.changed = put_words(known, hold)
     return world.put_hold(hold)
 
 
@@ -95,7 +98,26 @@ def release_hold(world: World, command: ReleaseHold) -> Hold | Refusal:
         return hold_not_found(command.kind, command.subject)
     world.delete_hold(hold)
     world.streaks[key] = 0
+    if command.audit is not None and command.kind != NAMESPACE:
+        world.changed = f"{kind_words(command.kind)} released"
     return hold
+
+
+def kind_words(kind: int) -> str:
+    """Say what is held."""
+    return HoldKind(kind).name.lower().replace("_", " ")
+
+
+def put_words(before: Hold | None, hold: Hold) -> str:
+    """Say for the audit log what became of what is held; of a freeze its action says all."""
+    if hold.kind == NAMESPACE:
+        return ""
+    by_hand = before is not None and before.quarantined and not hold.quarantined
+    said = f"{kind_words(hold.kind)} held{' by hand' if by_hand else ''}"
+    dropped = 0 if before is None else before.drops
+    if dropped != hold.drops:
+        said += f", drops what arrives: {'no → yes' if hold.drops else 'yes → no'}"
+    return said
 
 
 def is_full(holds: Holds, namespace: str) -> bool:
@@ -105,9 +127,8 @@ def is_full(holds: Holds, namespace: str) -> bool:
 
 def hold_not_found(kind: int, subject: str) -> Refusal:
     """Refuse to release what is not held."""
-    what = HoldKind(kind).name.lower().replace("_", " ")
     return Refusal(
         "HOLD_NOT_FOUND",
-        f"{what} {subject!r} is not held; ListHolds has all that is",
+        f"{kind_words(kind)} {subject!r} is not held; ListHolds has all that is",
         (("kind", HoldKind(kind).name), ("subject", subject)),
     )

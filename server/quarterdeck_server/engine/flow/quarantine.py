@@ -15,6 +15,7 @@ from quarterdeck_server.engine.flow.holds import (
     AGENT_VERSION,
     TASK_NAME,
     is_full,
+    put_words,
     version_subject,
 )
 from quarterdeck_server.engine.model import Attempt, Hold, Task
@@ -121,6 +122,8 @@ def _count(world: World, streaks: Streaks, key: HoldKey, limit: int, attempt: At
     reason = (
         f"{count} failed or lost attempts in a row, the last one: {attempt.error_type}: {message}"
     )
-    world.put_hold(Hold(*key, 1, audit.SERVER, reason, 0, world.now, 0))
+    hold = world.put_hold(Hold(*key, 1, audit.SERVER, reason, 0, world.now, 0))
     entry = Audit(audit.SERVER, "Quarantine", reason, key[2])
+    world.changed = put_words(None, hold)
     audit.enter(world, key[0], entry, 1)
+    world.changed = ""
