@@ -85,7 +85,7 @@ def test_it_is_said_which_kind_of_thing_was_held_and_released(bench: Bench) -> N
 
 def test_a_quarantine_says_what_it_is_of_and_that_somebody_took_it_over(bench: Bench) -> None:
     bench.do(c.UpdateNamespace("default", quarantine=QuarantineRules(task_name=1)))
-    bench.report(bench.running(), make.fail())
+    bench.end(bench.running(), make.fail())
     bench.do(c.PutHold("default", TASK_NAME, "work", "ann", "because", audit=WHO))
     assert changes(bench) == ["task name held", "task name held by hand"]
 
