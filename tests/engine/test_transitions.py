@@ -269,6 +269,44 @@ class TestLimits:
         assert [task.id for task in bench.claim()] == [task_id]
 
 
+class TestDelayOfABudget:
+    """The delay grows with the attempts that were used, of the budget at hand."""
+
+    POLICY = Policy(delays=(SECOND, 60 * SECOND, 3600 * SECOND), jitter=0.0, max_attempts=3)
+
+    def _fail(self, bench: Bench) -> float:
+        """Claim and fail; the seconds until the next attempt."""
+        (task,) = bench.claim()
+        after = bench.end(task, make.fail())
+        delay = (after.run_at - bench.now) / SECOND
+        if after.state == SCHEDULED:
+            bench.pass_time(delay)
+        return delay
+
+    def test_what_was_given_back_makes_it_no_longer(self, bench: Bench) -> None:
+        bench.one(make.spec(policy=self.POLICY))
+        for _ in range(4):
+            (task,) = bench.claim()
+            bench.end(task, c.Release("stopping"))
+        assert [self._fail(bench), self._fail(bench)] == [1, 60]
+
+    def test_a_retry_by_an_operator_begins_with_the_first(self, bench: Bench) -> None:
+        task_id = bench.one(make.spec(policy=self.POLICY))
+        for _ in range(3):
+            self._fail(bench)
+        assert bench.task(task_id).state == FAILED
+        bench.do(c.Retry("default", [task_id]))
+        assert [self._fail(bench), self._fail(bench)] == [1, 60]
+
+    def test_an_update_of_the_policy_leaves_what_was_used(self, bench: Bench) -> None:
+        task_id = bench.one(make.spec(policy=self.POLICY))
+        self._fail(bench)
+        (task,) = bench.claim()
+        change = c.TaskChange(retry=self.POLICY._replace(max_attempts=9))
+        bench.do(c.UpdateTasks("default", [task_id], change))
+        assert bench.end(task, make.fail()).run_at - bench.now == 60 * SECOND
+
+
 class TestBackoff:
     """min(max, initial * factor ^ (attempt - 1)), spread by the jitter."""
 

@@ -213,8 +213,9 @@ Global___AttemptOutcome: _TypeAlias = AttemptOutcome  # noqa: Y015
 @_typing.final
 class RetryPolicy(_message.Message):
     """How failed attempts are retried. The delay before attempt n + 1 is
-    min(max_backoff, initial_backoff * factor ^ (n - 1)), times a random factor in [1 - jitter, 1 + jitter]. A task
-    whose lease was lost is ready again without a delay.
+    min(max_backoff, initial_backoff * factor ^ (n - 1)), times a random factor in [1 - jitter, 1 + jitter], where n begins
+    anew with a retry by an operator and does not count what was given back. A task whose lease was lost is ready again
+    without a delay.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -249,7 +250,7 @@ class RetryPolicy(_message.Message):
 
     @_builtins.property
     def delays(self) -> _containers.RepeatedCompositeFieldContainer[_duration_pb2.Duration]:
-        """The delays themselves, instead of those that the formula gives: entry n is the delay after failed attempt n, the
+        """The delays themselves, instead of those that the formula gives: entry n is the delay before attempt n + 1, the
         last one is repeated. `jitter` applies, unset meaning none here. At most 100 entries. Not together with
         `initial_backoff`, `max_backoff` and `factor`.
         """

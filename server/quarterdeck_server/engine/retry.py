@@ -16,7 +16,7 @@ def _unit(seed: int) -> float:
 
 
 def backoff(policy: Policy, attempt: int, seed: int) -> int:
-    """Return the delay in microseconds after failed attempt number `attempt` (1, 2, 3 and so on).
+    """Return the delay in microseconds after failed attempt number `attempt` (1, 2, 3 and so on) of a budget.
 
     min(max_backoff, initial_backoff * factor ^ (attempt - 1)), times a factor in [1 - jitter, 1 + jitter] that
     follows from `seed`, so that tasks which failed together do not come back together. A list of delays stands instead

@@ -153,8 +153,11 @@ def failed(
         )
     if outcome is Outcome.LOST and retry_delay is None:
         retry_delay = 0
-    delay = backoff(policy, task.attempt, task.id) if retry_delay is None else retry_delay
-    return Ended(queued(after, now, now + delay, Reason.BACKOFF), record)
+    if retry_delay is None:
+        # Neither what was given back nor what was used before a retry by an operator makes the delay longer.
+        used = task.attempt - (task.max_attempts - policy.max_attempts)
+        retry_delay = backoff(policy, max(1, used), task.id)
+    return Ended(queued(after, now, now + retry_delay, Reason.BACKOFF), record)
 
 
 def _why_no_retry(task: Task, failure: Failure, now: int) -> str | None:

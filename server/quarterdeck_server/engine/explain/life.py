@@ -75,24 +75,41 @@ def _before_first(stored: Stored) -> Iterator[Span]:
 
 
 def _attempts(task: Task, attempts: Sequence[Attempt]) -> Iterator[Span]:
+    used = _used(task, attempts)
     for place, attempt in enumerate(attempts):
         yield Span("running", attempt.start_time, attempt.end_time, attempt.attempt)
         later = attempts[place + 1 : place + 2]
         if later:
             last = place + 2 == len(attempts) and task.state in ENDED
-            yield from _between(task, attempt, later[0].start_time, task.run_at if last else None)
+            run_at = task.run_at if last else None
+            yield from _between(task, attempt, used[place], later[0].start_time, run_at)
     if task.state == RUNNING and task.claim_time is not None:
         if attempts:
-            yield from _between(task, attempts[-1], task.claim_time, task.run_at)
+            yield from _between(task, attempts[-1], used[-1], task.claim_time, task.run_at)
         yield Span("running", task.claim_time, None, task.attempt)
 
 
-def _between(task: Task, attempt: Attempt, start: int, run_at: int | None) -> Iterator[Span]:
+def _used(task: Task, attempts: Sequence[Attempt]) -> list[int]:
+    """How many attempts were used with each: those that were given back and those before a retry by hand not counted.
+
+    Before the last but one retry by hand it is not known, and the attempt's number stands for it.
+    """
+    used = []
+    free = task.max_attempts - policy_of(task.policy).max_attempts
+    for attempt in reversed(attempts):
+        free -= attempt.outcome == Outcome.RELEASED
+        used.append(attempt.attempt - free if attempt.attempt > free else attempt.attempt)
+    return used[::-1]
+
+
+def _between(
+    task: Task, attempt: Attempt, used: int, start: int, run_at: int | None
+) -> Iterator[Span]:
     """The wait between two attempts: the backoff, which the error may have set, then the line."""
     due = attempt.end_time
     if attempt.outcome in (Outcome.FAILED, Outcome.REVOKED):
         if run_at is None or not attempt.end_time <= run_at <= start:
-            run_at = due + backoff(policy_of(task.policy), attempt.attempt, task.id)
+            run_at = due + backoff(policy_of(task.policy), used, task.id)
         due = min(start, run_at)
         yield Span("backoff", attempt.end_time, due, attempt.attempt)
     yield Span("ready", due, start)
