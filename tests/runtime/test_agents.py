@@ -235,6 +235,21 @@ async def test_an_agent_that_said_goodbye_begins_anew(server: Server) -> None:
     assert server.row.state == AgentState.ACTIVE
 
 
+async def test_an_agent_that_is_drained_when_it_is_gone_stays_so_until_it_comes_back(
+    server: Server,
+) -> None:
+    server.contact()
+    await server.write()
+    await server.pass_time(LOST_AFTER)
+    await server.pass_time(GONE_AFTER)
+    await server.execute(c.SetAgentState("default", ["a1"], int(AgentState.DRAINING)))
+    assert server.row.state == AgentState.GONE
+    server.contact()
+    await server.write()
+    assert server.row.state == AgentState.DRAINING
+    assert server.contact() is True
+
+
 async def test_a_contact_on_its_way_does_not_undo_a_drain(server: Server) -> None:
     server.contact()
     await server.write()

@@ -114,7 +114,7 @@ class FleetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DrainAgent(self, request, context):
-        """Tells an agent to finish what it has and to claim no more.
+        """Tells an agent to finish what it has and to claim no more. One that is gone stays so, and drains if it comes back.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,7 @@ class FleetServiceStub:
     ListAgents: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.ListAgentsRequest, _fleet_service_pb2.ListAgentsResponse]
     """Agents that match a filter, page by page, the newest first."""
     DrainAgent: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.DrainAgentRequest, _fleet_service_pb2.DrainAgentResponse]
-    """Tells an agent to finish what it has and to claim no more."""
+    """Tells an agent to finish what it has and to claim no more. One that is gone stays so, and drains if it comes back."""
     ListQueues: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.ListQueuesRequest, _fleet_service_pb2.ListQueuesResponse]
     """Queues that match a filter, page by page, by name."""
     UpdateQueue: _grpc.UnaryUnaryMultiCallable[_fleet_service_pb2.UpdateQueueRequest, _fleet_service_pb2.UpdateQueueResponse]
@@ -68,7 +68,7 @@ class FleetServiceAsyncStub(FleetServiceStub):
     ListAgents: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.ListAgentsRequest, _fleet_service_pb2.ListAgentsResponse]  # type: ignore[assignment]
     """Agents that match a filter, page by page, the newest first."""
     DrainAgent: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.DrainAgentRequest, _fleet_service_pb2.DrainAgentResponse]  # type: ignore[assignment]
-    """Tells an agent to finish what it has and to claim no more."""
+    """Tells an agent to finish what it has and to claim no more. One that is gone stays so, and drains if it comes back."""
     ListQueues: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.ListQueuesRequest, _fleet_service_pb2.ListQueuesResponse]  # type: ignore[assignment]
     """Queues that match a filter, page by page, by name."""
     UpdateQueue: _aio.UnaryUnaryMultiCallable[_fleet_service_pb2.UpdateQueueRequest, _fleet_service_pb2.UpdateQueueResponse]  # type: ignore[assignment]
@@ -109,7 +109,7 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _fleet_service_pb2.DrainAgentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_service_pb2.DrainAgentResponse, _abc.Awaitable[_fleet_service_pb2.DrainAgentResponse]]:
-        """Tells an agent to finish what it has and to claim no more."""
+        """Tells an agent to finish what it has and to claim no more. One that is gone stays so, and drains if it comes back."""
 
     @_abc_1.abstractmethod
     def ListQueues(

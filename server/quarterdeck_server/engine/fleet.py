@@ -75,9 +75,13 @@ def set_agent_state(world: World, command: SetAgentState) -> list[Agent | Refusa
             results.append(agent_not_found(agent_id))
             continue
         drained = int(command.state == AgentState.DRAINING or agent.drained)
-        if command.state == AgentState.GONE:
+        state = command.state
+        if state == AgentState.GONE:
             drained = 0
-        after = agent._replace(state=command.state, drained=drained)
+        elif state == AgentState.DRAINING and agent.state == AgentState.GONE:
+            # Nobody would note that it is silent: it drains if it comes back.
+            state = AgentState.GONE
+        after = agent._replace(state=int(state), drained=drained)
         world.unchanged += after == agent
         world.put_agent(after)
         results.append(after)
