@@ -72,6 +72,19 @@ async def test_the_older_field_of_the_reason_is_read_where_there_is_no_reason(ap
     ]
 
 
+async def test_blanks_are_neither_an_actor_nor_a_reason(api: Api) -> None:
+    blank = {"actor": " \t", "reason": "  \n "}
+    await api.fleet.UpdateQueue(
+        fleet_pb.UpdateQueueRequest(queue="red", paused=True, note=" lunch ", **blank)
+    )
+    frozen = (await api.fleet.Freeze(fleet_pb.FreezeRequest(**blank))).hold
+    assert (frozen.actor, frozen.reason) == ("unknown", "")
+    assert [(e.actor, e.reason) for e in await entries(api)] == [
+        ("unknown", ""),
+        ("unknown", "lunch"),
+    ]
+
+
 async def test_a_repeated_request_is_in_the_log_once(api: Api) -> None:
     ids = await api.submit()
     request = tasks_pb.CancelTasksRequest(task_ids=ids, request_id=new_request_id())

@@ -43,11 +43,14 @@ class Who(NamedTuple):
 
 
 def read_who(request: Any, out: Violations) -> Who:
-    """Check who asks, and why; the reason of two older requests may stand in `note`."""
-    field = "note" if hasattr(request, "note") and not request.reason else "reason"
+    """Check who asks, and why; the reason of two older requests may stand in `note`.
+
+    Blanks around them are left out: a blank actor is one that is not said.
+    """
+    field = "note" if hasattr(request, "note") and not request.reason.strip() else "reason"
     return Who(
-        validate.text(request.actor, "actor", MAX_ACTOR, out),
-        validate.text(getattr(request, field), field, MAX_REASON, out),
+        validate.text(request.actor, "actor", MAX_ACTOR, out).strip(),
+        validate.text(getattr(request, field), field, MAX_REASON, out).strip(),
     )
 
 
