@@ -29,6 +29,9 @@ from collections.abc import Mapping
 
 from quarterdeck._spans import Span, seconds
 
+_LONGEST = 36_500 * 86_400
+"""Seconds, a hundred years: the longest that a server takes."""
+
 
 class QuarterdeckError(Exception):
     """Everything that the SDK raises on purpose."""
@@ -44,6 +47,8 @@ class Fail(QuarterdeckError):
 
     def __init__(self, message: str, *, type: str = "Fail") -> None:
         super().__init__(message)
+        if not isinstance(type, str):
+            raise TypeError(f"type: expected text, got {type!r}")
         self.type = type
 
 
@@ -78,8 +83,8 @@ class RetryLater(QuarterdeckError):
         self.back_off = None if back_off is None else seconds(back_off)
         self.back_off_key_only = back_off_key_only
         super().__init__(message or f"asked to be tried again in {self.delay:g} s")
-        if not 0 <= self.delay <= 315_576_000_000:
-            raise ValueError(f"delay: expected 0 or more seconds, got {delay!r}")
+        if not 0 <= self.delay <= _LONGEST:
+            raise ValueError(f"delay: expected 0 to {_LONGEST} seconds, got {delay!r}")
         if self.back_off is not None and not 0 <= self.back_off <= 3600:
             raise ValueError(f"back_off: expected 0 to 3600 seconds, got {back_off!r}")
 

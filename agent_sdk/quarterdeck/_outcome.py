@@ -82,11 +82,16 @@ def error(lease: Lease, raised: BaseException) -> AttemptReport:
         text = "" if isinstance(raised, asyncio.CancelledError) else _describe(raised)
         return interrupted(lease, text)
     if isinstance(raised, asyncio.CancelledError):
-        message = str(raised) or "the handler gave the task up"
+        message = _utf8(_message(raised)) or "the handler gave the task up"
         return _report(lease, cancelled=Cancelled(message=message[:_MESSAGE_CHARACTERS]))
     if isinstance(raised, RemoteError):
-        return failed(lease, raised.failure, raised.wishes)
-    return failed(lease, failure_of(raised), wishes_of(raised))
+        failure, wishes = raised.failure, raised.wishes
+    else:
+        failure, wishes = failure_of(raised), wishes_of(raised)
+    try:
+        return failed(lease, failure, wishes)
+    except Exception:  # what it wishes was changed to something that is no length of time
+        return failed(lease, failure)
 
 
 def interrupted(lease: Lease, message: str) -> AttemptReport:
@@ -121,21 +126,38 @@ def wishes_of(raised: BaseException) -> Wishes:
     """What an exception asks for."""
     if not isinstance(raised, RetryLater):
         return NO_WISHES
-    return Wishes(raised.delay, raised.back_off, raised.back_off_key_only)
+    try:
+        return Wishes(raised.delay, raised.back_off, raised.back_off_key_only)
+    except AttributeError:  # a subclass that never called the constructor
+        return NO_WISHES
 
 
 def failure_of(raised: BaseException) -> Failure:
-    """An exception as the failure that operators read."""
-    kind = raised.type if isinstance(raised, Fail) else type(raised).__name__
+    """An exception as the failure that operators read.
+
+    Never raises: an attempt whose end cannot be told would be kept alive for ever.
+    """
+    kind = _kind(raised)
     quiet = isinstance(raised, (Fail, RetryLater, PayloadError))
-    trace = "" if quiet else "".join(traceback.format_exception(raised))
     return Failure(
         type=_utf8(kind)[:_TYPE_CHARACTERS],
         message=_utf8(_message(raised))[:_MESSAGE_CHARACTERS],
         # The end of a long trace says most: it names the line that raised.
-        stack_trace=_utf8(trace)[-_TRACE_CHARACTERS:],
+        stack_trace="" if quiet else _utf8(_trace(raised))[-_TRACE_CHARACTERS:],
         non_retryable=isinstance(raised, (Fail, InputError)),
     )
+
+
+def _kind(raised: BaseException) -> str:
+    said = getattr(raised, "type", "") if isinstance(raised, Fail) else ""
+    return said if said and isinstance(said, str) else type(raised).__name__
+
+
+def _trace(raised: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(raised))
+    except Exception as broken:
+        return f"its stack trace cannot be read: {type(broken).__name__}"
 
 
 def _message(raised: BaseException) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
@@ -121,6 +123,57 @@ async def test_fail_is_never_retried(fake: FakeServer, fleet: Fleet) -> None:
     failure = (await fake.report_of(fake.give("refuses"))).failed.failure
     assert failure.type == "BadPage"
     assert failure.non_retryable
+
+
+class Unmade(quarterdeck.Fail):
+    def __init__(self) -> None:
+        Exception.__init__(self, "half \ud800 made")
+
+
+class UnmadeLater(quarterdeck.RetryLater):
+    def __init__(self) -> None:
+        Exception.__init__(self, "later")
+
+
+class Changed(quarterdeck.RetryLater):
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.delay = math.inf
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        (Unmade, ("failed", "Unmade", "half ? made")),
+        (UnmadeLater, ("failed", "UnmadeLater", "later")),
+        (Changed, ("failed", "Changed", "asked to be tried again in 1 s")),
+        (lambda: asyncio.CancelledError("no \ud800"), ("cancelled", "", "no ?")),
+        (
+            lambda: quarterdeck.Fail("no", type=5),  # type: ignore[arg-type]
+            ("failed", "TypeError", "type: expected text, got 5"),
+        ),
+    ],
+)
+async def test_whatever_a_handler_raises_ends_its_attempt(
+    fake: FakeServer, fleet: Fleet, odd: Callable[[], BaseException], said: tuple[str, str, str]
+) -> None:
+    agent = quarterdeck.Agent("a")
+
+    @agent.task
+    async def breaks(run: quarterdeck.Run) -> None:
+        raise odd()
+
+    fleet(agent)
+    report = await fake.report_of(fake.give("breaks"))
+    failure = report.failed.failure
+    told = failure.message or report.cancelled.message
+    assert (report.WhichOneof("outcome"), failure.type, told) == said
+    assert not report.failed.HasField("retry_delay")
+
+
+def test_a_delay_that_no_server_takes_is_refused_where_it_is_chosen() -> None:
+    with pytest.raises(ValueError, match="expected 0 to 3153600000 seconds"):
+        quarterdeck.RetryLater(4e9)
 
 
 async def test_retry_later_chooses_the_delay(fake: FakeServer, fleet: Fleet) -> None:
