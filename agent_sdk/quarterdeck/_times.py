@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 
 from google.protobuf import duration_pb2, timestamp_pb2
 
@@ -13,8 +14,15 @@ _MICROSECOND = dt.timedelta(microseconds=1)
 
 
 def to_duration(span: Span) -> duration_pb2.Duration:
-    """`span` for the wire, to the microsecond."""
-    micros = round(seconds(span) * 1_000_000)
+    """`span` for the wire, to the microsecond.
+
+    Raises:
+        ValueError: It is longer than the wire can say, or not a number.
+    """
+    length = seconds(span)
+    if not math.isfinite(length):
+        raise ValueError(f"expected a finite length of time, got {length}")
+    micros = round(length * 1_000_000)
     sign = -1 if micros < 0 else 1
     whole, rest = divmod(abs(micros), 1_000_000)
     return duration_pb2.Duration(seconds=sign * whole, nanos=sign * rest * 1000)

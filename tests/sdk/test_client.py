@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import math
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -129,6 +130,9 @@ async def test_unknown_option_is_refused(fake: FakeServer) -> None:
         ({"priority": "high"}, "priority: .*, got 'high'"),
         ({"delay": "5s"}, "delay: .*, got '5s'"),
         ({"labels": ["red"]}, r"labels: .*, got \['red'\]"),
+        ({"delay": math.inf}, "delay: expected a finite length of time, got inf"),
+        ({"timeouts": Timeouts(stall=math.inf)}, "stall: expected a finite length"),
+        ({"retry": Retry(delays=[math.nan])}, "delays: expected a finite length"),
     ],
 )
 async def test_option_of_the_wrong_kind_is_named(options: dict[str, Any], message: str) -> None:
