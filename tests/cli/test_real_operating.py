@@ -137,6 +137,14 @@ def test_a_namespace_is_frozen_and_thawed(run: Run) -> None:
     assert "was not frozen" in run("thaw").stdout
 
 
+def test_a_freeze_says_that_there_is_nothing_to_stop(run: Run) -> None:
+    empty = run("freeze", "--namespace", "prdo", "--reason", " fire ")
+    assert "prdo frozen by" in empty.stdout
+    assert empty.stderr == "there is neither a queue nor an agent in namespace prdo now\n"
+    submit(run, "a")
+    assert run("freeze").stderr == ""
+
+
 def test_a_name_is_held_and_released(run: Run) -> None:
     run("hold", "put", "task-name", "research", "--reason", "bad prompt", "--drop")
     assert "bad prompt" in run("hold", "list").stdout

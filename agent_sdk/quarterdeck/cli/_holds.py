@@ -16,6 +16,7 @@ from quarterdeck.v1.fleet_service_pb2 import (
     FreezeRequest,
     ListAgentsRequest,
     ListHoldsRequest,
+    ListQueuesRequest,
     PutHoldRequest,
     ReleaseHoldRequest,
     ThawRequest,
@@ -44,9 +45,27 @@ def freeze(settings: Settings, why: Why) -> None:
     by = f" by {hold.actor}" if hold.actor else ""
     said = f": {hold.reason}" if hold.reason else ""
     # A second freeze changes nothing and is answered with the first.
-    before = " already" if (hold.actor, hold.reason) != (why.actor, why.reason) else ""
+    mine = why.actor.strip(), why.reason.strip()
+    before = " already" if (hold.actor, hold.reason) != mine else ""
     line = f"{settings.namespace} frozen{before}{by}, {_format.age(hold.create_time)} ago{said}"
     emit(settings.output, response, lambda: click.echo(sanitize(line)))
+    if not _is_used(connection):
+        remark = f"there is neither a queue nor an agent in namespace {settings.namespace} now"
+        click.echo(sanitize(remark), err=True)
+
+
+def _is_used(connection: Connection) -> bool:
+    """Whether there is anything in the namespace that a freeze stops; also when the server cannot say."""
+    space = connection.namespace
+    queues = ListQueuesRequest(namespace=space, page_size=1)
+    agents = ListAgentsRequest(namespace=space, page_size=1)
+    try:
+        return bool(
+            connection.call(connection.fleet.ListQueues, queues).queues
+            or connection.call(connection.fleet.ListAgents, agents).agents
+        )
+    except CallError:
+        return True
 
 
 def thaw(settings: Settings, why: Why) -> None:
