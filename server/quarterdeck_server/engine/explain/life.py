@@ -92,21 +92,29 @@ def _attempts(task: Task, attempts: Sequence[Attempt]) -> Iterator[Span]:
 def _used(task: Task, attempts: Sequence[Attempt]) -> list[int]:
     """How many attempts were used with each: those that were given back and those before a retry by hand not counted.
 
-    Before the last but one retry by hand it is not known, and the attempt's number stands for it.
+    It is 0 of the one after which the task was retried by hand, the last time. Before that it is not known, and the
+    attempt's number stands for it.
     """
     used = []
     free = task.max_attempts - policy_of(task.policy).max_attempts
     for attempt in reversed(attempts):
         free -= attempt.outcome == Outcome.RELEASED
-        used.append(attempt.attempt - free if attempt.attempt > free else attempt.attempt)
+        used.append(attempt.attempt - free if attempt.attempt >= free else attempt.attempt)
     return used[::-1]
 
 
 def _between(
     task: Task, attempt: Attempt, used: int, start: int, run_at: int | None
 ) -> Iterator[Span]:
-    """The wait between two attempts: the backoff, which the error may have set, then the line."""
+    """The wait between two attempts: the backoff, which the error may have set, then the line.
+
+    For how long a task had ended that was retried by hand is no part of its life.
+    """
     due = attempt.end_time
+    if not used:
+        if run_at is not None and due <= run_at <= start:
+            yield Span("ready", run_at, start)
+        return
     if attempt.outcome in (Outcome.FAILED, Outcome.REVOKED):
         if run_at is None or not attempt.end_time <= run_at <= start:
             run_at = due + backoff(policy_of(task.policy), used, task.id)
@@ -121,7 +129,11 @@ def _last_wait(stored: Stored) -> Iterator[Span]:
     if not stored.attempts or task.state == RUNNING:
         return
     last = stored.attempts[-1]
-    if task.state == SCHEDULED:
+    if not _used(task, stored.attempts)[-1] and task.state != SCHEDULED:
+        end = task.end_time
+        if end is None or end > max(last.end_time, task.run_at):
+            yield Span("ready", max(last.end_time, task.run_at), end)
+    elif task.state == SCHEDULED:
         yield Span("backoff", last.end_time, None, last.attempt)
     elif task.state == READY:
         due = max(last.end_time, task.run_at)
