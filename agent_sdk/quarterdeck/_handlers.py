@@ -18,6 +18,16 @@ Finished = Callable[[list[Lease]], None]
 _IDLE_SECONDS = 10.0
 
 
+def _is_closed(task: asyncio.Task[None] | None, raised: BaseException) -> bool:
+    """Whether a coroutine is thrown away with its loop, rather than that its handler raised GeneratorExit itself."""
+    if not isinstance(raised, GeneratorExit):
+        return False
+    try:
+        return asyncio.current_task() is not task
+    except RuntimeError:  # no loop runs
+        return True
+
+
 class LoopRunner:
     """Runs async handlers on one event loop. All methods are called on that loop."""
 
@@ -60,9 +70,9 @@ class LoopRunner:
                 began = True
                 value = await lease.handler.function(*arguments)
                 lease.report = _outcome.result(lease, value)
-        except GeneratorExit:
-            raise
         except BaseException as raised:
+            if _is_closed(lease.task, raised):
+                raise
             # A handler's SystemExit ends its attempt, not the agent.
             lease.report = _outcome.error(lease, raised)
         if began and lease.handler.cleanup is not None:
@@ -77,9 +87,9 @@ class LoopRunner:
             arguments = batch.arguments(self._agent_id)
             if arguments is not None:
                 batch.returned(await batch.handler.function(*arguments))
-        except GeneratorExit:
-            raise
         except BaseException as raised:
+            if _is_closed(batch.task, raised):
+                raise
             batch.raised(raised)
         if batch.handler.cleanup is not None:
             await asyncio.gather(*map(clean_up_on_loop, batch.working))

@@ -147,6 +147,7 @@ class Changed(quarterdeck.RetryLater):
         (Unmade, ("failed", "Unmade", "half ? made")),
         (UnmadeLater, ("failed", "UnmadeLater", "later")),
         (Changed, ("failed", "Changed", "asked to be tried again in 1 s")),
+        (lambda: GeneratorExit("no"), ("failed", "GeneratorExit", "no")),
         (lambda: asyncio.CancelledError("no \ud800"), ("cancelled", "", "no ?")),
         (
             lambda: quarterdeck.Fail("no", type=5),  # type: ignore[arg-type]
