@@ -21,6 +21,7 @@ from typing import Any
 from quarterdeck import _outcome
 from quarterdeck._agent import TaskHandler, read_handler
 from quarterdeck._codec import encode
+from quarterdeck._errors import PayloadError
 from quarterdeck._flags import CancelFlag, promise
 from quarterdeck._run import Metadata, Run
 
@@ -203,12 +204,19 @@ def _do(job: Job, sink: _PipeSink, interrupt: _Interrupt) -> tuple[Any, ...]:
         handler = read_handler(pickle.loads(job.function), job.metadata.name)
         interrupt.cancelled = cancelled
         try:
-            return "result", encode(_call(handler, run, job.input, interrupt))
+            return _result(_call(handler, run, job.input, interrupt))
         finally:
             interrupt.cancelled = None
     except BaseException as raised:
         failure = _outcome.failure_of(raised).SerializeToString()
         return "error", failure, _outcome.wishes_of(raised)
+
+
+def _result(value: Any) -> tuple[Any, ...]:
+    try:
+        return "result", encode(value)
+    except PayloadError as error:
+        return "error", _outcome.unencodable(error).SerializeToString(), _outcome.NO_WISHES
 
 
 def _call(handler: TaskHandler, run: Run, data: bytes, interrupt: _Interrupt) -> Any:

@@ -64,16 +64,14 @@ def result(lease: Lease, value: object) -> AttemptReport:
     try:
         data = encode(value)
     except PayloadError as error:
-        # The same handler will return the same kind of value again.
-        return failed(
-            lease,
-            Failure(
-                type="PayloadError",
-                message=f"result {error}"[:_MESSAGE_CHARACTERS],
-                non_retryable=True,
-            ),
-        )
+        return failed(lease, unencodable(error))
     return success(lease, data)
+
+
+def unencodable(error: PayloadError) -> Failure:
+    """The failure of a result without JSON form: the same handler will return the same kind of value again."""
+    message = _utf8(f"result {error}")[:_MESSAGE_CHARACTERS]
+    return Failure(type="PayloadError", message=message, non_retryable=True)
 
 
 def error(lease: Lease, raised: BaseException) -> AttemptReport:

@@ -36,6 +36,11 @@ async def pid(run: quarterdeck.Run) -> int:
 
 
 @agent.task(isolation="process")
+def odd(run: quarterdeck.Run) -> object:
+    return object()
+
+
+@agent.task(isolation="process")
 def busy(run: quarterdeck.Run) -> None:
     raise quarterdeck.RetryLater(2, "busy", back_off=7, back_off_key_only=True)
 

@@ -65,6 +65,15 @@ async def test_exception_of_a_child_is_the_failure(fake: FakeServer, fleet: Flee
     assert failure.non_retryable
 
 
+async def test_result_of_a_child_without_json_form_fails_for_good(
+    fake: FakeServer, fleet: Fleet
+) -> None:
+    fleet(agent)
+    failure = (await ended(fake, fake.give("odd"))).failed.failure
+    assert failure.non_retryable
+    assert failure.message == "result cannot be encoded: object has no JSON form"
+
+
 async def test_what_a_child_asks_for_is_reported(fake: FakeServer, fleet: Fleet) -> None:
     fleet(agent)
     failed = (await ended(fake, fake.give("busy"))).failed
