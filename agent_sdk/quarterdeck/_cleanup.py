@@ -78,6 +78,9 @@ def _in_thread(function: Callable[..., Any], lease: Lease) -> Future[None]:
             found = function(lease.run)
             if inspect.iscoroutine(found):
                 asyncio.run(found)
+        except GeneratorExit:
+            # As the end of a future it would close the coroutine that waits for it.
+            done.set_exception(RuntimeError("it raised GeneratorExit"))
         except BaseException as problem:
             done.set_exception(problem)
         else:

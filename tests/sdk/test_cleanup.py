@@ -171,6 +171,19 @@ async def test_its_failure_changes_nothing(
 
 
 @NAMES
+async def test_whatever_it_raises_the_attempt_ends(
+    server: Server, client: quarterdeck.AsyncClient, name: str
+) -> None:
+    def breaks(run: quarterdeck.Run) -> None:
+        raise GeneratorExit
+
+    with server.running(make(breaks)):
+        task_id = await client.submit(name, "bad", retry=1)
+        task = await client.wait(task_id, timeout=20)
+    assert task.failure is not None and task.failure.type == "ValueError"
+
+
+@NAMES
 async def test_one_that_does_not_end_is_left_behind_before_the_cancel_escalates(
     server: Server, client: quarterdeck.AsyncClient, name: str
 ) -> None:
