@@ -288,11 +288,21 @@ class ConsoleApp(App[None]):
         self.tell(await self.acts.freeze(reason))
 
     async def action_thaw(self) -> None:
-        """Ends the freeze."""
+        """Asks for a reason, then ends the freeze."""
         if self.fleet.freeze is None:
             self.say("the namespace is not frozen")
             return
-        self.tell(await self.acts.thaw(""))
+
+        def confirmed(reason: str | None) -> None:
+            if reason is not None:
+                self.run_worker(self._thaw(reason))
+
+        question = f"Thaw the namespace {sanitize(self.namespace)}?"
+        facts = ["Agents are given tasks again."]
+        await self.push_screen(Confirm(question, facts, "Thaw", ask_reason=True), confirmed)
+
+    async def _thaw(self, reason: str) -> None:
+        self.tell(await self.acts.thaw(reason))
 
     def start_bulk(self, run: BulkRun) -> bool:
         """Runs an act by filter, whatever is on the screen. False when one is under way."""

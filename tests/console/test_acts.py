@@ -115,7 +115,14 @@ async def test_a_schedule_is_triggered_and_paused(console: Open, fleet: Fleet) -
         assert last(fleet, "TriggerScheduleRequest").schedule_id == "hourly-digest"
         assert "@" in last(fleet, "TriggerScheduleRequest").actor
         await driver.press("s")
-        await driver.until(lambda: fleet.items["schedule"]["hourly-digest"].paused)
+        await driver.shows("why, shown with the schedule")
+        await driver.press(*"holiday", "enter")
+        await driver.shows("1 schedule paused")
+        assert fleet.items["schedule"]["hourly-digest"].paused
+        assert last(fleet, "PauseScheduleRequest").reason == "holiday"
+        await driver.until(lambda: driver.list.table.cursor_row.paused)  # type: ignore[union-attr]
+        await driver.press("s")
+        await driver.until(lambda: not fleet.items["schedule"]["hourly-digest"].paused)
 
 
 async def test_draining_an_agent_asks_first(console: Open, fleet: Fleet) -> None:

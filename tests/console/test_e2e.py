@@ -208,6 +208,8 @@ async def test_a_freeze_and_a_hold_explain_why_a_task_waits(quarterdeck_server: 
         await driver.shows("what keeps it", "frozen", "where the time went")
         await driver.press("escape")
         await driver.type(":thaw")
+        await driver.shows("Thaw the namespace")
+        await driver.press("right", "enter")
         await driver.until(lambda: "FROZEN" not in driver.text())
         await driver.type(":holds")
         await driver.shows("task name mail", "1 hold\n")

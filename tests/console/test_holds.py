@@ -29,8 +29,11 @@ async def test_a_freeze_asks_and_stands_on_every_screen_until_it_is_thawed(
             await driver.shows("FROZEN by", ":thaw ends it")
             assert len(driver.strips()) == size[1]
         await driver.type(":thaw")
+        await driver.shows("Thaw the namespace default?")
+        assert fleet.calls["Thaw"] == 0
+        await driver.press("shift+tab", *"it is back", "tab", "tab", "enter")
         await driver.until(lambda: "FROZEN" not in driver.text())
-        assert fleet.calls["Thaw"] == 1
+        assert last(fleet, "ThawRequest").reason == "it is back"
 
 
 async def test_an_agent_is_held_and_released_with_one_key(

@@ -147,6 +147,10 @@ class TaskActs(NewTaskAct, HoldActs, BulkActs, EditActs):
                 return "release" if held else "hold"
         return None
 
+    def aimed(self) -> bool:
+        """Whether an act that asks nothing is meant for the task that is looked at."""
+        return True
+
     def has_marks(self) -> bool:
         """Whether an act is about more than the task that is looked at."""
         return False
@@ -167,7 +171,9 @@ class TaskActs(NewTaskAct, HoldActs, BulkActs, EditActs):
 
     def _start(self, act: BulkAct, call: Callable[[list[str]], Awaitable[Outcome]]) -> None:
         """Does it to the chosen tasks by their ids, or by filter to everything."""
-        self._start_on(act, call, self.chosen_tasks(), self.everything())
+        what = self.everything()
+        if what is not None or self.aimed():
+            self._start_on(act, call, self.chosen_tasks(), what)
 
     def _start_on(
         self,

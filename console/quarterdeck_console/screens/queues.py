@@ -92,7 +92,8 @@ class QueuesScreen(StoreScreen[QueueRow], NewTaskAct):
             return
         acts = self.console_app.acts
         if row.paused:
-            self.acted(await acts.resume_queues(ids))
+            if self.aimed():
+                self.acted(await acts.resume_queues(ids))
             return
         what = row.id if len(ids) == 1 else counted(len(ids), "queue")
         arrivals = await self.app.push_screen_wait(

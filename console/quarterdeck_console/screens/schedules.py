@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
+from quarterdeck._words import counted
 from quarterdeck.v1 import schedule_service_pb2
 from quarterdeck.v1 import watch_service_pb2 as watch_pb
 from quarterdeck_console.actions import SCHEDULES, bindings
@@ -16,11 +17,14 @@ from quarterdeck_console.model.lines import Line
 from quarterdeck_console.model.rows import ScheduleRow
 from quarterdeck_console.model.store import Store
 from quarterdeck_console.model.tables import SCHEDULE_COLUMNS
+from quarterdeck_console.screens.form import Field, Form
 from quarterdeck_console.screens.store_screen import StoreScreen
 from quarterdeck_console.stream.channel import CALL_TIMEOUT
 from quarterdeck_console.widgets.livetable import LiveTable
 
 NEXT_RUNS = 12
+
+_NOTE = Field("note", "note", "why, shown with the schedule")
 
 
 class SchedulesScreen(StoreScreen[ScheduleRow]):
@@ -95,12 +99,25 @@ class SchedulesScreen(StoreScreen[ScheduleRow]):
     async def action_trigger(self) -> None:
         """Creates one task of each now."""
         ids = self.table.chosen()
-        if ids:
+        if ids and self.aimed():
             self.acted(await self.console_app.acts.trigger(ids))
 
-    async def action_suspend(self) -> None:
-        """Pauses them, or resumes them when the first is paused."""
+    def action_suspend(self) -> None:
+        """Pauses them after a note, or resumes them when the first is paused."""
+        self.run_worker(self._suspend())
+
+    async def _suspend(self) -> None:
         ids = self.table.chosen()
         row = self.table.row(ids[0]) if ids else None
-        if row is not None:
-            self.acted(await self.console_app.acts.pause_schedules(ids, not row.paused))
+        if row is None:
+            return
+        acts = self.console_app.acts
+        if not row.paused:
+            what = row.id if len(ids) == 1 else counted(len(ids), "schedule")
+            note = await self.app.push_screen_wait(
+                Form(f"pause {what}", [_NOTE], "Pause", lambda values: values["note"].strip())
+            )
+            if note is not None:
+                self.acted(await acts.pause_schedules(ids, note))
+        elif self.aimed():
+            self.acted(await acts.resume_schedules(ids))

@@ -222,6 +222,7 @@ class TableScreen(FleetScreen, Generic[R]):
             self.console_app.say(why.words, bad=True)
 
     async def _apply_filter(self) -> Refusal | None:
+        self.table.turned()
         why = await self.filter_changed()
         if why is None:
             self.table.clear_marks()
@@ -265,6 +266,7 @@ class TableScreen(FleetScreen, Generic[R]):
 
     def _show_order(self) -> None:
         self.table.sorted_by, self.table.descending = self.sorted_by, self.descending
+        self.table.turned()
         self.table.refresh()
 
     # Columns and panes.
@@ -337,6 +339,15 @@ class TableScreen(FleetScreen, Generic[R]):
         """Says what became of an act, and clears the marks that it was about."""
         self.table.clear_marks()
         self.console_app.tell(outcome)
+
+    def aimed(self) -> bool:
+        """Whether an act that asks nothing is meant for the row under the cursor; says so when it cannot be."""
+        if self.table.marks or not self.table.cursor or self.table.settle():
+            return True
+        self.console_app.say(
+            f"only now under the cursor: {self.name_of(self.table.cursor).strip()}; press again if it is meant"
+        )
+        return False
 
     def names_of(self, ids: Sequence[str], most: int = 4) -> list[str]:
         """A few lines that name what an act is about."""

@@ -159,26 +159,27 @@ class Acts(TaskCalls):
 
     # Schedules.
 
-    async def pause_schedules(self, schedules: Sequence[str], paused: bool) -> Outcome:
-        """Stops schedules from creating tasks, or lets them again."""
+    async def pause_schedules(self, schedules: Sequence[str], note: str) -> Outcome:
+        """Stops schedules from creating tasks."""
 
         async def call(schedule: str) -> None:
-            if paused:
-                await self._link.schedules.PauseSchedule(
-                    schedule_service_pb2.PauseScheduleRequest(
-                        namespace=self._link.namespace, schedule_id=schedule, actor=actor()
-                    ),
-                    timeout=CALL_TIMEOUT,
-                )
-            else:
-                await self._link.schedules.ResumeSchedule(
-                    schedule_service_pb2.ResumeScheduleRequest(
-                        namespace=self._link.namespace, schedule_id=schedule, actor=actor()
-                    ),
-                    timeout=CALL_TIMEOUT,
-                )
+            request = schedule_service_pb2.PauseScheduleRequest(
+                namespace=self._link.namespace, schedule_id=schedule, reason=note, actor=actor()
+            )
+            await self._link.schedules.PauseSchedule(request, timeout=CALL_TIMEOUT)
 
-        return await each("paused" if paused else "resumed", "schedule", schedules, call)
+        return await each("paused", "schedule", schedules, call)
+
+    async def resume_schedules(self, schedules: Sequence[str]) -> Outcome:
+        """Lets schedules create tasks again."""
+
+        async def call(schedule: str) -> None:
+            request = schedule_service_pb2.ResumeScheduleRequest(
+                namespace=self._link.namespace, schedule_id=schedule, actor=actor()
+            )
+            await self._link.schedules.ResumeSchedule(request, timeout=CALL_TIMEOUT)
+
+        return await each("resumed", "schedule", schedules, call)
 
     async def trigger(self, schedules: Sequence[str]) -> Outcome:
         """Creates one task of each schedule now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -23,6 +24,9 @@ R = TypeVar("R", bound=Row)
 
 HEADER = 1
 """Lines above the first row."""
+
+READ = 1.0
+"""Seconds that a row must have been under the cursor to count as read: to see it, decide and press takes that long."""
 
 
 class _Drawn(NamedTuple):
@@ -112,6 +116,8 @@ class LiveTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         self._cursor = ""
         self._cursor_at = 0
         self._pinned = True
+        self._slid_at = 0.0
+        self._turned = False
         self._wide = False
         self._room = 0
         self._placed: list[Placed[R]] = []
@@ -156,6 +162,22 @@ class LiveTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
             return sorted(self.marks, key=lambda row_id: order.get(row_id, len(order)))
         return [self._cursor] if self._cursor else []
 
+    def settle(self) -> bool:
+        """True when the row under the cursor has been there for long enough to have been read.
+
+        When it has not, because the one that was there moved on or went away by itself, the cursor stays with this one
+        from now on, and the next time it is true.
+        """
+        if not self._slid_at or time.monotonic() - self._slid_at >= READ:
+            return True
+        self._slid_at = 0.0
+        self._pinned = False
+        return False
+
+    def turned(self) -> None:
+        """Another order or filter was asked for: the rows that come do not come by themselves."""
+        self._turned = True
+
     def show(self, ids: Sequence[str], rows: Mapping[str, R]) -> None:
         """Takes the rows and their order; draws those lines that are not as they were."""
         if ids is not self._ids:
@@ -189,7 +211,10 @@ class LiveTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         if len(self._drawn) > 4 * max(100, len(ids)):
             self._drawn.clear()
         if self._cursor != before:
+            if before and not self._turned:
+                self._slid_at = time.monotonic()
             self.post_message(self.CursorMoved(self, self._cursor))
+        self._turned = False
         self.refresh()
 
     def draw_changes(self) -> None:
@@ -313,6 +338,7 @@ class LiveTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
             return
         before = self._cursor
         self._pinned = pin
+        self._slid_at = 0.0
         self._cursor_at = max(0, min(at, len(self._ids) - 1))
         self._cursor = self._ids[self._cursor_at]
         self._reveal()

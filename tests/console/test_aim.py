@@ -1,0 +1,71 @@
+"""An act that asks nothing is done to the row that the operator read."""
+
+from __future__ import annotations
+
+import pytest
+from tests.console.conftest import Open
+from tests.console.fleet import Fleet
+from tests.console.test_acts import last
+
+from quarterdeck_console.widgets import livetable
+
+
+@pytest.fixture(autouse=True)
+def slow_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine, what came in a test came just now."""
+    monkeypatch.setattr(livetable, "READ", 3_600.0)
+
+
+async def test_a_task_that_came_under_the_cursor_just_now_is_retried_by_the_second_press(
+    console: Open, fleet: Fleet
+) -> None:
+    fleet.task("mail", "FAILED")
+    async with console() as driver:
+        await driver.press("2", "slash")
+        await driver.type("state:failed name:mail")
+        await driver.shows("1 task\n", "mail")
+        newer = fleet.task("mail", "FAILED")
+        await driver.until(lambda: driver.tasks.table.cursor == newer)
+        await driver.press("r")
+        await driver.shows("only now under the cursor: mail")
+        assert fleet.calls["RetryTasks"] == 0
+        newest = fleet.task("mail", "FAILED")
+        await driver.until(lambda: driver.tasks.table.ids[0] == newest)
+        assert driver.tasks.table.cursor == newer
+        await driver.press("r")
+        await driver.shows("1 task retried")
+        assert list(last(fleet, "RetryTasksRequest").task_ids) == [newer]
+
+
+async def test_a_held_key_does_not_act_on_row_after_row(console: Open, fleet: Fleet) -> None:
+    first, second = fleet.task("again", "FAILED"), fleet.task("again", "FAILED")
+    async with console() as driver:
+        await driver.press("2", "slash")
+        await driver.type("state:failed name:again")
+        await driver.shows("2 tasks\n")
+        await driver.press("r")
+        await driver.shows("1 task retried")
+        await driver.until(lambda: driver.tasks.table.cursor == first)
+        await driver.press("r")
+        await driver.shows("only now under the cursor: again")
+        assert [list(last(fleet, "RetryTasksRequest").task_ids), fleet.calls["RetryTasks"]] == [
+            [second],
+            1,
+        ]
+
+
+async def test_what_was_moved_to_or_filtered_for_is_meant(console: Open, fleet: Fleet) -> None:
+    below = fleet.task("alone", "FAILED")
+    async with console() as driver:
+        await driver.press("2")
+        await driver.shows("alone")
+        newer = fleet.task("newer", "FAILED")
+        await driver.until(lambda: driver.tasks.table.cursor == newer)
+        await driver.press("j", "r")
+        await driver.shows("1 task retried")
+        assert list(last(fleet, "RetryTasksRequest").task_ids) == [below]
+        await driver.press("g", "slash")
+        await driver.type("name:fetch-papers state:failed")
+        await driver.shows("1 task\n", "✗ failed")
+        await driver.press("r")
+        await driver.until(lambda: fleet.calls["RetryTasks"] == 2)
