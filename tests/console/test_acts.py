@@ -120,7 +120,7 @@ async def test_a_schedule_is_triggered_and_paused(console: Open, fleet: Fleet) -
         await driver.shows("1 schedule paused")
         assert fleet.items["schedule"]["hourly-digest"].paused
         assert last(fleet, "PauseScheduleRequest").reason == "holiday"
-        await driver.until(lambda: driver.list.table.cursor_row.paused)  # type: ignore[union-attr]
+        await driver.until(lambda: driver.app.fleet.schedules.get("hourly-digest").paused)  # type: ignore[union-attr]
         await driver.press("s")
         await driver.until(lambda: not fleet.items["schedule"]["hourly-digest"].paused)
 
