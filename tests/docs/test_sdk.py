@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import re
 import threading
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import quarterdeck
 from quarterdeck.testing import Server
 
 TEXT = (Path(__file__).parents[2] / "docs" / "sdk.md").read_text(encoding="utf-8")
+
+
+@dataclass
+class Text:
+    """A question, or its answer."""
+
+    text: str
 
 
 def block(word: str) -> str:
@@ -30,6 +40,27 @@ def test_what_a_task_may_be_given_is_accepted(quarterdeck_server: Server) -> Non
     assert {t.group_key: t.attributes for t in client.list() if t.group_key} == {
         "acme": {"cost": 1.5}
     }
+
+
+async def test_many_are_waited_for_at_once(
+    quarterdeck_server: Server,
+) -> None:
+    agent = quarterdeck.Agent("researcher")
+
+    @agent.task(name="research")
+    async def research(run: quarterdeck.Run, question: Text) -> Text:
+        return Text(question.text.upper())
+
+    names: dict[str, Any] = {
+        "asyncio": asyncio,
+        "quarterdeck": quarterdeck,
+        "Question": Text,
+        "Answer": Text,
+    }
+    exec(block("asyncio.gather").replace("localhost:7400", quarterdeck_server.address), names)
+    with quarterdeck_server.running(agent):
+        answers = await names["answers"](["why?", "how?"])
+    assert [answer.text for answer in answers] == ["WHY?", "HOW?"]
 
 
 def test_what_operators_do_is_done(quarterdeck_server: Server) -> None:
