@@ -24,8 +24,9 @@ setup: $(READY) ## make .venv with everything a developer needs
 demo: $(READY) ## put a fleet to work on the files of a repository, live on the screen
 	$(BIN)/quarterdeck demo $(ARGS)
 
+# Twice as many workers as the smallest machine has cores: half of the time a test waits for a process or a screen.
 test: $(READY) ## run every test
-	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest -n 4 --dist loadfile $(ARGS)
 
 check: lint types imports api ## all that can be checked without running: what CI asks for
 
