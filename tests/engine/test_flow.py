@@ -7,6 +7,7 @@ from collections import Counter
 from itertools import count
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -170,7 +171,7 @@ class SqliteFlowMachine(FlowMachine):
             self.folder.cleanup()
 
 
-TestFlow = FlowMachine.TestCase
-TestFlow.settings = SETTINGS
-TestSqliteFlow = SqliteFlowMachine.TestCase
-TestSqliteFlow.settings = settings(SETTINGS, max_examples=SETTINGS.max_examples // 10)
+FlowMachine.TestCase.settings = SETTINGS
+TestFlow = pytest.mark.timeout(3600)(FlowMachine.TestCase)
+SqliteFlowMachine.TestCase.settings = settings(SETTINGS, max_examples=SETTINGS.max_examples // 10)
+TestSqliteFlow = pytest.mark.timeout(3600)(SqliteFlowMachine.TestCase)
