@@ -75,6 +75,20 @@ async def test_retry_puts_a_failed_task_back_and_the_row_follows(
         await driver.shows("No task matches")
 
 
+async def test_an_act_is_done_by_its_name_too(console: Open, fleet: Fleet) -> None:
+    async with console() as driver:
+        await driver.press("2", "slash")
+        await driver.type("name:fetch-papers state:failed")
+        await driver.shows("1 task\n", "✗ failed")
+        failed = driver.tasks.table.cursor
+        await driver.type(":retry")
+        await driver.shows("1 task retried")
+        await driver.type(f":task {failed}")
+        await driver.shows("< > moves", "○ ready")
+        await driver.type(":cancel")
+        await driver.shows("Cancel this task?")
+
+
 async def test_a_new_task_is_submitted_as_typed(console: Open, fleet: Fleet) -> None:
     async with console() as driver:
         await driver.press("n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from tests.console.conftest import Open
 from tests.console.fleet import Fleet
@@ -69,3 +71,40 @@ async def test_what_was_moved_to_or_filtered_for_is_meant(console: Open, fleet: 
         await driver.shows("1 task\n", "✗ failed")
         await driver.press("r")
         await driver.until(lambda: fleet.calls["RetryTasks"] == 2)
+
+
+async def test_a_task_that_came_while_a_command_was_typed_is_not_what_it_was_typed_for(
+    console: Open, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=1_000.0)
+    monkeypatch.setattr(livetable, "READ", 1.0)
+    monkeypatch.setattr(livetable, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    fleet.task("mail", "FAILED")
+    async with console() as driver:
+        await driver.press("2", "slash")
+        await driver.type("state:failed name:mail")
+        await driver.shows("1 task\n", "mail")
+        await driver.press("colon", *"retry")
+        newer = fleet.task("mail", "FAILED")
+        await driver.until(lambda: driver.tasks.table.cursor == newer)
+        clock.now += 60
+        await driver.press("enter")
+        await driver.shows("only now under the cursor: mail")
+        assert fleet.calls["RetryTasks"] == 0
+
+
+async def test_a_refused_filter_lets_no_row_slide_in_unseen(console: Open, fleet: Fleet) -> None:
+    fleet.task("mail", "FAILED")
+    async with console() as driver:
+        await driver.press("2", "slash")
+        await driver.type("state:failed name:mail")
+        await driver.shows("1 task\n", "mail")
+        await driver.press("slash", "ctrl+u")
+        await driver.type("nonsense:x")
+        await driver.shows("nonsense")
+        await driver.press("escape")
+        newer = fleet.task("mail", "FAILED")
+        await driver.until(lambda: driver.tasks.table.cursor == newer)
+        await driver.press("r")
+        await driver.shows("only now under the cursor: mail")
+        assert fleet.calls["RetryTasks"] == 0

@@ -290,8 +290,8 @@ class FleetScreen(Screen[None]):
         self.close_prompt()
 
     def focus_body(self) -> None:
-        """Gives the keys to the middle of the screen."""
+        """Gives the keys to the middle of the screen, at once: while the line has them a command finds no act's key."""
         for widget in self.query_one("#body").query("*"):
             if widget.focusable:
-                widget.focus()
+                self.set_focus(widget)
                 return

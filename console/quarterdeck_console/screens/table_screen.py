@@ -182,7 +182,7 @@ class TableScreen(FleetScreen, Generic[R]):
 
     def focus_body(self) -> None:
         """The keys go to the table, or to the inspector while it is alone."""
-        (self.query_one("#inspector", Pane) if self.full else self.table).focus()
+        self.set_focus(self.query_one("#inspector", Pane) if self.full else self.table)
 
     # Filter.
 
@@ -222,9 +222,9 @@ class TableScreen(FleetScreen, Generic[R]):
             self.console_app.say(why.words, bad=True)
 
     async def _apply_filter(self) -> Refusal | None:
-        self.table.turned()
         why = await self.filter_changed()
         if why is None:
+            self.table.turned()
             self.table.clear_marks()
         return why
 

@@ -134,9 +134,9 @@ class TaskScreen(TaskActs):
         self.set_class(self.wide, "-all")
         self.feed.explain(self._explains)
         if log_only:
-            self.log_view.focus()
+            self.set_focus(self.log_view)
         else:
-            self.query_one("#timeline" if section == "timeline" else "#about").focus()
+            self.set_focus(self.query_one("#timeline" if section == "timeline" else "#about"))
 
     def action_section(self, step: int) -> None:
         """The next or the previous section."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
@@ -212,7 +213,8 @@ class LiveTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
             self._drawn.clear()
         if self._cursor != before:
             if before and not self._turned:
-                self._slid_at = time.monotonic()
+                # While a command is typed nobody reads rows: what comes then has not been read whenever it came.
+                self._slid_at = time.monotonic() if self.has_focus else math.inf
             self.post_message(self.CursorMoved(self, self._cursor))
         self._turned = False
         self.refresh()
@@ -324,6 +326,7 @@ class LiveTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
 
     def on_focus(self) -> None:
         """The cursor shows where the keys go."""
+        self._slid_at = min(self._slid_at, time.monotonic())
         self.restyled()
 
     def on_blur(self) -> None:
