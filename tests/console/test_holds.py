@@ -33,6 +33,7 @@ async def test_a_freeze_asks_and_stands_on_every_screen_until_it_is_thawed(
         assert fleet.calls["Thaw"] == 0
         await driver.press("shift+tab", *"it is back", "tab", "tab", "enter")
         await driver.until(lambda: "FROZEN" not in driver.text())
+        assert fleet.calls["Thaw"] == 1
         assert last(fleet, "ThawRequest").reason == "it is back"
 
 

@@ -42,9 +42,7 @@ def test_what_a_task_may_be_given_is_accepted(quarterdeck_server: Server) -> Non
     }
 
 
-async def test_many_are_waited_for_at_once(
-    quarterdeck_server: Server,
-) -> None:
+async def test_many_are_waited_for_at_once(quarterdeck_server: Server) -> None:
     agent = quarterdeck.Agent("researcher")
 
     @agent.task(name="research")

@@ -355,7 +355,9 @@ def test_agents_that_are_silent_are_told_of_long_before_they_are_lost() -> None:
     assert obstacles(facts(task(), *crowd, now=NOW + 15 * SECOND)) == []
     found = only(facts(task(), *crowd, now=NOW + 20 * SECOND))
     assert (found.kind, found.agent_ids) == (Kind.AGENTS_SILENT, ("a1", "a2"))
-    assert found.message == ("the agents that could take it are silent, the last one for 20 s (2)")
+    assert found.message == (
+        "the agents that could take it are silent: 2 agents, the last one for 20 s"
+    )
     awake = handler("a4")
     awake = awake._replace(agent=awake.agent._replace(last_contact_time=NOW + 9 * SECOND))
     assert obstacles(facts(task(), *crowd, awake, now=NOW + 20 * SECOND)) == []

@@ -103,14 +103,7 @@ def by_filter(
     request.max_count, request.dry_run = limit, dry_run
     response, refused = _follow(connection, act, request, total)
     emit(settings.output, response, lambda: _print_end(act, response, dry_run))
-    errors = [item_error(status) for status in refused]
-    overtaken = [error for error in errors if error.error.reason in _OVERTAKEN]
-    if overtaken:
-        click.echo(f"{response.refused:,} refused, such as: {overtaken[0].message}", err=True)
-    errors = [error for error in errors if error not in overtaken]
-    for error in errors[:_REFUSALS_SHOWN]:
-        click.echo(error.message, err=True)
-    return _exit_code(errors)
+    return _tell_refused(response.refused, [item_error(status) for status in refused])
 
 
 def _matching(connection: Connection, act: Act, filter_: str) -> tuple[str, CountTasksResponse]:
@@ -195,6 +188,17 @@ def _print_end(act: Act, response: ActOnTasksResponse, dry_run: bool) -> None:
         click.echo(f"{act.verb}: {tasks} found, nothing was done")
     else:
         click.echo(f"{act.verb}: {response.done:,} of {tasks}")
+
+
+def _tell_refused(count: int, errors: list[CallError]) -> int:
+    """Say how many refused it and why; return the exit code, for which those that were overtaken do not count."""
+    overtaken = [error for error in errors if error.error.reason in _OVERTAKEN]
+    others = [error for error in errors if error.error.reason not in _OVERTAKEN]
+    if overtaken:
+        click.echo(f"{count:,} refused, such as: {overtaken[0].message}", err=True)
+    for error in others[:_REFUSALS_SHOWN]:
+        click.echo(error.message, err=True)
+    return _exit_code(others)
 
 
 def _exit_code(errors: Iterable[CallError]) -> int:

@@ -19,7 +19,7 @@ UNKNOWN = "unknown"
 """The actor of a call that does not say who makes it."""
 
 
-def enter(world: World, namespace: str, audit: Audit, done: int) -> int:
+def enter(world: World, namespace: str, audit: Audit, done: int, change: str = "") -> int:
     """Begin an entry, or go on with the one that `audit` names; return its id.
 
     Args:
@@ -27,6 +27,7 @@ def enter(world: World, namespace: str, audit: Audit, done: int) -> int:
         namespace: The tenant.
         audit: Who, what and why.
         done: For how many it was done, beside those that the entry counts already.
+        change: What it changed, in words.
     """
     entry_id = world.new_id() if audit.entry_id is None else audit.entry_id
     key = (namespace, entry_id)
@@ -43,9 +44,9 @@ def enter(world: World, namespace: str, audit: Audit, done: int) -> int:
             audit.filter,
             audit.matched,
             0,
-            world.changed,
+            change,
         )
-    world.audit[key] = known._replace(done=known.done + done, change=world.changed or known.change)
+    world.audit[key] = known._replace(done=known.done + done, change=change or known.change)
     world.dirty_audit.add(key)
     return entry_id
 
@@ -53,7 +54,7 @@ def enter(world: World, namespace: str, audit: Audit, done: int) -> int:
 def record(world: World, command: Command, audit: Audit, reply: Any, unchanged: int) -> None:
     """Enter a command that was carried out, and found so many of its items as it would have them."""
     namespace = command_namespace(command)
-    enter(world, namespace, audit, _done(reply) - unchanged)
+    enter(world, namespace, audit, _done(reply) - unchanged, world.changed)
     world.changed = ""
 
 

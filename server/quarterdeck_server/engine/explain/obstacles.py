@@ -276,7 +276,10 @@ def _free(facts: Facts, fitting: Sequence[Handler]) -> Iterator[Obstacle]:
         return
     silent = facts.now - max(h.agent.last_contact_time for h in free)
     if silent > QUIET:
-        message = f"the agents that could take it are silent, the last one for {span(silent)} ({len(free):,})"
+        who = many(len(free), "agent")
+        message = (
+            f"the agents that could take it are silent: {who}, the last one for {span(silent)}"
+        )
         yield Obstacle(Kind.AGENTS_SILENT, message, agent_ids=_some(free))
 
 

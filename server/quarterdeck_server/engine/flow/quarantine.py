@@ -124,6 +124,4 @@ def _count(world: World, streaks: Streaks, key: HoldKey, limit: int, attempt: At
     )
     hold = world.put_hold(Hold(*key, 1, audit.SERVER, reason, 0, world.now, 0))
     entry = Audit(audit.SERVER, "Quarantine", reason, key[2])
-    world.changed = put_words(None, hold)
-    audit.enter(world, key[0], entry, 1)
-    world.changed = ""
+    audit.enter(world, key[0], entry, 1, put_words(None, hold))
