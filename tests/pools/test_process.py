@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
 needs_proc = pytest.mark.skipif(not proctable.has_proc(), reason="needs /proc")
 
+# Their own in each process of the tests: whoever looks for an instance that has ended kills, on the whole
+# machine, what carries its id.
+INSTANCE = f"inst_{uuid.uuid4().hex}"
+ORPHAN = f"inst_{uuid.uuid4().hex}"
+
 TELL = "import sys, time, os, signal\ntell = lambda text: open(sys.argv[1], 'w').write(text)\n"
 
 
@@ -37,7 +43,7 @@ def order(
     code: str, *args: object, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> Order:
     argv = (sys.executable, "-c", TELL + code, *map(str, args))
-    return Order("inst_1", argv, env or {}, cwd)
+    return Order(INSTANCE, argv, env or {}, cwd)
 
 
 def open_descriptors() -> int:
@@ -126,7 +132,7 @@ async def test_only_listed_variables_are_inherited(
     code = "import json; print(json.dumps([dict(os.environ), os.getcwd(), sys.stdin.read()]))"
     handle = await launcher.start(order(code, env={"A": "1"}, cwd=tmp_path))
     environ, cwd, stdin = json.loads((await handle.wait()).output)
-    assert environ["QUARTERDECK_INSTANCE_ID"] == "inst_1"
+    assert environ["QUARTERDECK_INSTANCE_ID"] == INSTANCE
     assert (environ["A"], environ["LC_TIME"], stdin) == ("1", "C", "")
     assert "SOME_API_KEY" not in environ
     assert Path(cwd) == tmp_path
@@ -226,7 +232,7 @@ import asyncio, os, sys, time
 from quarterdeck_server.pools.launcher import Order
 from quarterdeck_server.pools.process import ProcessLauncher
 async def main():
-    handle = await ProcessLauncher(os.environ).start(Order("inst_orphan", tuple(sys.argv[1:])))
+    handle = await ProcessLauncher(os.environ).start(Order(sys.argv[1], tuple(sys.argv[2:])))
     print(handle.pid, handle.process_start, flush=True)
     time.sleep(99)
 asyncio.run(main())
@@ -235,7 +241,7 @@ asyncio.run(main())
 
 def start_and_kill_a_server(*argv: object) -> tuple[int, int]:
     """A server starts a process and is killed. Returns the process's identity."""
-    command = [sys.executable, "-c", SERVER, *map(str, argv)]
+    command = [sys.executable, "-c", SERVER, ORPHAN, *map(str, argv)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         pid, start = server.stdout.readline().split()
@@ -258,7 +264,7 @@ async def test_process_of_a_killed_server_prints_on_and_is_taken_over(
     os.kill(pid, signal.SIGUSR1)
     assert await mailbox.read() == "printed"
 
-    handle = await launcher.adopt("inst_orphan", pid, start)
+    handle = await launcher.adopt(ORPHAN, pid, start)
     assert handle is not None
     assert (handle.pid, handle.process_start) == (pid, start)
     handle.stop()
@@ -273,12 +279,12 @@ async def test_process_whose_id_was_never_written_down_is_found(
     launcher: ProcessLauncher,
 ) -> None:
     pid, start = await asyncio.to_thread(start_and_kill_a_server, "sleep", "99")
-    handle = await launcher.adopt("inst_orphan", None, None)
+    handle = await launcher.adopt(ORPHAN, None, None)
     assert handle is not None
     assert (handle.pid, handle.process_start) == (pid, start)
     handle.kill()
     await handle.wait()
-    assert await launcher.adopt("inst_orphan", None, None) is None
+    assert await launcher.adopt(ORPHAN, None, None) is None
 
 
 @needs_proc
@@ -288,7 +294,7 @@ async def test_process_with_the_same_id_but_another_start_is_left_alone(
     stranger = await asyncio.create_subprocess_exec("sleep", "99")
     seen = proctable.look(stranger.pid)
     assert seen is not None
-    assert await launcher.adopt("inst_1", stranger.pid, seen.start + 1) is None
+    assert await launcher.adopt(INSTANCE, stranger.pid, seen.start + 1) is None
     still = proctable.look(stranger.pid)
     stranger.kill()
     await stranger.wait()
@@ -306,7 +312,7 @@ async def test_rest_of_an_instance_whose_leader_ended_is_killed(mailbox: Mailbox
     )
     rest = int(await mailbox.read())
     await gone(pid)
-    assert await ProcessLauncher(os.environ).adopt("inst_orphan", pid, start) is None
+    assert await ProcessLauncher(os.environ).adopt(ORPHAN, pid, start) is None
     await gone(rest)
 
 
