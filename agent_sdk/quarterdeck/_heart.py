@@ -224,6 +224,7 @@ class Heart:
             over = [x for x in self._leases.values() if x.expires <= now and not x.finished]
             for lease in over:
                 logger.warning("lease of %s attempt %d ran out unrenewed", *lease.key)
+                lease.ran_out = True
                 self._interrupt(lease, Cause.LOST, "the lease ran out: no contact with the server")
 
 

@@ -76,6 +76,7 @@ class Lease:
         "new_progress",
         "offset",
         "pause",
+        "ran_out",
         "report",
         "run",
         "saves",
@@ -104,6 +105,8 @@ class Lease:
         self.batch: Batch | None = None
         self.run: Run | None = None
         self.cause: Cause | None = None
+        self.ran_out = False
+        """Its time was over without contact; whether the server gave it to another is not known."""
         self.interrupted = 0.0
         """When the handler was interrupted, by the monotonic clock."""
         self.cleaning = False

@@ -34,7 +34,7 @@ from quarterdeck._reports import Reports
 from quarterdeck._saves import give_up
 from quarterdeck._times import from_duration
 from quarterdeck.v1.agent_pb2 import AgentInfo
-from quarterdeck.v1.agent_service_pb2 import ClaimedTask, ClaimResponse
+from quarterdeck.v1.agent_service_pb2 import AttemptReport, ClaimedTask, ClaimResponse
 
 logger = logging.getLogger("quarterdeck")
 
@@ -286,6 +286,8 @@ class Session:
                 lease.timer.cancel()
             if self._leases.get(lease.key) is not lease:
                 logger.info("%s attempt %d ended after its lease", *lease.key)
+                if lease.ran_out:
+                    self._say_end_of(lease)
             elif _waits(lease):
                 self._unheard.add(lease)
             elif lease.lines:
@@ -296,6 +298,18 @@ class Session:
             self._reports.add(due)
         self._wake_claims()
         self._check_quiet()
+
+    def _say_end_of(self, lease: Lease) -> None:
+        """Report a handler that ended without contact: a server that was away has kept its lease, and one that
+        was not refuses.
+
+        Its result counts; otherwise the task is given back, for it did nothing wrong.
+        """
+        again = Lease(lease.claimed, lease.handler, self._control.loop.time(), self._listeners)
+        if lease.report is not None and lease.report.HasField("succeeded"):
+            self._report(again, lease.report)
+        else:
+            self._release(again, "no contact with the server for as long as the lease lasts")
 
     def _heard(self, lease: Lease) -> None:
         if lease in self._unheard and not _waits(lease):
@@ -360,7 +374,8 @@ class Session:
         for claimed in response.tasks:
             handler = self._agent.handlers.get(claimed.name)
             if handler is not None and (claimed.task_id, claimed.attempt) not in self._leases:
-                self._release(Lease(claimed, handler, expires, self._listeners))
+                again = Lease(claimed, handler, expires, self._listeners)
+                self._release(again, "the agent stops")
 
     def _abandon(self) -> None:
         """Release what does not end by itself. The process must end right after.
@@ -371,13 +386,17 @@ class Session:
             if not lease.finished:
                 logger.warning("%s attempt %d does not stop; it is given back", *lease.key)
                 again = Lease(lease.claimed, lease.handler, lease.expires, self._listeners)
-                self._release(again)
+                self._release(again, "the agent stops")
         self._running.clear()
         self._check_quiet()
 
-    def _release(self, lease: Lease) -> None:
+    def _release(self, lease: Lease, why: str) -> None:
+        self._report(lease, _outcome.released(lease, why))
+
+    def _report(self, lease: Lease, report: AttemptReport) -> None:
+        """Report a lease that no handler works on."""
         lease.end()
-        lease.report = _outcome.released(lease, "the agent stops")
+        lease.report = report
         self._leases[lease.key] = lease
         self._quiet.clear()
         self._reports.add([lease])

@@ -16,6 +16,8 @@ from quarterdeck.v1 import agent_service_pb2 as pb
 from .conftest import Fleet
 from .fake import FakeServer
 
+AWAY = [(grpc.StatusCode.UNAVAILABLE, "away")] * 1_000
+
 
 async def test_heartbeats_go_on_while_a_handler_blocks_the_loop(
     fake: FakeServer, fleet: Fleet
@@ -75,13 +77,42 @@ async def test_handler_is_stopped_when_the_lease_is_over_without_contact(
     fleet(agent)
     task_id = fake.give("holds")
     await started.wait()
-    fake.failures["Heartbeat"] = [(grpc.StatusCode.UNAVAILABLE, "away")] * 1_000
+    fake.failures |= {"Report": AWAY[:], "Heartbeat": AWAY[:]}
     began = time.monotonic()
     await asyncio.wait_for(stopped.wait(), 5)
     # The last renewal may have been on its way; never less than what is left of it.
     assert 0.2 < time.monotonic() - began < 2
     assert "lease ran out" in reasons[0]
-    assert task_id not in fake.reports
+    # Back, it may have kept the lease: the task did nothing wrong, and is given back.
+    fake.failures.clear()
+    await fake.until(lambda: task_id in fake.reports)
+    assert "no contact" in fake.reports[task_id][0].released.message
+
+
+async def test_result_of_a_handler_that_did_not_stop_without_contact_is_reported(
+    fake: FakeServer, fleet: Fleet
+) -> None:
+    fake.lease, fake.interval = 0.2, 0.05
+    agent = quarterdeck.Agent("a")
+    started, interrupted, release = threading.Event(), threading.Event(), threading.Event()
+
+    @agent.task
+    def ignores(run: quarterdeck.Run) -> int:
+        started.set()
+        if run.cancelled.sleep(5):
+            interrupted.set()
+        release.wait(5)
+        return 7
+
+    fleet(agent)
+    task_id = fake.give("ignores")
+    assert await asyncio.to_thread(started.wait, 5)
+    fake.failures |= {"Report": AWAY[:], "Heartbeat": AWAY[:]}
+    assert await asyncio.to_thread(interrupted.wait, 5)
+    fake.failures.clear()
+    release.set()
+    await fake.until(lambda: task_id in fake.reports)
+    assert fake.reports[task_id][0].succeeded.result.data == b"7"
 
 
 async def test_attempt_is_timed_out_by_the_agents_own_clock(fake: FakeServer, fleet: Fleet) -> None:
@@ -104,12 +135,11 @@ async def test_report_outlives_a_lease_that_nobody_could_renew(
     fake: FakeServer, fleet: Fleet
 ) -> None:
     fake.lease, fake.interval = 0.2, 0.05
-    away = [(grpc.StatusCode.UNAVAILABLE, "away")] * 1_000
     agent = quarterdeck.Agent("a")
 
     @agent.task
     async def quick(run: quarterdeck.Run) -> int:
-        fake.failures |= {"Report": away[:], "Heartbeat": away[:], "Claim": away[:]}
+        fake.failures |= {"Report": AWAY[:], "Heartbeat": AWAY[:], "Claim": AWAY[:]}
         return 7
 
     fleet(agent)
