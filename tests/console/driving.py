@@ -55,6 +55,12 @@ class Driver:
         await self.until(lambda: focused.value.endswith(text))
         await self.press("enter")
 
+    async def filtered(self, filter_text: str, *texts: str) -> None:
+        """Opens the list of tasks with a filter, and waits until it shows all of these."""
+        await self.press("2", "slash")
+        await self.type(filter_text)
+        await self.shows(*texts)
+
     async def shows(self, *texts: str) -> None:
         """Waits until the screen shows all of these."""
         await self.until(lambda: all(text in self.text() for text in texts), f"shows {texts}")

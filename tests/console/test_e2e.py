@@ -168,9 +168,7 @@ async def test_all_that_match_are_paused_edited_and_cancelled_by_the_server(
     app = ConsoleApp(quarterdeck_server.address)
     async with app.run_test(size=LARGE, notifications=True) as pilot:
         driver = Driver(app, pilot)
-        await driver.press("2", "slash")
-        await driver.type("name:bulk")
-        await driver.shows("1,200 tasks", "a")
+        await driver.filtered("name:bulk", "1,200 tasks", "a")
         await driver.press("asterisk", "e")
         await driver.shows("edit everything that matches")
         await driver.press("9", "enter")

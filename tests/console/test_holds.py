@@ -79,9 +79,7 @@ async def test_a_tasks_name_is_held_and_released_from_the_list_of_holds(
 ) -> None:
     fleet.task("mail", "READY")
     async with console(size) as driver:
-        await driver.press("2", "slash")
-        await driver.type("name:mail")
-        await driver.shows("1 task\n")
+        await driver.filtered("name:mail", "1 task\n")
         await driver.press("H")
         await driver.shows("Hold the task name mail?")
         await driver.press("right", "enter")
@@ -142,9 +140,7 @@ async def test_a_task_shows_whose_it_is_and_what_it_needs(console: Open, fleet: 
         await driver.type(f":task {key}")
         await driver.shows("tenant-7", "cost=2.5", "gpu=a100", "the agent it prefers")
         await driver.shows("4 late heartbeats")
-        await driver.press("2", "slash")
-        await driver.type("name:slow")
-        await driver.shows("1 task\n")
+        await driver.filtered("name:slow", "1 task\n")
         await driver.press("w")
         await driver.shows("GROUP", "tenant-7")
     async with console(SMALL) as driver:

@@ -69,9 +69,7 @@ async def test_the_log_of_the_attempt_before_is_read_alone(console: Open, fleet:
     fleet.write_log(key, "of all")
     fleet.attempts[key] = [task_pb2.Attempt(attempt=3)]
     async with console(SMALL) as driver:
-        await driver.press("2", "slash")
-        await driver.type("name:again")
-        await driver.shows("1 task\n")
+        await driver.filtered("name:again", "1 task\n")
         await driver.press("p")
         await driver.shows("attempt 2, 1 line")
         await driver.press("p")

@@ -57,9 +57,7 @@ async def test_the_keys_follow_the_row_under_the_cursor(console: Open, fleet: Fl
     failed = fleet.task("mixed", "FAILED")
     ready = fleet.task("mixed", "READY")
     async with console() as driver:
-        await driver.press("2", "slash")
-        await driver.type("name:mixed")
-        await driver.shows("2 tasks")
+        await driver.filtered("name:mixed", "2 tasks")
         await driver.until(lambda: driver.tasks.table.cursor == ready)
         await driver.until(lambda: "X cancel" in keys(driver) and "r retry" not in keys(driver))
         await driver.press("j")
@@ -77,9 +75,7 @@ async def test_an_act_that_can_do_nothing_says_why_and_asks_nobody(
 ) -> None:
     fleet.task("mail", "SUCCEEDED")
     async with console(size) as driver:
-        await driver.press("2", "slash")
-        await driver.type("name:mail")
-        await driver.shows("1 task\n", "✓ succeeded")
+        await driver.filtered("name:mail", "1 task\n", "✓ succeeded")
         await driver.press("r")
         await says(driver, "nothing to retry")
         await driver.press("s")
@@ -97,9 +93,7 @@ async def test_the_menu_and_the_form_have_only_what_the_task_can_be_asked_for(
 ) -> None:
     fleet.task("mail", "RUNNING")
     async with console() as driver:
-        await driver.press("2", "slash")
-        await driver.type("name:mail")
-        await driver.shows("1 task\n", "● running")
+        await driver.filtered("name:mail", "1 task\n", "● running")
         await driver.press("b")
         await driver.shows("do to this task", "pause what runs", "change priority")
         assert "retry" not in driver.text().partition("do to this task")[2].partition("╰")[0]
@@ -113,9 +107,7 @@ async def test_what_an_ended_task_submitted_can_still_be_cancelled(
     parent = fleet.task("mail", "SUCCEEDED")
     fleet.task("child", "RUNNING", parent_id=parent)
     async with console() as driver:
-        await driver.press("2", "slash")
-        await driver.type("name:mail")
-        await driver.shows("1 task\n", "✓ succeeded")
+        await driver.filtered("name:mail", "1 task\n", "✓ succeeded")
         await driver.press("X")
         await driver.shows("Cancel this task?")
 

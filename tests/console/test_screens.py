@@ -92,9 +92,7 @@ async def test_a_search_in_a_log_moves_to_the_matches(console: Open, fleet: Flee
 
 async def test_a_filter_goes_to_the_server_and_esc_clears_it(console: Open, fleet: Fleet) -> None:
     async with console() as driver:
-        await driver.press("2", "slash")
-        await driver.type("state:failed")
-        await driver.shows("1 task\n", "filter state:failed", "✗ failed")
+        await driver.filtered("state:failed", "1 task\n", "filter state:failed", "✗ failed")
         await driver.press("escape")
         await driver.shows("134 tasks", "0000003r")
         assert "filter" not in driver.text().splitlines()[-2]
@@ -104,9 +102,7 @@ async def test_a_wrong_filter_is_refused_with_its_position_and_changes_nothing(
     console: Open, fleet: Fleet
 ) -> None:
     async with console() as driver:
-        await driver.press("2", "slash")
-        await driver.type("state:ready colour:red")
-        await driver.shows("unknown field 'colour'")
+        await driver.filtered("state:ready colour:red", "unknown field 'colour'")
         assert driver.app.focused.cursor_position == len("state:ready ")  # type: ignore[union-attr]
         await driver.press("escape")
         await driver.shows("134 tasks", "0000003r")
