@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import ClassVar
 
@@ -22,7 +22,7 @@ from quarterdeck_console.palette import ActionProvider
 from quarterdeck_console.screens.agents import AgentsScreen
 from quarterdeck_console.screens.audit import AuditScreen
 from quarterdeck_console.screens.base import FleetScreen
-from quarterdeck_console.screens.dialogs import Confirm
+from quarterdeck_console.screens.dialogs import FOR_AUDIT, SHOWN, Confirm
 from quarterdeck_console.screens.help import HelpScreen
 from quarterdeck_console.screens.holds import HoldsScreen
 from quarterdeck_console.screens.overview import OverviewScreen
@@ -273,51 +273,48 @@ class ConsoleApp(App[None]):
 
     # The namespace, and acts by filter.
 
-    async def action_freeze(self) -> None:
+    def action_freeze(self) -> None:
         """Asks for a reason, then stops all claiming in the namespace."""
-
-        def confirmed(reason: str | None) -> None:
-            if reason is not None:
-                self.run_worker(self._freeze(reason))
-
-        question = f"Freeze the namespace {sanitize(self.namespace)}?"
         facts = ["No agent is given anything until it is thawed.", "What runs goes on."]
-        await self.push_screen(Confirm(question, facts, "Freeze", ask_reason=True), confirmed)
+        self.run_worker(self._to_namespace("Freeze", facts, SHOWN, self.acts.freeze))
 
-    async def _freeze(self, reason: str) -> None:
-        self.tell(await self.acts.freeze(reason))
-
-    async def action_thaw(self) -> None:
+    def action_thaw(self) -> None:
         """Asks for a reason, then ends the freeze."""
         if self.fleet.freeze is None:
             self.say("the namespace is not frozen")
             return
-
-        def confirmed(reason: str | None) -> None:
-            if reason is not None:
-                self.run_worker(self._thaw(reason))
-
-        question = f"Thaw the namespace {sanitize(self.namespace)}?"
         facts = ["Agents are given tasks again."]
-        await self.push_screen(Confirm(question, facts, "Thaw", ask_reason=True), confirmed)
+        self.run_worker(self._to_namespace("Thaw", facts, FOR_AUDIT, self.acts.thaw))
 
-    async def _thaw(self, reason: str) -> None:
-        self.tell(await self.acts.thaw(reason))
+    async def _to_namespace(
+        self, act: str, facts: list[str], hears: str, call: Callable[[str], Awaitable[Outcome]]
+    ) -> None:
+        question = f"{act} the namespace {sanitize(self.namespace)}?"
+        reason = await self.push_screen_wait(Confirm(question, facts, act, reason=hears))
+        if reason is not None:
+            self.tell(await call(reason))
 
-    def start_bulk(self, run: BulkRun) -> bool:
-        """Runs an act by filter, whatever is on the screen. False when one is under way."""
+    def start_bulk(self, run: BulkRun, too_late: Callable[[BulkRun], Awaitable[None]]) -> bool:
+        """Runs an act by filter, whatever is on the screen. False when one is under way.
+
+        Args:
+            run: The act.
+            too_late: Called when nothing was done because too much had changed since the list.
+        """
         if self.bulk is not None:
             self.say("one act by filter at a time; :stop ends the one under way", bad=True)
             return False
         self.bulk = run
-        self.run_worker(self._run_bulk(run))
+        self.run_worker(self._run_bulk(run, too_late))
         return True
 
-    async def _run_bulk(self, run: BulkRun) -> None:
+    async def _run_bulk(self, run: BulkRun, too_late: Callable[[BulkRun], Awaitable[None]]) -> None:
         try:
             self.tell(await run.run(self.link))
         finally:
             self.bulk = None
+        if run.too_late:
+            await too_late(run)
 
     def action_stop_act(self) -> None:
         """Ends the act by filter after the page that is being done."""

@@ -95,6 +95,8 @@ class EditCalls(Calls):
                 error = self._act(request, key)
                 answer.done += error is None
                 answer.refused += error is not None
+                del answer.errors[:]
+                answer.errors.extend([] if error is None else [error])
                 yield answer
         answer.complete = True
         yield answer

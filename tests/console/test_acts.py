@@ -47,9 +47,7 @@ async def test_marked_rows_are_cancelled_in_one_call_with_a_result_each(
 ) -> None:
     ready, done = fleet.task("bulk", "READY"), fleet.task("bulk", "SUCCEEDED")
     async with console() as driver:
-        await driver.press("2", "slash")
-        await driver.type("name:bulk")
-        await driver.shows("2 tasks", "✓ succeeded")
+        await driver.filtered("name:bulk", "2 tasks", "✓ succeeded")
         await driver.press("space", "space")
         await driver.shows("2 marked")
         await driver.press("X")
@@ -65,9 +63,7 @@ async def test_retry_puts_a_failed_task_back_and_the_row_follows(
     console: Open, fleet: Fleet
 ) -> None:
     async with console() as driver:
-        await driver.press("2", "slash")
-        await driver.type("name:fetch-papers state:failed")
-        await driver.shows("1 task\n", "✗ failed")
+        await driver.filtered("name:fetch-papers state:failed", "1 task\n", "✗ failed")
         failed = driver.tasks.table.cursor
         await driver.press("r")
         await driver.shows("1 task retried")
@@ -77,9 +73,7 @@ async def test_retry_puts_a_failed_task_back_and_the_row_follows(
 
 async def test_an_act_is_done_by_its_name_too(console: Open, fleet: Fleet) -> None:
     async with console() as driver:
-        await driver.press("2", "slash")
-        await driver.type("name:fetch-papers state:failed")
-        await driver.shows("1 task\n", "✗ failed")
+        await driver.filtered("name:fetch-papers state:failed", "1 task\n", "✗ failed")
         failed = driver.tasks.table.cursor
         await driver.type(":retry")
         await driver.shows("1 task retried")
@@ -103,7 +97,9 @@ async def test_a_new_task_is_submitted_as_typed(console: Open, fleet: Fleet) -> 
         assert last(fleet, "SubmitRequest").request_id
 
 
-async def test_a_queue_is_paused_and_resumed_with_one_key(console: Open, fleet: Fleet) -> None:
+async def test_a_queue_is_paused_and_resumed_with_one_key_and_a_reason(
+    console: Open, fleet: Fleet
+) -> None:
     async with console() as driver:
         await driver.press("5")
         await driver.shows("3 queues", "default")
@@ -117,7 +113,11 @@ async def test_a_queue_is_paused_and_resumed_with_one_key(console: Open, fleet: 
         assert fleet.items["queue"]["default"].paused
         await driver.until(lambda: driver.app.fleet.queues.get("default").paused)  # type: ignore[union-attr]
         await driver.press("s")
-        await driver.until(lambda: not fleet.items["queue"]["default"].paused)
+        await driver.shows("resume default", "for the audit, may stay empty")
+        await driver.press(*"rested", "enter")
+        await driver.shows("1 queue resumed")
+        assert not fleet.items["queue"]["default"].paused
+        assert last(fleet, "UpdateQueueRequest").reason == "rested"
 
 
 async def test_a_schedule_is_triggered_and_paused(console: Open, fleet: Fleet) -> None:
@@ -136,7 +136,11 @@ async def test_a_schedule_is_triggered_and_paused(console: Open, fleet: Fleet) -
         assert last(fleet, "PauseScheduleRequest").reason == "holiday"
         await driver.until(lambda: driver.app.fleet.schedules.get("hourly-digest").paused)  # type: ignore[union-attr]
         await driver.press("s")
-        await driver.until(lambda: not fleet.items["schedule"]["hourly-digest"].paused)
+        await driver.shows("resume hourly-digest", "for the audit, may stay empty")
+        await driver.press(*"back", "enter")
+        await driver.shows("1 schedule resumed")
+        assert not fleet.items["schedule"]["hourly-digest"].paused
+        assert last(fleet, "ResumeScheduleRequest").reason == "back"
 
 
 async def test_draining_an_agent_asks_first(console: Open, fleet: Fleet) -> None:
@@ -158,6 +162,6 @@ async def test_an_act_without_a_server_is_refused_in_words(console: Open, fleet:
         await driver.shows("please confirm")
         await fleet.stop()
         await driver.press("right", "enter")
-        await driver.shows("1 not done", "no contact with the server")
+        await driver.shows("1 without an answer", "no contact with the server")
         assert "UNAVAILABLE" not in driver.text()
         assert driver.app.is_running

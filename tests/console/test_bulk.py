@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from tests.console.conftest import SMALL, Open
 from tests.console.driving import Driver
@@ -12,9 +14,7 @@ from quarterdeck.v1 import task_service_pb2
 
 
 async def mark_all(driver: Driver, filter_text: str, total: str) -> None:
-    await driver.press("2", "slash")
-    await driver.type(filter_text)
-    await driver.shows(total)
+    await driver.filtered(filter_text, total)
     await driver.press("asterisk")
     await driver.shows("all that matched at")
 
@@ -109,6 +109,60 @@ async def test_a_list_that_is_too_old_is_listed_again_before_anything_is_done(
         assert len(acts(fleet)) == 1
 
 
+async def test_a_list_that_grew_too_old_while_the_reason_was_typed_is_listed_again_and_the_reason_kept(
+    console: Open, fleet: Fleet
+) -> None:
+    fleet.task("bulk", "READY")
+    async with console() as driver:
+        await mark_all(driver, "name:bulk", "1 task\n")
+        await driver.press("X")
+        await driver.shows("Cancel 1 task?")
+        await driver.press(*"flood")
+        fleet.lists_too_old = 1
+        await driver.press("tab", "tab", "enter")
+        await driver.shows("The list is too old to act on.", "List again")
+        await driver.press("right", "enter")
+        await driver.until(lambda: driver.tasks.feed.loaded and not driver.app.bulk)
+        await driver.press("asterisk", "r")
+        await driver.shows("Retry 1 task?", "reason, for the audit")
+        await driver.press("enter")
+        await driver.until(lambda: "Retry 1 task?" not in driver.text())
+        await driver.press("X")
+        await driver.shows("Cancel 1 task?", "flood")
+        await driver.press("right", "enter")
+        await driver.shows("1 task cancelled")
+        assert acts(fleet)[-1].reason == "flood"
+
+
+class Once:
+    """A gate that lets one through."""
+
+    passed = False
+
+    async def wait(self) -> None:
+        if self.passed:
+            await asyncio.Event().wait()
+        self.passed = True
+
+
+async def test_an_act_that_the_server_broke_off_says_so_and_not_why_one_of_its_tasks_was_refused(
+    console: Open, fleet: Fleet
+) -> None:
+    fleet.task("bulk", "SUCCEEDED")
+    for _ in range(3):
+        fleet.task("bulk", "READY")
+    fleet.act_gate = Once()  # type: ignore[assignment]
+    async with console() as driver:
+        await mark_all(driver, "name:bulk", "4 tasks")
+        await driver.press("X")
+        await driver.shows("Cancel 4 tasks?")
+        await driver.press("right", "enter")
+        await driver.until(lambda: driver.app.bulk and driver.app.bulk.progress.refused)
+        await fleet.stop()
+        await driver.shows("1 refused, 3 without an answer", "no contact with the server; :audit")
+        assert "WRONG_STATE" not in driver.text()
+
+
 async def test_everything_without_a_filter_is_every_task(console: Open, fleet: Fleet) -> None:
     async with console() as driver:
         await driver.press("2")
@@ -145,19 +199,18 @@ async def test_everything_is_changed_by_a_form(console: Open, fleet: Fleet) -> N
         await mark_all(driver, "name:bulk", "1 task\n")
         await driver.press("e")
         await driver.shows("edit everything that matches")
-        await driver.press("9", "enter")
-        await driver.shows("Change 1 task?")
+        await driver.press("9", "shift+tab", "shift+tab", "shift+tab", *"first", "enter")
+        await driver.shows("Change 1 task?", "first")
         await driver.press("right", "enter")
         await driver.shows("1 task changed")
         assert fleet.items["task"][key].priority == 9
+        assert acts(fleet)[-1].reason == "first"
 
 
 async def test_marks_by_hand_go_by_their_ids(console: Open, fleet: Fleet) -> None:
     running = [fleet.task("bulk", "RUNNING") for _ in range(2)]
     async with console() as driver:
-        await driver.press("2", "slash")
-        await driver.type("name:bulk")
-        await driver.shows("2 tasks")
+        await driver.filtered("name:bulk", "2 tasks")
         await driver.press("space", "space", "b")
         await driver.shows("do to 2 tasks", "run again, with all")
         await driver.press("j", "j", "enter")
@@ -170,9 +223,7 @@ async def test_the_menu_acts_on_what_it_was_opened_for(console: Open, fleet: Fle
     fleet.task("twin", "FAILED")
     fleet.task("twin", "FAILED")
     async with console() as driver:
-        await driver.press("2", "slash")
-        await driver.type("name:twin state:failed")
-        await driver.shows("2 tasks\n")
+        await driver.filtered("name:twin state:failed", "2 tasks\n")
         chosen = driver.tasks.table.cursor
         await driver.press("b")
         await driver.shows("do to this task")

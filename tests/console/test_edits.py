@@ -7,6 +7,7 @@ from tests.console.fleet import Fleet
 from tests.console.test_acts import last
 
 from quarterdeck.v1 import queue_pb2
+from quarterdeck_console.model.tables import short_id
 
 
 async def test_a_running_task_is_paused_and_resumed_with_one_key(
@@ -14,9 +15,7 @@ async def test_a_running_task_is_paused_and_resumed_with_one_key(
 ) -> None:
     key = fleet.task("long", "RUNNING")
     async with console(size) as driver:
-        await driver.press("2", "slash")
-        await driver.type("name:long")
-        await driver.shows("1 task\n", "● running")
+        await driver.filtered("name:long", "1 task\n", "● running")
         await driver.press("s")
         await driver.shows("1 task asked to pause", "‖ paused")
         assert list(last(fleet, "PauseTasksRequest").task_ids) == [key]
@@ -43,11 +42,10 @@ async def test_a_waiting_task_is_changed_by_a_form_where_empty_fields_stay(
 ) -> None:
     key = fleet.task("later", "READY")
     async with console(size) as driver:
-        await driver.press("2", "slash")
-        await driver.type("name:later")
-        await driver.shows("1 task\n")
+        await driver.filtered("name:later", "1 task\n")
         await driver.press("e")
-        await driver.shows("edit this task", "0 to 9; now 5", "now default")
+        await driver.shows("edit this task", f"later  {short_id(key)}  ready")
+        await driver.shows("0 to 9; now 5", "now default", "for the audit, may stay empty")
         await driver.press("enter")
         await driver.shows("nothing is to be changed")
         await driver.press("shift+tab", "shift+tab", "shift+tab", "x", "enter")
@@ -67,9 +65,7 @@ async def test_a_waiting_task_is_changed_by_a_form_where_empty_fields_stay(
 async def test_a_running_task_can_only_be_labelled(console: Open, fleet: Fleet) -> None:
     fleet.task("long", "RUNNING")
     async with console() as driver:
-        await driver.press("2", "slash")
-        await driver.type("name:long")
-        await driver.shows("1 task\n")
+        await driver.filtered("name:long", "1 task\n")
         await driver.press("e")
         await driver.shows("edit this task", "labels")
         assert "priority" not in driver.text()
@@ -81,9 +77,7 @@ async def test_an_ended_task_runs_again_with_another_input_and_its_dependents(
     key = fleet.task("broken", "FAILED")
     fleet.inputs[key] = b'{"n": 1}'
     async with console(size) as driver:
-        await driver.press("2", "slash")
-        await driver.type("name:broken")
-        await driver.shows("1 task\n")
+        await driver.filtered("name:broken", "1 task\n")
         await driver.press("e")
         await driver.shows("run again as a new task", '"n": 1', "all that depended on it")
         await driver.press("delete", "tab", "tab", "enter")

@@ -13,7 +13,7 @@ from quarterdeck_console.model.offers import CANCEL, PAUSE, RESUME, RETRY, why_n
 from quarterdeck_console.model.rows import TaskRow
 from quarterdeck_console.screens.base import FleetScreen
 from quarterdeck_console.screens.bulk import BulkActs
-from quarterdeck_console.screens.dialogs import Choose, Confirm
+from quarterdeck_console.screens.dialogs import FOR_AGENT, FOR_AUDIT, SHOWN, Choose, Confirm
 from quarterdeck_console.screens.edits import EditActs
 from quarterdeck_console.screens.form import Field, Form
 from quarterdeck_console.screens.text_screen import TextScreen
@@ -89,7 +89,9 @@ class HoldActs(FleetScreen):
         named = ", ".join(shown[:3]) + (" …" if len(subjects) > 3 else "")
         word, act = KINDS[kind] + ("s" if len(subjects) > 1 else ""), "Release" if held else "Hold"
         facts = [_RELEASED[kind] if held else f"{_HELD[kind]} What runs goes on."]
-        question = Confirm(f"{act} the {word} {named}?", facts, act, ask_reason=True)
+        question = Confirm(
+            f"{act} the {word} {named}?", facts, act, reason=FOR_AUDIT if held else SHOWN
+        )
         reason = await self.app.push_screen_wait(question)
         if reason is None:
             return
@@ -118,10 +120,6 @@ class TaskActs(NewTaskAct, HoldActs, BulkActs, EditActs):
     def task_row(self, task_id: str) -> TaskRow | None:
         """A chosen task, if it is held."""
         return self.current_task()
-
-    def names_of(self, ids: Sequence[str], most: int = 4) -> list[str]:
-        """A few lines that name them."""
-        return list(ids[:most])
 
     def offer(self, action_id: str) -> str | None:
         """Only what can do something for the task that is looked at; the marks are many."""
@@ -211,7 +209,7 @@ class TaskActs(NewTaskAct, HoldActs, BulkActs, EditActs):
             f"Cancel {what}? Running agents are told to stop.",
             self.names_of(ids),
             "Cancel them" if len(ids) > 1 else "Cancel it",
-            ask_reason=True,
+            reason=FOR_AGENT,
         )
         reason = await self.app.push_screen_wait(question)
         if reason is not None:
@@ -246,7 +244,8 @@ class TaskActs(NewTaskAct, HoldActs, BulkActs, EditActs):
     async def _edit_all(self, what: Everything) -> None:
         change = await self.ask_change("edit everything that matches", None)
         if change is not None:
-            await self.bulk(BulkAct("Change", "changed", update=change.update), what)
+            act = BulkAct("Change", "changed", update=change.update)
+            await self.bulk(act, what, change.reason)
 
     def action_bulk_menu(self) -> None:
         """Asks what to do to the marks, or to everything."""

@@ -22,7 +22,7 @@ from quarterdeck_console.model.rows import AgentRow, TaskRow
 from quarterdeck_console.model.store import Store
 from quarterdeck_console.model.tables import AGENT_COLUMNS
 from quarterdeck_console.screens.acts import HoldActs
-from quarterdeck_console.screens.dialogs import Choose, Confirm
+from quarterdeck_console.screens.dialogs import FOR_AUDIT, Choose, Confirm
 from quarterdeck_console.screens.store_screen import StoreScreen
 from quarterdeck_console.stream.channel import CALL_TIMEOUT
 from quarterdeck_console.widgets.livetable import LiveTable
@@ -136,7 +136,7 @@ class AgentsScreen(StoreScreen[AgentRow], HoldActs):
             f"Drain {what}? Running tasks finish, no new ones start.",
             self.names_of(ids),
             "Drain",
-            ask_reason=True,
+            reason=FOR_AUDIT,
         )
         reason = await self.app.push_screen_wait(question)
         if reason is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from quarterdeck._words import counted
 from quarterdeck_console.model.format import clock
 from quarterdeck_console.screens.base import FleetScreen
-from quarterdeck_console.screens.dialogs import Confirm
+from quarterdeck_console.screens.dialogs import FOR_AGENT, FOR_AUDIT, Confirm
 from quarterdeck_console.stream.bulk import (
     LIST_TOO_OLD,
     BulkAct,
@@ -18,7 +18,12 @@ from quarterdeck_console.stream.bulk import (
 class BulkActs(FleetScreen):
     """Asks for acts by filter."""
 
-    async def bulk(self, act: BulkAct, what: Everything) -> None:
+    def __init__(self) -> None:
+        super().__init__()
+        self._late: BulkRun | None = None
+        """An act that came too late for its list: the next one like it is for the same reason."""
+
+    async def bulk(self, act: BulkAct, what: Everything, given: str = "") -> None:
         """Counts, asks with the count, and starts it; must run in a worker."""
         matched = await count_matching(self.console_app.link, act, what)
         if not isinstance(matched, int):
@@ -35,13 +40,25 @@ class BulkActs(FleetScreen):
             f"filter  {what.filter}",
             f"exactly those that matched at {clock(what.at)}, when they were marked",
         ]
-        question = Confirm(f"{act.ask} {tasks}?", facts, f"{act.ask} {tasks}", ask_reason=True)
+        hears = FOR_AGENT if act.cancel or act.pause else FOR_AUDIT
+        if self._late is not None and self._late.progress.act == act:
+            given = given or self._late.reason
+        question = Confirm(
+            f"{act.ask} {tasks}?", facts, f"{act.ask} {tasks}", reason=hears, given=given
+        )
         reason = await self.app.push_screen_wait(question)
         if reason is None:
             return
+        self._late = None
         run = BulkRun(act, what, matched, reason)
-        if self.console_app.start_bulk(run):
+        if self.console_app.start_bulk(run, self._too_late):
             self.bulk_started()
+
+    async def _too_late(self, run: BulkRun) -> None:
+        """While the question stood, too much changed: what was given as the reason is kept."""
+        if self.console_app.front is self:
+            self._late = run
+            await self._list_again(run.progress.act)
 
     async def _list_again(self, act: BulkAct) -> None:
         question = Confirm(

@@ -21,6 +21,11 @@ KEYS: list[BindingType] = [
 ]
 """What works in every dialog."""
 
+FOR_AGENT = "reason, for the agent and the audit"
+FOR_AUDIT = "reason, for the audit"
+SHOWN = "reason, for the audit and shown while it lasts"
+"""What stands in the line for a reason, by who hears it."""
+
 
 class Confirm(ModalScreen[str | None]):
     """Asks before an act that destroys. Cancel has the focus; the answer is the reason, or None.
@@ -29,19 +34,21 @@ class Confirm(ModalScreen[str | None]):
         question: What is about to happen, and to how many.
         facts: A few lines that name what is meant.
         act: The word on the button that does it.
-        ask_reason: Whether there is a line for a reason.
+        reason: Who hears the reason, as its line says while it is empty; empty for no such line.
+        given: What was given as the reason before.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = KEYS
 
     def __init__(
-        self, question: str, facts: Sequence[str], act: str, *, ask_reason: bool = False
+        self, question: str, facts: Sequence[str], act: str, *, reason: str = "", given: str = ""
     ) -> None:
         super().__init__()
         self._question = question
         self._facts = facts
         self._act = act
-        self._ask_reason = ask_reason
+        self._reason = reason
+        self._given = given
 
     def compose(self) -> ComposeResult:
         """The question, its objects, the reason, two buttons."""
@@ -50,9 +57,10 @@ class Confirm(ModalScreen[str | None]):
             yield Label(Content(self._question), classes="dialog-question")
             for fact in self._facts:
                 yield Label(Content(fact), classes="dialog-fact")
-            if self._ask_reason:
+            if self._reason:
                 yield Input(
-                    placeholder="reason, for the agent and the audit",
+                    self._given,
+                    placeholder=self._reason,
                     compact=True,
                     max_length=1024,
                     select_on_focus=False,
@@ -68,12 +76,23 @@ class Confirm(ModalScreen[str | None]):
 
     def on_key(self, event: events.Key) -> None:
         """What is typed before the harmless button is the reason: no letter is an answer."""
-        if self._ask_reason and event.is_printable and event.character not in (None, " "):
+        if self._reason and event.is_printable and event.character is not None:
             reason = self.query_one("#reason", Input)
-            if not reason.has_focus:
+            # In a burst the line does not have the keys before its end, and a blank belongs to what was typed.
+            if not reason.has_focus and (event.character != " " or reason.value):
                 event.stop()
-                reason.focus()
-                reason.insert_text_at_cursor(event.character or "")
+                self._type(event.character)
+
+    def on_paste(self, event: events.Paste) -> None:
+        """What is pasted is the reason, too."""
+        if self._reason and event.text and not self.query_one("#reason", Input).has_focus:
+            event.stop()
+            self._type(event.text.splitlines()[0])
+
+    def _type(self, text: str) -> None:
+        reason = self.query_one("#reason", Input)
+        reason.focus()
+        reason.insert_text_at_cursor(text)
 
     @on(Button.Pressed, "#no")
     def _no(self) -> None:
@@ -81,7 +100,7 @@ class Confirm(ModalScreen[str | None]):
 
     @on(Button.Pressed, "#yes")
     def _yes(self) -> None:
-        reason = self.query_one("#reason", Input).value.strip() if self._ask_reason else ""
+        reason = self.query_one("#reason", Input).value.strip() if self._reason else ""
         self.dismiss(reason)
 
     @on(Input.Submitted)

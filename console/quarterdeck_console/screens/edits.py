@@ -35,7 +35,13 @@ class Again(NamedTuple):
 class EditActs(FleetScreen):
     """Edits tasks and runs them again."""
 
-    async def ask_change(self, title: str, row: TaskRow | None) -> Change | None:
+    def names_of(self, ids: Sequence[str], most: int = 4) -> list[str]:
+        """A few lines that name tasks."""
+        return list(ids[:most])
+
+    async def ask_change(
+        self, title: str, row: TaskRow | None, names: Sequence[str] = ()
+    ) -> Change | None:
         """Asks what to change; a task that runs can only be labelled. Must run in a worker."""
 
         def made(values: Mapping[str, str]) -> Change:
@@ -45,13 +51,13 @@ class EditActs(FleetScreen):
         running = row is not None and row.state == words.RUNNING
         facts = ["While it runs, only its labels can be changed."] if running else []
         return await self.app.push_screen_wait(
-            Form(title, [*_change_fields(row), REASON], "Change", made, facts)
+            Form(title, [*_change_fields(row), REASON], "Change", made, [*names, *facts])
         )
 
     async def change(self, ids: Sequence[str], row: TaskRow | None) -> Outcome | None:
         """Changes tasks that have not ended."""
         title = "edit this task" if len(ids) == 1 else f"edit {counted(len(ids), 'task')}"
-        change = await self.ask_change(title, row)
+        change = await self.ask_change(title, row, self.names_of(ids, 1))
         if change is None:
             return None
         return await self.console_app.acts.update(ids, change.update, change.reason)
@@ -80,7 +86,9 @@ class EditActs(FleetScreen):
         title = (
             "run again as a new task" if len(ids) == 1 else f"run {counted(len(ids), 'task')} again"
         )
-        facts = [] if before is not None or len(ids) > 1 else ["The input stays as it was."]
+        facts = self.names_of(ids, 1)
+        if before is None and len(ids) == 1:
+            facts.append("The input stays as it was.")
         again = await self.app.push_screen_wait(
             Form(title, [*fields, REASON], "Run again", made, facts)
         )

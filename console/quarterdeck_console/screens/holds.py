@@ -12,7 +12,7 @@ from quarterdeck_console.model.hold_table import HOLD_COLUMNS, describe_hold
 from quarterdeck_console.model.holds import HoldRow
 from quarterdeck_console.model.lines import Line
 from quarterdeck_console.model.store import Store
-from quarterdeck_console.screens.dialogs import Confirm
+from quarterdeck_console.screens.dialogs import FOR_AUDIT, Confirm
 from quarterdeck_console.screens.store_screen import StoreScreen
 
 
@@ -58,7 +58,7 @@ class HoldsScreen(StoreScreen[HoldRow]):
         if not rows:
             return
         what = "this hold" if len(rows) == 1 else counted(len(rows), "hold")
-        question = Confirm(f"Release {what}?", self.names_of(ids), "Release", ask_reason=True)
+        question = Confirm(f"Release {what}?", self.names_of(ids), "Release", reason=FOR_AUDIT)
         reason = await self.app.push_screen_wait(question)
         if reason is not None:
             given = [(row.kind, row.subject) for row in rows]

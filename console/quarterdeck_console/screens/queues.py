@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual.binding import BindingType
@@ -22,14 +22,15 @@ from quarterdeck_console.model.queue_table import QUEUE_COLUMNS
 from quarterdeck_console.model.rows import QueueRow
 from quarterdeck_console.model.store import Store
 from quarterdeck_console.screens.acts import NewTaskAct
-from quarterdeck_console.screens.dialogs import Choose, Confirm
+from quarterdeck_console.screens.dialogs import SHOWN, Choose, Confirm
 from quarterdeck_console.screens.form import REASON, Field, Form
-from quarterdeck_console.screens.store_screen import StoreScreen
+from quarterdeck_console.screens.pausing import PauseActs
 from quarterdeck_console.stream.channel import CALL_TIMEOUT
+from quarterdeck_console.stream.outcome import Outcome
 from quarterdeck_console.widgets.livetable import LiveTable
 
 
-class QueuesScreen(StoreScreen[QueueRow], NewTaskAct):
+class QueuesScreen(PauseActs[QueueRow], NewTaskAct):
     """Queues."""
 
     view = QUEUES
@@ -81,36 +82,26 @@ class QueuesScreen(StoreScreen[QueueRow], NewTaskAct):
             return "limits"
         return "resume" if row.paused else "pause"
 
-    def action_suspend(self) -> None:
-        """Pauses them, or resumes them when the first is paused."""
-        self.run_worker(self._suspend())
-
-    async def _suspend(self) -> None:
-        ids = self.table.chosen()
-        row = self.table.row(ids[0]) if ids else None
-        if row is None:
-            return
-        acts = self.console_app.acts
-        if row.paused:
-            if self.aimed():
-                self.acted(await acts.resume_queues(ids))
-            return
-        what = row.id if len(ids) == 1 else counted(len(ids), "queue")
+    async def pause(self, ids: Sequence[str], what: str) -> Outcome | None:
+        """Asks what becomes of arrivals, and why."""
         arrivals = await self.app.push_screen_wait(
             Choose(f"pause {what}: what arrives meanwhile", _ARRIVALS)
         )
+        if arrivals is None:
+            return None
         if arrivals == "wait":
-            note = await self.app.push_screen_wait(
-                Form(f"pause {what}", [_NOTE], "Pause", lambda values: values["note"].strip())
-            )
-        elif arrivals == "drop":
-            facts = ["What arrives is cancelled at once, with reason DROPPED."]
-            question = Confirm(f"Pause {what} and drop arrivals?", facts, "Drop", ask_reason=True)
-            note = await self.app.push_screen_wait(question)
+            note = await self.ask_note(what)
         else:
-            return
-        if note is not None:
-            self.acted(await acts.pause_queues(ids, note, drop=arrivals == "drop"))
+            facts = ["What arrives is cancelled at once, with reason DROPPED."]
+            question = Confirm(f"Pause {what} and drop arrivals?", facts, "Drop", reason=SHOWN)
+            note = await self.app.push_screen_wait(question)
+        if note is None:
+            return None
+        return await self.console_app.acts.pause_queues(ids, note, drop=arrivals == "drop")
+
+    async def resume(self, ids: Sequence[str], reason: str) -> Outcome:
+        """Lets queues hand out tasks again."""
+        return await self.console_app.acts.resume_queues(ids, reason)
 
     def action_edit(self) -> None:
         """Asks for limits."""
@@ -136,7 +127,6 @@ class QueuesScreen(StoreScreen[QueueRow], NewTaskAct):
 
 
 _ARRIVALS = (("wait", "waits until it is resumed"), ("drop", "is cancelled at once (asks)"))
-_NOTE = Field("note", "note", "why, shown with the queue")
 _HINTS = ("N[:wait|reject|cancel-oldest|cancel-newest]  N/PERIOD[,burst=N]", "empty is no limit")
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import BindingType
 
-from quarterdeck._words import counted
 from quarterdeck.v1 import schedule_service_pb2
 from quarterdeck.v1 import watch_service_pb2 as watch_pb
 from quarterdeck_console.actions import SCHEDULES, bindings
@@ -17,17 +17,15 @@ from quarterdeck_console.model.lines import Line
 from quarterdeck_console.model.rows import ScheduleRow
 from quarterdeck_console.model.store import Store
 from quarterdeck_console.model.tables import SCHEDULE_COLUMNS
-from quarterdeck_console.screens.form import Field, Form
-from quarterdeck_console.screens.store_screen import StoreScreen
+from quarterdeck_console.screens.pausing import PauseActs
 from quarterdeck_console.stream.channel import CALL_TIMEOUT
+from quarterdeck_console.stream.outcome import Outcome
 from quarterdeck_console.widgets.livetable import LiveTable
 
 NEXT_RUNS = 12
 
-_NOTE = Field("note", "note", "why, shown with the schedule")
 
-
-class SchedulesScreen(StoreScreen[ScheduleRow]):
+class SchedulesScreen(PauseActs[ScheduleRow]):
     """Schedules."""
 
     view = SCHEDULES
@@ -102,22 +100,11 @@ class SchedulesScreen(StoreScreen[ScheduleRow]):
         if ids and self.aimed():
             self.acted(await self.console_app.acts.trigger(ids))
 
-    def action_suspend(self) -> None:
-        """Pauses them after a note, or resumes them when the first is paused."""
-        self.run_worker(self._suspend())
+    async def pause(self, ids: Sequence[str], what: str) -> Outcome | None:
+        """Asks why."""
+        note = await self.ask_note(what)
+        return None if note is None else await self.console_app.acts.pause_schedules(ids, note)
 
-    async def _suspend(self) -> None:
-        ids = self.table.chosen()
-        row = self.table.row(ids[0]) if ids else None
-        if row is None:
-            return
-        acts = self.console_app.acts
-        if not row.paused:
-            what = row.id if len(ids) == 1 else counted(len(ids), "schedule")
-            note = await self.app.push_screen_wait(
-                Form(f"pause {what}", [_NOTE], "Pause", lambda values: values["note"].strip())
-            )
-            if note is not None:
-                self.acted(await acts.pause_schedules(ids, note))
-        elif self.aimed():
-            self.acted(await acts.resume_schedules(ids))
+    async def resume(self, ids: Sequence[str], reason: str) -> Outcome:
+        """Lets schedules create tasks again."""
+        return await self.console_app.acts.resume_schedules(ids, reason)

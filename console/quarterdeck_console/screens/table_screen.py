@@ -289,6 +289,9 @@ class TableScreen(FleetScreen, Generic[R]):
         full = split.has_class("-full")
         pane = self.query_one("#inspector", Pane)
         pane.can_focus = full
+        if full:
+            # What is described is still described once it has been read.
+            self.table.stay()
         (pane if full else self.table).focus()
 
     def action_describe(self) -> None:
@@ -300,11 +303,13 @@ class TableScreen(FleetScreen, Generic[R]):
 
     def action_mark(self) -> None:
         """Marks the row."""
-        self.table.toggle_mark()
+        if self.settled():
+            self.table.toggle_mark()
 
     def action_mark_range(self) -> None:
         """Marks from the last mark to here."""
-        self.table.mark_range()
+        if self.settled():
+            self.table.mark_range()
 
     async def action_mark_all(self) -> None:
         """Marks everything that the filter matches."""
@@ -342,7 +347,11 @@ class TableScreen(FleetScreen, Generic[R]):
 
     def aimed(self) -> bool:
         """Whether an act that asks nothing is meant for the row under the cursor; says so when it cannot be."""
-        if self.table.marks or not self.table.cursor or self.table.settle():
+        return bool(self.table.marks) or self.settled()
+
+    def settled(self) -> bool:
+        """Whether the row under the cursor can have been read; says so when it cannot."""
+        if not self.table.cursor or self.table.settle():
             return True
         self.console_app.say(
             f"only now under the cursor: {self.name_of(self.table.cursor).strip()}; press again if it is meant"

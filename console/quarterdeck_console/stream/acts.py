@@ -36,11 +36,11 @@ class Acts(TaskCalls):
 
         return await each("paused", "queue", queues, call)
 
-    async def resume_queues(self, queues: Sequence[str]) -> Outcome:
+    async def resume_queues(self, queues: Sequence[str], reason: str) -> Outcome:
         """Lets queues hand out tasks again."""
 
         async def call(queue: str) -> None:
-            await self._update_queue(queue, "", paused=False)
+            await self._update_queue(queue, reason, paused=False)
 
         return await each("resumed", "queue", queues, call)
 
@@ -170,12 +170,12 @@ class Acts(TaskCalls):
 
         return await each("paused", "schedule", schedules, call)
 
-    async def resume_schedules(self, schedules: Sequence[str]) -> Outcome:
+    async def resume_schedules(self, schedules: Sequence[str], reason: str) -> Outcome:
         """Lets schedules create tasks again."""
 
         async def call(schedule: str) -> None:
             request = schedule_service_pb2.ResumeScheduleRequest(
-                namespace=self._link.namespace, schedule_id=schedule, actor=actor()
+                namespace=self._link.namespace, schedule_id=schedule, reason=reason, actor=actor()
             )
             await self._link.schedules.ResumeSchedule(request, timeout=CALL_TIMEOUT)
 

@@ -21,6 +21,8 @@ COUNT_TIMEOUT = 60.0
 
 LIST_TOO_OLD = "LIST_TOO_OLD"
 
+_LOOK = ":audit tells how far it came; * and the same act do the rest"
+
 
 class Everything(NamedTuple):
     """All tasks that matched a filter when the operator looked.
@@ -106,12 +108,15 @@ class BulkRun:
 
     Attributes:
         progress: How far it has come.
+        reason: Why it is done.
+        too_late: True when nothing was done because too much had changed since the list.
     """
 
     def __init__(self, act: BulkAct, what: Everything, matched: int, reason: str) -> None:
         self.progress = Progress(act, matched)
+        self.reason = reason
+        self.too_late = False
         self._what = what
-        self._reason = reason
         self._call: asyncio.Task[None] | None = None
         self._stopped = False
 
@@ -124,20 +129,17 @@ class BulkRun:
     async def run(self, link: Link) -> Outcome:
         """Does it, and says what became of it."""
         outcome = Outcome(self.progress.act.verb, "task")
-        complete = False
 
         async def follow() -> None:
-            nonlocal complete
             progress = self.progress
             request = _request(
-                link, progress.act, self._what, progress.matched, self._reason, dry_run=False
+                link, progress.act, self._what, progress.matched, self.reason, dry_run=False
             )
             async for answer in link.tasks.ActOnTasks(request):
                 progress.matched, progress.done = answer.matched, answer.done
                 progress.refused = answer.refused
                 for error in answer.errors:
                     outcome.sentence = outcome.sentence or refusal_of(error).words
-                complete = answer.complete
 
         self._call = asyncio.create_task(follow())
         try:
@@ -147,8 +149,12 @@ class BulkRun:
                 raise
             outcome.sentence = "stopped: what was done stays done"
         except grpc.aio.AioRpcError as error:
-            outcome.refuse(refusal(error), self.progress.matched - self.progress.done)
+            why, progress = refusal(error), self.progress
+            outcome.refuse(why, progress.matched - progress.done - progress.refused)
+            self.too_late = why.reason == LIST_TOO_OLD
+            # That it was broken off says more than why one of its tasks was refused.
+            outcome.sentence = why.words + (f"; {_LOOK}" if why.away else "")
         outcome.done = self.progress.done
-        if complete and self.progress.refused:
+        if self.progress.refused:
             outcome.refused["WRONG_STATE"] = self.progress.refused
         return outcome

@@ -38,7 +38,7 @@ class Outcome:
         noun: What it was done to: `task`.
         done: How many it was done to.
         refused: How many the server refused, by reason.
-        missed: How many were not done because there was no answer.
+        missed: How many got no answer: whether they were done is not known.
         sentence: The words for the first that was not done.
         made: Ids of what was created.
     """
@@ -74,7 +74,7 @@ class Outcome:
             by_reason = ", ".join(f"{n:,} {reason}" for reason, n in self.refused.most_common())
             parts.append(f"{refused:,} refused" + (f": {by_reason}" * (len(self.refused) > 1)))
         if self.missed:
-            parts.append(f"{self.missed:,} not done")
+            parts.append(f"{self.missed:,} without an answer")
         return ", ".join(parts)
 
     def count(self, result: Result) -> None:

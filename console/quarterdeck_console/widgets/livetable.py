@@ -172,8 +172,12 @@ class LiveTable(Toned, ScrollView, Generic[R], can_focus=True, inherit_bindings=
         if not self._slid_at or time.monotonic() - self._slid_at >= READ:
             return True
         self._slid_at = 0.0
-        self._pinned = False
+        self.stay()
         return False
+
+    def stay(self) -> None:
+        """The cursor stays with its row from now on, also where it was to stay on the first."""
+        self._pinned = False
 
     def turned(self) -> None:
         """Another order or filter was asked for: the rows that come do not come by themselves."""
