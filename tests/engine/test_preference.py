@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from quarterdeck_server.engine.commands import PutAgents, Release, SetAgentState, Spec, Submitted
+import pytest
+
+from quarterdeck_server.engine.commands import (
+    PutAgents,
+    PutHold,
+    Release,
+    SetAgentState,
+    Spec,
+    Submitted,
+)
 from quarterdeck_server.engine.flow.affinity import required_lane
 from quarterdeck_server.engine.flow.lane import LaneKey, lane_of
 from quarterdeck_server.engine.policy import Policy
-from quarterdeck_server.engine.states import BLOCKED, READY, AgentState
+from quarterdeck_server.engine.states import BLOCKED, READY, AgentState, HoldKind
 
 from . import make
 from .bench import Bench
@@ -51,6 +60,17 @@ def test_the_agent_of_an_earlier_task_is_waited_for(bench: Bench) -> None:
     assert lane(bench, second) == LaneKey("red", (), "a1")
     bench.pass_time(5)
     assert lane(bench, second) == LaneKey("red")
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject"), [(HoldKind.AGENT, "a1"), (HoldKind.AGENT_VERSION, "a1@1")]
+)
+def test_a_held_agent_is_not_waited_for(bench: Bench, kind: HoldKind, subject: str) -> None:
+    first = origin(bench)
+    bench.do(PutHold("default", int(kind), subject, "ann", ""))
+    second = bench.one(wanting(same_agent_as=first))
+    assert bench.task(second).lane is None
+    assert bench.task(second).wake_at is None
 
 
 def test_an_agent_that_takes_no_work_is_not_waited_for(bench: Bench) -> None:

@@ -11,6 +11,7 @@ from quarterdeck_server.engine import (
     beats,
     cancel,
     fleet,
+    hold,
     pause,
     report,
     rerun,
@@ -21,7 +22,6 @@ from quarterdeck_server.engine import (
 )
 from quarterdeck_server.engine import commands as c
 from quarterdeck_server.engine.admission import key_of
-from quarterdeck_server.engine.flow import holds
 from quarterdeck_server.engine.flow.preference import origins
 from quarterdeck_server.engine.model import AdmissionKey
 from quarterdeck_server.engine.replies import decode_reply, encode_reply
@@ -237,8 +237,8 @@ _DECIDE: dict[type, Callable[[World, Any], Any]] = {
     c.PauseSchedule: firing.pause_schedule,
     c.TriggerSchedule: firing.trigger_schedule,
     c.DeleteSchedule: firing.delete_schedule,
-    c.PutHold: holds.put_hold,
-    c.ReleaseHold: holds.release_hold,
+    c.PutHold: hold.put_hold,
+    c.ReleaseHold: hold.release_hold,
     c.UpdateNamespace: fleet.update_namespace,
     c.BeginAct: lambda world, command: audit.enter(world, command.namespace, command.audit, 0),
     c.PutInstance: fleet.put_instance,

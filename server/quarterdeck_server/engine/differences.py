@@ -16,8 +16,9 @@ from quarterdeck_server.engine.flow.limits import (
     Rate,
     limits_of,
 )
-from quarterdeck_server.engine.model import Queue
+from quarterdeck_server.engine.model import Hold, Queue
 from quarterdeck_server.engine.namespaces import NamespaceSettings
+from quarterdeck_server.engine.states import HoldKind
 
 MOST_WORDS = 512
 """Characters of an entry; what is beyond is cut."""
@@ -57,6 +58,23 @@ def namespace_change(before: NamespaceSettings, after: NamespaceSettings) -> str
         if old != new
     ]
     return _cut(kept + held)
+
+
+def hold_change(before: Hold | None, hold: Hold) -> str:
+    """Say what became of what is held; empty of a freeze, of which the action of its entry says all."""
+    if hold.kind == HoldKind.NAMESPACE:
+        return ""
+    by_hand = before is not None and before.quarantined and not hold.quarantined
+    said = [f"{held_kind(hold.kind)} held{' by hand' if by_hand else ''}"]
+    dropped = 0 if before is None else before.drops
+    if dropped != hold.drops:
+        said.append(f"drops what arrives: {_yes(dropped)} → {_yes(hold.drops)}")
+    return _cut(said)
+
+
+def held_kind(kind: int) -> str:
+    """Say what a hold of a kind holds."""
+    return HoldKind(kind).name.lower().replace("_", " ")
 
 
 def task_change(change: TaskChange, now: int) -> str:

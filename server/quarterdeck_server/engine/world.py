@@ -192,7 +192,7 @@ class World:
     def create(self, task: Task) -> Task:
         """Add a new task. One that has the next revision already is not copied."""
         if task.policy is not None and task.state == READY:
-            task = preferring(task, self.tasks, self.agents, self.now)
+            task = preferring(task, self.tasks, self.agents, self.holds, self.now)
         self.revision = revision = self.revision + 1
         if task.revision != revision:
             task = task._replace(revision=revision)
@@ -217,7 +217,7 @@ class World:
         task_id = task.id
         before = self.tasks[task_id]
         if task.policy is not None and task.state == READY != before.state:
-            task = preferring(task, self.tasks, self.agents, self.now)
+            task = preferring(task, self.tasks, self.agents, self.holds, self.now)
         self.revision = revision = self.revision + 1
         task = Task._make((*task[:-1], revision))
         self.tasks[task_id] = task

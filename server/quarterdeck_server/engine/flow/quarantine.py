@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 
 from quarterdeck_server.engine import audit
 from quarterdeck_server.engine.commands import Audit
+from quarterdeck_server.engine.differences import hold_change
 from quarterdeck_server.engine.flow.holds import (
     AGENT,
     AGENT_VERSION,
     TASK_NAME,
     is_full,
-    put_words,
     version_subject,
 )
 from quarterdeck_server.engine.model import Attempt, Hold, Task
@@ -124,4 +124,4 @@ def _count(world: World, streaks: Streaks, key: HoldKey, limit: int, attempt: At
     )
     hold = world.put_hold(Hold(*key, 1, audit.SERVER, reason, 0, world.now, 0))
     entry = Audit(audit.SERVER, "Quarantine", reason, key[2])
-    audit.enter(world, key[0], entry, 1, put_words(None, hold))
+    audit.enter(world, key[0], entry, 1, hold_change(None, hold))
