@@ -15,7 +15,7 @@ from quarterdeck._codec import decoder
 from quarterdeck._control import Control, control
 from quarterdeck._convert import enum_reader, from_message
 from quarterdeck._environment import resolve_address, resolve_namespace
-from quarterdeck._errors import ApiError, TaskFailedError, WaitTimeoutError
+from quarterdeck._errors import ApiError, PayloadError, TaskFailedError, WaitTimeoutError
 from quarterdeck._link import MAX_BATCH_BYTES, Link, invoke
 from quarterdeck._models import Task
 from quarterdeck._specs import Spec, task_spec
@@ -171,7 +171,9 @@ class Core:
         """Submit in as many calls as it takes.
 
         Raises:
-            TypeError: An item is no `Spec`; nothing was submitted.
+            PayloadError: The input of an item has no JSON form.
+            TypeError: An item is no `Spec`, or an option of it is of a wrong type.
+            ValueError: An option of an item has a value that it cannot have.
         """
         for place, item in enumerate(specs):
             if not isinstance(item, Spec):
@@ -183,7 +185,7 @@ class Core:
             request = SubmitRequest(namespace=self.namespace, request_id=_calls._new_id())
             size = 0
             for spec in specs[start : start + MOST_SPECS]:
-                message = task_spec(spec.name, spec.input, spec.options or {})
+                message = _item(start + len(request.tasks), spec)
                 size += len(message.input.data)
                 if request.tasks and size > MAX_BATCH_BYTES:
                     break
@@ -194,6 +196,16 @@ class Core:
                 error = error_from_status(result.error) if result.HasField("error") else None
                 done.append(Submitted(result.task_id, result.existed, error))
         return done
+
+
+def _item(place: int, spec: Spec) -> TaskSpec:
+    try:
+        return task_spec(spec.name, spec.input, spec.options or {})
+    except PayloadError as error:
+        raise PayloadError(f"specs[{place}].input", str(error)) from error
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"specs[{place}]: {error}") from error
 
 
 def _resolve(spec: TaskSpec, start: int, done: Sequence[Submitted]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from quarterdeck._codec import encode
 from quarterdeck._policies import Affinity, Debounce, Retry, Throttle, Timeouts, Unique
@@ -31,7 +32,7 @@ class TaskOptions(TypedDict, total=False):
         run_at: Earliest start, with a time zone.
         depends_on: Ids of tasks that must end first. In `submit_many`, `#n` is item n.
         when_dependencies: `succeeded` (all must have) or `ended`; `succeeded`.
-        retry: How failed attempts are retried; a number is `Retry(max_attempts=…)`.
+        retry: How failed attempts are retried; a number is `Retry(max_attempts=…)`, 1 is no retry.
         timeouts: Time limits; a number is `Timeouts(attempt=…)`.
         labels: For finding and grouping.
         idempotency_key: While a task with this key is kept, the same submit returns that task.
@@ -180,7 +181,16 @@ def _apply(message: Any, options: Mapping[str, Any], known: Mapping[str, Any]) -
             _SETTERS[key](message, value)
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(f"{key}: {error}, got {value!r}") from error
+            raise kind(f"{key}: {_expectation(key, error)}, got {value!r}") from error
+
+
+def _expectation(key: str, error: Exception) -> str:
+    """What an option must be, where the error has only the words of the wire's library for it."""
+    said = str(error).partition(", got ")[0]
+    field, colon, _ = said.partition(": ")
+    if said.startswith("expected") or (colon and field.isidentifier()):
+        return said
+    return f"expected {_EXPECTED[key]}"
 
 
 Setter = Callable[[Any, Any], object]
@@ -228,6 +238,8 @@ def _attributes(spec: TaskSpec, values: Mapping[str, str | float | bool]) -> Non
 
 def _retry(retry: Retry | int) -> Message:
     if isinstance(retry, int):
+        if retry == 0:
+            raise ValueError("expected at least 1 attempt, and 1 is without a retry")
         retry = Retry(max_attempts=retry)
     return _model(task_pb2.RetryPolicy, Retry)(retry)
 
@@ -265,6 +277,30 @@ _SETTERS: dict[str, Setter] = {
 }
 
 
+_SPAN = "seconds or a timedelta"
+_EXPECTED = {
+    "queue": "text",
+    "priority": "a whole number from 0 to 9",
+    "idempotency_key": "text",
+    "idempotency_ttl": _SPAN,
+    "parent": "text, a task's id",
+    "group_key": "text",
+    "units": "a whole number from 1 to 1,000,000",
+    "labels": "a mapping of text to text",
+    "attributes": "a mapping of text to text, numbers and bools",
+    "depends_on": "a list of task ids",
+    "delay": _SPAN,
+    "run_at": "a datetime with a time zone",
+    "retry": "Retry(…) or a number of attempts",
+    "timeouts": f"Timeouts(…), or {_SPAN} for an attempt",
+    "when_dependencies": " or ".join(_POLICIES),
+    "affinity": "Affinity(…)",
+    "unique": "Unique(…) or its key",
+    "debounce": "Debounce(…)",
+    "throttle": "Throttle(…)",
+}
+
+
 def schedule_spec(
     when: When,
     task: TaskSpec | None,
@@ -274,22 +310,29 @@ def schedule_spec(
     """A schedule's rule for the wire.
 
     Raises:
-        TypeError: `when` is no rule.
+        TypeError: `when` is no rule, or an instant is none.
         ValueError: An instant has no time zone.
     """
     spec = ScheduleSpec(
         task=task,
-        start_time=None if start is None else to_timestamp(start),
-        end_time=None if end is None else to_timestamp(end),
+        start_time=None if start is None else _instant("start", start),
+        end_time=None if end is None else _instant("end", end),
     )
     if isinstance(when, str):
         when = Cron(when)
     if isinstance(when, Cron):
         spec.cron.CopyFrom(CronSpec(expression=when.expression, time_zone=when.time_zone))
     elif isinstance(when, dt.datetime):
-        spec.once.CopyFrom(to_timestamp(when))
+        spec.once.CopyFrom(_instant("when", when))
     elif isinstance(when, (int, float, dt.timedelta)):
         spec.interval.CopyFrom(to_duration(when))
     else:
         raise TypeError(f"when: expected a cron rule, an interval or an instant, got {when!r}")
     return spec
+
+
+def _instant(name: str, value: dt.datetime) -> Timestamp:
+    try:
+        return to_timestamp(value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from None

@@ -32,9 +32,14 @@ def to_timestamp(instant: dt.datetime) -> timestamp_pb2.Timestamp:
     """`instant` for the wire.
 
     Raises:
+        TypeError: It is no datetime.
         ValueError: It has no time zone, so that its meaning depends on the machine.
     """
-    if instant.utcoffset() is None:
+    try:
+        offset = instant.utcoffset()
+    except AttributeError:
+        raise TypeError(f"expected a datetime with a time zone, got {instant!r}") from None
+    if offset is None:
         raise ValueError(f"expected an instant with a time zone, got {instant!r}")
     micros = (instant - _EPOCH) // _MICROSECOND
     return timestamp_pb2.Timestamp(seconds=micros // 1_000_000, nanos=micros % 1_000_000 * 1000)

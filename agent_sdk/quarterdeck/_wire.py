@@ -56,6 +56,12 @@ def _set(message: Message, field: Any, value: Any) -> None:
         setattr(message, field.name, _value(field, value))
 
 
+_SPOKEN = {
+    "google.protobuf.Duration": "seconds or a timedelta",
+    "google.protobuf.Timestamp": "a datetime with a time zone",
+}
+
+
 def _value(field: Any, value: Any) -> Any:
     if field.enum_type is not None:
         return enum_value(field.enum_type, value)
@@ -66,7 +72,8 @@ def _value(field: Any, value: Any) -> Any:
         return to_duration(value)
     if name == "google.protobuf.Timestamp" and isinstance(value, dt.datetime):
         return to_timestamp(value)
-    raise TypeError(f"expected a {field.message_type.name}, got {value!r}")
+    expected = _SPOKEN.get(name, f"a {field.message_type.name}")
+    raise TypeError(f"expected {expected}, got {value!r}")
 
 
 def enum_value(kind: Any, text: str) -> int:

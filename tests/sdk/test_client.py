@@ -127,10 +127,18 @@ async def test_unknown_option_is_refused(fake: FakeServer) -> None:
     [
         ({"depends_on": "task_1"}, "depends_on: expected a list of task ids"),
         ({"when_dependencies": "all"}, "when_dependencies: expected succeeded or ended"),
-        ({"priority": "high"}, "priority: .*, got 'high'"),
-        ({"delay": "5s"}, "delay: .*, got '5s'"),
-        ({"labels": ["red"]}, r"labels: .*, got \['red'\]"),
-        ({"delay": math.inf}, "delay: expected a finite length of time, got inf"),
+        ({"priority": "high"}, "priority: expected a whole number from 0 to 9, got 'high'"),
+        ({"priority": 2**40}, "priority: expected a whole number from 0 to 9, got 1099511627776"),
+        ({"delay": "5s"}, "delay: expected seconds or a timedelta, got '5s'"),
+        ({"labels": ["red"]}, r"labels: expected a mapping of text to text, got \['red'\]"),
+        ({"labels": {"a": 1}}, "labels: expected a mapping of text to text, got {'a': 1}"),
+        ({"queue": 5}, "queue: expected text, got 5"),
+        ({"depends_on": [5]}, r"depends_on: expected a list of task ids, got \[5\]"),
+        ({"run_at": "tomorrow"}, "run_at: expected a datetime with a time zone, got 'tomorrow'"),
+        ({"retry": 0}, "retry: expected at least 1 attempt, and 1 is without a retry, got 0"),
+        ({"retry": Retry(max_attempts="3")}, "retry: max_attempts: .*, got Retry"),  # type: ignore[arg-type]
+        ({"timeouts": Timeouts(task="5m")}, "timeouts: task: expected seconds or a timedelta, got"),  # type: ignore[arg-type]
+        ({"delay": math.inf}, "^delay: expected a finite length of time, got inf$"),
         ({"timeouts": Timeouts(stall=math.inf)}, "stall: expected a finite length"),
         ({"retry": Retry(delays=[math.nan])}, "delays: expected a finite length"),
     ],
@@ -139,6 +147,28 @@ async def test_option_of_the_wrong_kind_is_named(options: dict[str, Any], messag
     async with quarterdeck.AsyncClient("127.0.0.1:9") as client:
         with pytest.raises((TypeError, ValueError), match=message):
             await client.submit("a", **options)
+
+
+async def test_item_of_many_with_an_option_of_the_wrong_kind_is_named(fake: FakeServer) -> None:
+    specs = [Spec("a"), Spec("a", None, {"run_at": "tomorrow"})]  # type: ignore[arg-type]
+    async with quarterdeck.AsyncClient(fake.address) as client:
+        with pytest.raises(TypeError, match=r"^specs\[1\]: run_at: expected a datetime"):
+            await client.submit_many(specs)
+        with pytest.raises(
+            quarterdeck.PayloadError, match=r"^specs\[0\]\.input: cannot be encoded"
+        ):
+            await client.submit_many([Spec("a", object())])
+    assert not fake.submits
+
+
+@pytest.mark.parametrize("name", ["start", "end"])
+def test_instant_of_a_schedule_that_is_none_is_named(name: str) -> None:
+    times: Any = {name: "tomorrow"}
+    with (
+        quarterdeck.Client("127.0.0.1:9") as client,
+        pytest.raises(TypeError, match=f"^{name}: expected a datetime with a time zone"),
+    ):
+        client.schedule("nightly", 60, "report", **times)
 
 
 def test_schedule_without_a_rule_is_refused() -> None:

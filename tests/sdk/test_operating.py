@@ -106,7 +106,7 @@ def test_a_text_is_a_unique_key() -> None:
     [
         ({"unique": Unique("u", "never")}, ValueError, "unique: scope: expected one of pending"),  # type: ignore[arg-type]
         ({"debounce": "d"}, TypeError, "debounce: expected Debounce"),
-        ({"debounce": Debounce("d", "soon")}, TypeError, "debounce: delay: expected a Duration"),  # type: ignore[arg-type]
+        ({"debounce": Debounce("d", "soon")}, TypeError, "debounce: delay: expected seconds or"),  # type: ignore[arg-type]
         ({"attributes": {"a": [1]}}, TypeError, "attributes: a: expected text, a number or a bool"),
         ({"retry": Retry(delays="1")}, TypeError, "retry: delays: expected a list"),  # type: ignore[arg-type]
         ({"affinity": {"gpu": "a100"}}, TypeError, "affinity: expected Affinity"),
