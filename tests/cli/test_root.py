@@ -87,8 +87,41 @@ def test_a_command_whose_extra_is_missing_names_the_extra(
     assert "a_package_that_is_not_there" in result.stderr
 
 
-def test_an_unknown_command_is_a_usage_error() -> None:
-    assert CliRunner().invoke(root, ["taks"]).exit_code == ExitCode.USAGE
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("agents", "No such command 'agents'. Did you mean 'agent'?\n"),
+        ("serve", "No such command 'serve'. Did you mean 'server'?\n"),
+        ("zzz", "No such command 'zzz'.\n"),
+    ],
+)
+def test_an_unknown_command_is_a_usage_error_that_names_the_nearest(
+    word: str, message: str
+) -> None:
+    result = CliRunner().invoke(root, [word])
+    assert result.exit_code == ExitCode.USAGE
+    assert result.stderr.endswith(message)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            ["task", "submit", "a", '{"x": 1}'],
+            """argument '{"x": 1}': the handler's input goes with --input""",
+        ),
+        (["task", "list", "state:failed"], "argument 'state:failed': a filter goes with --filter"),
+        (["queue", "list", "ready>1"], "argument 'ready>1': a filter goes with --filter"),
+        (
+            ["schedule", "set", "s", "a", "0 2 * * *"],
+            "its rule goes with --cron, --every or --once",
+        ),
+    ],
+)
+def test_a_word_too_many_is_told_its_option(line: list[str], message: str) -> None:
+    result = CliRunner().invoke(root, line)
+    assert result.exit_code == ExitCode.USAGE
+    assert message in result.stderr
 
 
 def test_an_interrupt_has_its_own_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,3 +166,44 @@ def test_an_agent_that_cannot_be_served_is_a_usage_error(
     result = CliRunner().invoke(root, ["agent", "run", "idle_agent:idle"])
     assert result.exit_code == ExitCode.USAGE
     assert result.stderr == "Error: idle: the agent has no handler to serve\n"
+
+
+def test_a_module_that_raises_is_shown_from_where_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken_agent.py"
+    broken.write_text("def fail():\n    raise RuntimeError('no key')\nfail()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    result = CliRunner().invoke(root, ["agent", "run", "broken_agent:agent"])
+    assert result.exit_code == ExitCode.USAGE
+    first, second, *_, last = result.stderr.splitlines()
+    assert first == "Error: the module broken_agent cannot be imported"
+    assert second == f'  File "{broken}", line 3, in <module>'
+    assert last == "RuntimeError: no key"
+
+
+def test_a_module_that_needs_another_names_that_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "needy_agent.py").write_text("import a_module_that_is_not_there")
+    monkeypatch.syspath_prepend(tmp_path)
+    result = CliRunner().invoke(root, ["agent", "run", "needy_agent:agent"])
+    assert result.exit_code == ExitCode.USAGE
+    assert result.stderr.endswith("No module named 'a_module_that_is_not_there'\n")
+
+
+def test_an_agent_that_is_not_there_is_told_with_those_that_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "two_agents.py").write_text(
+        "import quarterdeck\none, two = quarterdeck.Agent('a'), quarterdeck.Agent('b')"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    result = CliRunner().invoke(root, ["agent", "run", "two_agents:agent"])
+    assert result.exit_code == ExitCode.USAGE
+    assert result.stderr.endswith("is no quarterdeck.Agent; there is one and two\n")
+
+
+def test_a_file_in_place_of_a_module_is_told_how_it_is_written() -> None:
+    result = CliRunner().invoke(root, ["agent", "run", "team/greeter.py"])
+    assert result.stderr.endswith("such as team.greeter:agent, got 'team/greeter.py'\n")

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from quarterdeck.cli._exit import CommandError, ExitCode
+from quarterdeck.cli._help import meant
 from quarterdeck.cli._options import connection_options, output_option
 
 COMMANDS_GROUP = "quarterdeck.commands"
@@ -65,6 +66,22 @@ class RootGroup(click.Group):
             if point.name == cmd_name:
                 return _load(point)
         return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word names.
+
+        Raises:
+            click.UsageError: There is none of this name.
+        """
+        name = args[0]
+        # Those of other packages are looked for only when it may be one of them: that reads files.
+        if name not in _BUILTIN and not name.startswith("-") and not ctx.resilient_parsing:
+            known = self.list_commands(ctx)
+            if name not in known:
+                ctx.fail(f"No such command {name!r}.{meant(name, known)}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the list of commands without loading one of them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from quarterdeck.cli import _options
-from quarterdeck.cli._help import example
+from quarterdeck.cli._help import FILTERED, example
 from quarterdeck.cli._options import (
     Settings,
     Why,
@@ -20,7 +20,7 @@ def agent() -> None:
     """List, drain and run agents."""
 
 
-@agent.command("list", epilog=example("agent list --filter 'state:active queue:deep'"))
+@agent.command("list", **FILTERED, epilog=example("agent list --filter 'state:active queue:deep'"))
 @click.option("--filter", "filter_", default="", help="Such as `state:active`.")
 @common_options
 def list_agents(settings: Settings, filter_: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from quarterdeck.cli import _params
-from quarterdeck.cli._help import example
+from quarterdeck.cli._help import FILTERED, example
 from quarterdeck.cli._options import Settings, Why, audit_options, common_options
 
 
@@ -16,7 +16,7 @@ def queue() -> None:
     """List, pause, resume and limit queues."""
 
 
-@queue.command("list", epilog=example("queue list --filter 'ready>100'"))
+@queue.command("list", **FILTERED, epilog=example("queue list --filter 'ready>100'"))
 @click.option("--filter", "filter_", default="", help="Such as `paused:true`.")
 @common_options
 def list_queues(settings: Settings, filter_: str) -> None:

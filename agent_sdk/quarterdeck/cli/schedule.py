@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from quarterdeck.cli import _params
-from quarterdeck.cli._help import example
+from quarterdeck.cli._help import FILTERED, HintedCommand, example
 from quarterdeck.cli._options import Settings, Why, audit_options, common_options
 from quarterdeck.cli._spec import rule_options
 
@@ -36,7 +36,10 @@ def schedule() -> None:
 
 
 @schedule.command(
-    "set", epilog=example("schedule set nightly clean --cron '30 2 * * *' --zone Europe/Berlin")
+    "set",
+    cls=HintedCommand,
+    stray="its rule goes with --cron, --every or --once, and its tasks' input with --input",
+    epilog=example("schedule set nightly clean --cron '30 2 * * *' --zone Europe/Berlin"),
 )
 @click.argument("schedule_id")
 @click.argument("name")
@@ -51,7 +54,7 @@ def set_(settings: Settings, schedule_id: str, why: Why, **rule: Any) -> None:
     _schedules.set_schedule(settings, schedule_id, rule, why)
 
 
-@schedule.command("list", epilog=example("schedule list --filter paused:yes"))
+@schedule.command("list", **FILTERED, epilog=example("schedule list --filter paused:yes"))
 @click.option("--filter", "filter_", default="", help="Such as `paused:true`.")
 @common_options
 def list_schedules(settings: Settings, filter_: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from quarterdeck.cli import _params
-from quarterdeck.cli._help import example
+from quarterdeck.cli._help import FILTERED, HintedCommand, example
 from quarterdeck.cli._options import Settings, Why, audit_options, common_options
 from quarterdeck.cli._spec import change_options, input_options, task_options, task_update
 
@@ -20,7 +20,11 @@ def task() -> None:
     """Submit, find and control tasks."""
 
 
-@task.command(epilog=example('task submit greet --input \'{"name": "Ada"}\' --wait'))
+@task.command(
+    cls=HintedCommand,
+    stray="the handler's input goes with --input",
+    epilog=example('task submit greet --input \'{"name": "Ada"}\' --wait'),
+)
 @click.argument("name", required=False)
 @task_options
 @click.option(
@@ -52,7 +56,7 @@ def submit(
     return _submit.submit_one(settings, spec, wait=wait, timeout=timeout)
 
 
-@task.command("list", epilog=example("task list --filter 'state:failed age<1d'"))
+@task.command("list", **FILTERED, epilog=example("task list --filter 'state:failed age<1d'"))
 @click.option(
     "--filter", "filter_", default="", help="Such as `queue:default state:running age>5m`."
 )
