@@ -155,7 +155,7 @@ class Fleet:
         """Adds or changes an agent."""
         info = agent_pb2.AgentInfo(
             agent_id=key, name=name, hostname=fields.pop("hostname", "host-1"), pid=4711,
-            slots=fields.pop("slots", 8), version="1.2.0",
+            slots=fields.pop("slots", 8), version=fields.pop("version", "1.2.0"),
         )  # fmt: skip
         info.labels.update(fields.pop("labels", {}))
         item = agent_pb2.Agent(

@@ -65,6 +65,7 @@ def parse(text: str) -> list[tuple[str, tuple[str, ...]]]:
             "schedule",
             "paused",
             "parent",
+            "error_type",
         }:
             raise FilterError(f"unknown field {field!r}", str(at))
         terms.append((field, tuple(values.replace('"', "").split(","))))
@@ -83,6 +84,8 @@ def matches(kind: str, item: Any, terms: Iterable[tuple[str, tuple[str, ...]]]) 
             value = item.agent_id
         elif field == "parent":
             value = item.parent_id
+        elif field == "error_type":
+            value = item.failure.type
         elif field == "schedule":
             value = item.schedule_id
         elif field == "paused":

@@ -72,6 +72,7 @@ async def test_an_act_by_filter_shows_how_far_it_is_on_every_screen_and_can_be_s
         await driver.shows("Retry 12 tasks?")
         await driver.press("right", "enter")
         await driver.shows("retried 0 of 12", ":stop ends it")
+        assert "by age" not in driver.text()
         await driver.press("1")
         await driver.shows("needs attention", "retried 0 of 12")
         await driver.type(":stop")

@@ -143,7 +143,7 @@ async def test_an_agents_work_its_failure_and_its_log_are_shown(
     app = ConsoleApp(quarterdeck_server.address)
     async with app.run_test(size=LARGE, notifications=True) as pilot:
         driver = Driver(app, pilot)
-        await driver.shows("● busy", "running now", "ValueError: no pages [/x]")
+        await driver.shows("● busy", "running longest", "ValueError: no pages [/x]")
         await driver.press("colon")
         await driver.type(f"logs {works}")
         await driver.shows("reading 7 pages", "● running")

@@ -65,7 +65,11 @@ def task_facts(task: TaskRow, context: Context, cells: int) -> list[Line]:
         ),
     ]
     if task.agent_id:
-        lines.append(fact("agent", Cell(context.fleet.agent_label(task.agent_id))))
+        agent = context.fleet.agents.get(task.agent_id)
+        version = f"   version {agent.version}" if agent is not None and agent.version else ""
+        lines.append(
+            fact("agent", Cell(context.fleet.agent_label(task.agent_id)), Cell(version, Tone.DIM))
+        )
     if task.deadline and task.state == words.RUNNING:
         lines.append(fact("deadline", Cell(f"in {duration(task.deadline - now)}", Tone.WARN)))
     if task.parent_id:
@@ -295,9 +299,13 @@ def describe_queue(queue: QueueRow, context: Context, cells: int) -> list[Line]:
             parts.append(Cell(f" {glyph}{count(number):>6}", tone if number else Tone.DIM))
         names.append(tuple(parts))
     agents = [agent for agent in context.fleet.agents if queue.id in agent.queues]
-    takers = [heading("agents that take from it", cells)] if agents else []
+    held = context.fleet.taking(queue.id).held
+    title = f"agents that take from it{f', {count(held)} of them held' if held else ''}"
+    takers = [heading(title, cells)] if agents else []
     for agent in agents[:12]:
         glyph, word, tone = agent.state_words()
+        if context.fleet.hold_of(agent) is not None:
+            glyph, word, tone = "‖", "held", Tone.WARN
         takers.append(
             (
                 Cell(f"{glyph} {word:<9}", tone),

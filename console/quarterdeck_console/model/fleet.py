@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from quarterdeck._words import agent_labels, short_ids
 from quarterdeck_console.model import words
@@ -107,6 +108,20 @@ class Series:
         ]
 
 
+class Taking(NamedTuple):
+    """Who takes from a queue.
+
+    Attributes:
+        agents: How many may be given its tasks.
+        slots: How many they run at once.
+        held: How many would take, and are held.
+    """
+
+    agents: int = 0
+    slots: int = 0
+    held: int = 0
+
+
 class Fleet:
     """Agents, queues, schedules, pools, instances and holds, as last heard of.
 
@@ -131,6 +146,8 @@ class Fleet:
         self._last: dict[str, tuple[int, int]] = {}
         self._last_changes = 0
         self._totals_at = (-1, -1)
+        self._taking: dict[str, Taking] = {}
+        self._taking_at = (-1, -1)
         self._labels: dict[str, str] = {}
         self._labels_at = -1
 
@@ -209,6 +226,30 @@ class Fleet:
             return None
         version = hold_id(AGENT_VERSION, f"{agent.name}@{agent.version}")
         return self.holds.get(hold_id(AGENT, agent.id)) or self.holds.get(version)
+
+    def taking(self, queue: str) -> Taking:
+        """Who takes from a queue now."""
+        at = (self.agents.version, self.holds.version)
+        if at != self._taking_at:
+            self._taking_at = at
+            self._taking = self._count_taking()
+        return self._taking.get(queue, Taking())
+
+    def _count_taking(self) -> dict[str, Taking]:
+        found: dict[str, Taking] = {}
+        held = any(hold.kind in (AGENT, AGENT_VERSION) for hold in self.holds)
+        for agent in self.agents:
+            if agent.state != words.ACTIVE:
+                continue
+            barred = held and self.hold_of(agent) is not None
+            for queue in agent.queues:
+                agents, slots, still = found.get(queue, (0, 0, 0))
+                found[queue] = (
+                    Taking(agents, slots, still + 1)
+                    if barred
+                    else Taking(agents + 1, slots + agent.slots, still)
+                )
+        return found
 
     def held(self, hold: HoldRow) -> str:
         """What a hold is about, an agent by its label."""

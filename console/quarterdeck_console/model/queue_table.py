@@ -35,11 +35,7 @@ def _may_start(queue: QueueRow, _: Context) -> Cell:
 
 
 def _slots_of(queue: QueueRow, context: Context) -> Cell:
-    slots = sum(
-        agent.slots
-        for agent in context.fleet.agents
-        if agent.state == words.ACTIVE and queue.id in agent.queues
-    )
+    slots = context.fleet.taking(queue.id).slots
     running = queue.in_state(words.RUNNING)
     if not running and not slots:
         return NOTHING

@@ -111,12 +111,15 @@ class TaskRow:
         return self.state in words.TERMINAL
 
     def state_words(self) -> tuple[str, str, words.Tone]:
-        """Glyph, word and tone; a retry, a pause and a cancel under way have words of their own."""
+        """Glyph, word and tone; a retry, a pause, and a cancel under way or disobeyed have words of their own."""
         if self.state == words.RUNNING and self.cancel is not None:
             return ("◐", "cancelling", words.Tone.WARN)
         if self.state == words.RUNNING and self.pause is not None:
             still = "paused" if self.pause.acknowledged else "pausing"
             return ("‖", still, words.Tone.WARN)
+        if self.state == words.CANCELLED and self.cancel is not None and self.cancel.escalated:
+            # Whoever ran it had not obeyed when the grace was over; nobody knows whether it stopped.
+            return ("⊗", "revoked", words.Tone.WARN)
         if self.state == words.SCHEDULED and self.attempt > 0:
             return ("↻", "retrying", words.Tone.WARN)
         return words.TASK_STATES.get(self.state) or words.unknown(self.state)

@@ -159,7 +159,7 @@ AGENT_COLUMNS: tuple[Column[AgentRow], ...] = (
         tail=5,
         sort=lambda agent: agent.label,
     ),
-    Column("state", "STATE", 10, _agent_state, sort=lambda agent: (-agent.state, -agent.running)),
+    Column("state", "STATE", 10, _agent_state, sort=lambda agent: -agent.state),
     Column("slots", "SLOTS", 7, _slots, align="right", sort=lambda agent: -agent.running),
     Column("load", "LOAD", 10, _load, rank=6),
     Column(

@@ -104,8 +104,9 @@ class FleetScreen(Screen[None]):
                 self.query_one("#counters", Bar).show(*self._counters())
             self._draw_freeze()
             self.query_one("#tabs", Bar).show(self._tabs(), self.corner())
+            under_way = self._under_way()
             self.query_one("#message", Bar).show(
-                self._under_way() or self.message(), self.message_right()
+                under_way or self.message(), () if under_way else self.message_right()
             )
             self.query_one("#keys", KeyBar).offer(self.hints())
         except NoMatches:  # not composed yet

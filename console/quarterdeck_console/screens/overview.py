@@ -27,7 +27,7 @@ from quarterdeck_console.widgets.pane import Pane
 
 _LISTS = {
     "failed": ("state:failed", Order("end_time", True)),
-    "running": ("state:running", Order("run_time", True)),
+    "running": ("state:running", Order("run_time", False)),
 }
 FAILURES = 50
 """Failed tasks named on the overview; the task list has them all."""
@@ -81,7 +81,7 @@ class OverviewScreen(NewTaskAct):
         """The keys go to the matters."""
         self.query_one("#queues-box").border_title = "queues"
         self.query_one("#matters-box").border_title = "needs attention"
-        self.query_one("#running-box").border_title = "running now"
+        self.query_one("#running-box").border_title = "running longest"
         self.matters.focus()
 
     @property
@@ -208,7 +208,9 @@ class OverviewScreen(NewTaskAct):
         row = self.matters.row(event.row_id)
         if row is None:
             return
-        if row.kind == "task":
+        if row.kind == "tasks":
+            self.console_app.show_tasks(row.target)
+        elif row.kind == "task":
             self.console_app.open_task(row.target)
         elif row.kind == "agent":
             self.console_app.show_row("agents", row.target)

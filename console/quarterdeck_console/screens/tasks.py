@@ -47,7 +47,7 @@ class TasksScreen(TableScreen[TaskRow], TaskActs):
     empty = "No tasks yet: submit one with n, or with `quarterdeck task submit`"
     filter_fields = (
         "state:", "queue:", "name:", "age>", "attempt>", "priority>", "agent:", "error:",
-        "label.", "group:", "attr.", "paused:yes", "parent:",
+        "reason:", "started<", "label.", "group:", "attr.", "paused:yes", "parent:",
         "schedule:", "rerun_of:", "id:", "state:failed", "state:running", "state:ready",
     )  # fmt: skip
 
@@ -101,7 +101,8 @@ class TasksScreen(TableScreen[TaskRow], TaskActs):
 
     def wake(self) -> None:
         """The list is live while it is shown."""
-        self.feed.start()
+        at = self.table.cursor_index
+        self.feed.start(self.table.row_count - 1 - at if self._from_end else at)
 
     async def rest(self) -> None:
         """Hidden, it costs nothing; shown again it goes on from its token."""

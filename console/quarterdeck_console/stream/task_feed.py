@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import grpc
@@ -21,6 +23,10 @@ PAGE = 250
 
 RECOUNT = 5.0
 """Seconds between two counts of a list that changes."""
+
+REPLAY = 5.0
+"""Seconds of rest after which the start of a list is listed anew: what was missed may be a million changes, and until
+they had come, rows of then would be shown as those of now."""
 
 
 class TaskFeed:
@@ -53,10 +59,18 @@ class TaskFeed:
         self._token = ""
         self._fresh = asyncio.Event()
         self._noting = False
+        self._rested_at = math.inf
 
-    def start(self) -> None:
-        """Runs until stopped; started again it goes on from where it was."""
+    def start(self, at: int = 0) -> None:
+        """Runs until stopped; started again it goes on from where it was, or after a long rest lists anew.
+
+        Args:
+            at: Index of the row that is looked at. Beyond the first page it would be lost in a new list.
+        """
         if self._runner is None or self._runner.done():
+            rested = time.monotonic() - self._rested_at >= REPLAY
+            if rested and self.window.at_start and at < PAGE // 2 and not self._noting:
+                self._relist = True
             self._runner = asyncio.create_task(follow(self._link, self))
             self._counting = asyncio.create_task(self._count())
 
@@ -64,6 +78,7 @@ class TaskFeed:
         """Ends every call; the rows stay."""
         running = [task for task in (self._runner, self._paging, self._counting) if task]
         self._runner = self._paging = self._counting = None
+        self._rested_at = time.monotonic()
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
