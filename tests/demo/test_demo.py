@@ -190,3 +190,15 @@ def test_a_folder_without_git_is_a_usage_error(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "git" in done.stderr
+
+
+def test_a_folder_for_data_that_cannot_be_made_is_a_usage_error(
+    filled: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    line = command(filled.folder, tmp_path / "file" / "data")
+    done = subprocess.run(line, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"Error: cannot keep data in {tmp_path / 'file' / 'data'}: ")
+    assert last.endswith("; give another folder with --data")

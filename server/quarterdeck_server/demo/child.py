@@ -31,6 +31,10 @@ class ServerDiedError(Exception):
     """The server ends again and again; the message has the end of its log."""
 
 
+class DataFolderError(Exception):
+    """The demo's folder cannot be written to."""
+
+
 class LocalServer:
     """A server on a free port of this machine, with a pool of the demo's agents.
 
@@ -55,10 +59,18 @@ class LocalServer:
         self._keeper = threading.Thread(target=self._keep, name="demo-server", daemon=True)
 
     def start(self) -> None:
-        """Starts it, without waiting for it to answer."""
-        self._data.mkdir(parents=True, exist_ok=True)
-        (self._data / ".gitignore").write_text("*\n", encoding="utf-8")
-        self._config.write_text(self._settings(), encoding="utf-8")
+        """Starts it, without waiting for it to answer.
+
+        Raises:
+            DataFolderError: the demo's folder cannot be made, or not be written to.
+        """
+        try:
+            self._data.mkdir(parents=True, exist_ok=True)
+            (self._data / ".gitignore").write_text("*\n", encoding="utf-8")
+            self._config.write_text(self._settings(), encoding="utf-8")
+        except OSError as error:
+            problem = f"cannot keep data in {self._data}: {error.strerror}"
+            raise DataFolderError(f"{problem}; give another folder with --data") from error
         self._guard = subprocess.Popen(
             [sys.executable, "-m", "quarterdeck_server.demo.guard", self.mark],
             stdin=subprocess.PIPE,
@@ -91,7 +103,9 @@ class LocalServer:
             self._keeper.join()
         if self._guard is not None:
             self._guard.communicate()
-        self._config.unlink(missing_ok=True)
+        # Where nothing could be written there is nothing to take away.
+        with contextlib.suppress(OSError):
+            self._config.unlink(missing_ok=True)
 
     def _settings(self) -> str:
         agent = "quarterdeck_server.demo.agent:agent"

@@ -56,7 +56,7 @@ def demo(
     terminal, or with --headless, it shows its progress and prints the path of its report.
     """
     from quarterdeck import QuarterdeckError
-    from quarterdeck_server.demo.child import LocalServer, ServerDiedError
+    from quarterdeck_server.demo.child import DataFolderError, LocalServer, ServerDiedError
     from quarterdeck_server.demo.drive import DemoError, Drive
     from quarterdeck_server.demo.repository import Repository, RepositoryError
 
@@ -80,6 +80,8 @@ def demo(
             else:
                 console(server.address)
                 _farewell(drive)
+        except DataFolderError as error:
+            raise click.UsageError(str(error)) from error
         except (DemoError, ServerDiedError, QuarterdeckError) as error:
             raise click.ClickException(f"{error}\nthe server's log: {server.log}") from error
 
