@@ -15,6 +15,7 @@ from quarterdeck_server.engine.pools import Instance, InstanceState, PoolStatus
 from quarterdeck_server.engine.states import AgentState
 from quarterdeck_server.pools import proctable
 from quarterdeck_server.pools.host import AgentView, Load
+from quarterdeck_server.pools.launcher import Ended
 from quarterdeck_server.pools.process import ProcessLauncher
 from quarterdeck_server.pools.supervisor import PoolSupervisor
 from quarterdeck_server.runtime.clock import ManualClock
@@ -225,9 +226,21 @@ async def test_last_words_of_a_crashed_instance_are_kept(fix: Fixture) -> None:
     async with fix.running(pool(least=1, argv=argv)):
         await fix.host.until(lambda: len(fix.host.in_state(STOPPED)) == 1)
         (row,) = fix.host.rows.values()
+        await fix.host.until(lambda: fix.host.pools["p"].detail is not None)
+        assert fix.host.pools["p"].detail == (
+            "1 crash in a row, the last: exit 1: RuntimeError: no key; "
+            "starts again at 2026-01-01T00:00:01Z"
+        )
     assert row.detail is not None
     assert row.detail.startswith("exit 1\nTraceback")
     assert row.detail.endswith("RuntimeError: no key")
+
+
+def test_last_line_of_an_instance_is_told_on_one_line_that_a_terminal_shows() -> None:
+    assert Ended("exit 1").why == "exit 1"
+    assert Ended("exit 1", "\n \n").why == "exit 1"
+    assert Ended("exit 1", "first\n  \x1b[2Jlast\n\n").why == "exit 1:  [2Jlast"
+    assert Ended("exit 1", "x" * 300).why == f"exit 1: {'x' * 200}"
 
 
 async def test_program_that_cannot_be_started_counts_as_crashes(fix: Fixture) -> None:

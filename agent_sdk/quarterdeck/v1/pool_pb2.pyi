@@ -140,7 +140,9 @@ class Pool(_message.Message):
     instances: _builtins.int
     """Instances that have not ended."""
     detail: _builtins.str
-    """Why it starts nothing at the moment, if so: such as a backoff after crashes."""
+    """Why it starts nothing at the moment, if so: such as a backoff after crashes, with the last line that the last one
+    wrote.
+    """
     revision: _builtins.int
     """Rises with every change of the pool."""
     @_builtins.property

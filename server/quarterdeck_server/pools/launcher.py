@@ -12,6 +12,9 @@ class LaunchError(Exception):
     """An instance could not be started; the text says why, for an operator."""
 
 
+_WHY_LENGTH = 200
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """What to start."""
@@ -31,6 +34,15 @@ class Ended:
     """Such as `exit 1` or `killed by signal 9`."""
     output: str = ""
     """The last that it wrote. Hostile text."""
+
+    @property
+    def why(self) -> str:
+        """How it ended, and the last line that it wrote: printable, cut at 200 characters."""
+        lines = self.output.strip().splitlines()
+        if not lines:
+            return self.how
+        last = lines[-1].strip()[:_WHY_LENGTH]
+        return f"{self.how}: {''.join(char if char.isprintable() else ' ' for char in last)}"
 
 
 class Handle(Protocol):

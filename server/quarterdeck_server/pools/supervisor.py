@@ -281,10 +281,10 @@ class PoolSupervisor:
 
     def _finish(self, group: Group, member: Member) -> None:
         assert member.ended is not None
-        how, wall = member.ended.how, self._clock.now()
+        how, why, wall = member.ended.how, member.ended.why, self._clock.now()
         if member.finish(member.ended, wall):
-            _log.warning("instance crashed", instance=member.row.id, pool=member.row.pool, how=how)
-            group.note_crash(how, self._clock.monotonic(), wall)
+            _log.warning("instance crashed", instance=member.row.id, pool=member.row.pool, how=why)
+            group.note_crash(why, self._clock.monotonic(), wall)
         else:
             _log.info("instance ended", instance=member.row.id, pool=member.row.pool, how=how)
 
