@@ -95,6 +95,22 @@ def test_a_line_that_is_no_task_ends_the_work_and_says_what_was_done(
         assert len(server.asked(SubmitRequest)) == 1
 
 
+def test_a_field_that_is_mistyped_is_told_with_the_nearest(
+    server: ScriptedServer, run: Run
+) -> None:
+    result = run("task", "submit", "--file", "-", input='{"nmae": "typo"}')
+    first = result.stderr.splitlines()[0]
+    assert first == "Error: line 1: a TaskSpec has no field 'nmae'. Did you mean 'name'?"
+
+
+def test_a_field_may_be_written_in_either_way_of_json(server: ScriptedServer, run: Run) -> None:
+    server.on("TaskService/Submit", accept)
+    both = [{"name": "a", "groupKey": "k"}, {"name": "a", "group_key": "k"}]
+    run("task", "submit", "--file", "-", input=lines(*both))
+    (request,) = server.asked(SubmitRequest)
+    assert [spec.group_key for spec in request.tasks] == ["k", "k"]
+
+
 def test_a_server_that_goes_away_is_asked_again_under_the_same_request_id(
     server: ScriptedServer, run: Run
 ) -> None:

@@ -331,6 +331,16 @@ def test_a_table_is_safe_aligned_and_fits_the_terminal(server: ScriptedServer, r
     assert header.index("STATE") == second.index("failed")
 
 
+def test_an_empty_list_of_a_namespace_names_it_for_it_may_be_mistyped(
+    server: ScriptedServer, run: Run
+) -> None:
+    server.on("TaskService/ListTasks", lambda request: ListTasksResponse())
+    assert "no tasks\n" in run("task", "list").stderr
+    assert "no tasks in blue\n" in run("task", "list", "--namespace", "blue").stderr
+    found = run("task", "list", "--namespace", "blue", "--filter", "state:ready")
+    assert "no tasks in blue match\n" in found.stderr
+
+
 def test_yaml_without_its_package_gives_a_hint(
     server: ScriptedServer, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from quarterdeck._text import sanitize
 from quarterdeck.cli import _tasks
 from quarterdeck.cli._call import PATIENCE, CallError, Connection, item_error, request_id
 from quarterdeck.cli._exit import CommandError, ExitCode
+from quarterdeck.cli._help import meant
 from quarterdeck.cli._options import Format, Settings
 from quarterdeck.cli._output import emit
 from quarterdeck.cli._progress import progress_bar
@@ -138,6 +139,9 @@ class _Bulk:
         return result.task_id
 
 
+_FIELDS = frozenset(TaskSpec.DESCRIPTOR.fields_by_name)
+
+
 def parse_spec(line: bytes) -> TaskSpec:
     """The task of one line: a TaskSpec in protobuf's JSON, but with any JSON value as `input`.
 
@@ -152,6 +156,10 @@ def parse_spec(line: bytes) -> TaskSpec:
         raise ValueError(f"expected a JSON object, got {sanitize(str(fields), limit=80)}")
     has_input = "input" in fields
     value = fields.pop("input", None)
+    for name in fields:
+        if name not in _FIELDS and name not in TaskSpec.DESCRIPTOR.fields_by_camelcase_name:
+            shown = sanitize(name, limit=80)
+            raise ValueError(f"a TaskSpec has no field {shown!r}.{meant(name, _FIELDS)}")
     try:
         spec = ParseDict(fields, TaskSpec())
     except ParseError as error:

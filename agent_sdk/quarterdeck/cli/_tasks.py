@@ -14,7 +14,7 @@ from quarterdeck._words import counted, short_ids
 from quarterdeck.cli import _format
 from quarterdeck.cli._call import CALL_TIMEOUT, PATIENCE, Connection
 from quarterdeck.cli._exit import CommandError, ExitCode
-from quarterdeck.cli._options import Settings
+from quarterdeck.cli._options import DEFAULT_NAMESPACE, Settings
 from quarterdeck.cli._output import emit
 from quarterdeck.cli._pages import collect
 from quarterdeck.cli._table import Column, print_fields, print_table
@@ -62,7 +62,7 @@ def list_tasks(
         namespace=settings.namespace, filter=filter_, order_by=order_by, page_token=page_token
     )
     found = collect(connection, connection.tasks.ListTasks, request, "tasks", limit=limit)
-    emit(settings.output, found, lambda: _print_tasks(found, filtered=bool(filter_)))
+    emit(settings.output, found, lambda: _print_tasks(found, _nothing(settings, filter_)))
 
 
 def get(settings: Settings, task_id: str) -> None:
@@ -127,7 +127,13 @@ def detail(task: Task) -> str:
     return _format.progress(task.progress) if task.HasField("progress") else ""
 
 
-def _print_tasks(found: ListTasksResponse, *, filtered: bool) -> None:
+def _nothing(settings: Settings, filter_: str) -> str:
+    """What is said of an empty list; a namespace that was named is named, for it may be mistyped."""
+    where = "" if settings.namespace == DEFAULT_NAMESPACE else f" in {sanitize(settings.namespace)}"
+    return f"no tasks{where} match" if filter_ else f"no tasks{where}"
+
+
+def _print_tasks(found: ListTasksResponse, nothing: str) -> None:
     rows = [
         (
             task.id,
@@ -141,7 +147,7 @@ def _print_tasks(found: ListTasksResponse, *, filtered: bool) -> None:
         )
         for task in found.tasks
     ]
-    print_table(_COLUMNS, rows, nothing="no tasks match" if filtered else "no tasks")
+    print_table(_COLUMNS, rows, nothing=nothing)
     if found.next_page_token and sys.stderr.isatty():
         click.echo(f"the first {counted(len(rows), 'task')}: --limit 0 lists all", err=True)
 

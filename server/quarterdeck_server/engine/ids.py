@@ -67,8 +67,7 @@ def decode_task_id(text: str) -> int:
         if 0 <= task_id <= MAX_TASK_ID:
             return task_id
     raise ValueError(
-        f"task id: expected task_ and 13 characters of 0-9 a-z without i, l, o, u, "
-        f"got {text[:40]!r}"
+        f"expected task_ and 13 characters of 0-9 a-z without i, l, o, u, got {text[:40]!r}"
     )
 
 
