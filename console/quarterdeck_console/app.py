@@ -294,12 +294,13 @@ class ConsoleApp(App[None]):
         if reason is not None:
             self.tell(await call(reason))
 
-    def start_bulk(self, run: BulkRun, too_late: Callable[[BulkRun], Awaitable[None]]) -> bool:
+    def start_bulk(self, run: BulkRun, too_late: Callable[[BulkRun], Awaitable[bool]]) -> bool:
         """Runs an act by filter, whatever is on the screen. False when one is under way.
 
         Args:
             run: The act.
-            too_late: Called when nothing was done because too much had changed since the list.
+            too_late: Called when nothing was done because too much had changed since the list; True when it has told
+                the operator.
         """
         if self.bulk is not None:
             self.say("one act by filter at a time; :stop ends the one under way", bad=True)
@@ -308,13 +309,14 @@ class ConsoleApp(App[None]):
         self.run_worker(self._run_bulk(run, too_late))
         return True
 
-    async def _run_bulk(self, run: BulkRun, too_late: Callable[[BulkRun], Awaitable[None]]) -> None:
+    async def _run_bulk(self, run: BulkRun, too_late: Callable[[BulkRun], Awaitable[bool]]) -> None:
         try:
-            self.tell(await run.run(self.link))
+            outcome = await run.run(self.link)
         finally:
             self.bulk = None
-        if run.too_late:
-            await too_late(run)
+        # What asks anew says what became of it; both at once would cover each other.
+        if not run.too_late or not await too_late(run):
+            self.tell(outcome)
 
     def action_stop_act(self) -> None:
         """Ends the act by filter after the page that is being done."""

@@ -121,7 +121,8 @@ async def test_a_list_that_grew_too_old_while_the_reason_was_typed_is_listed_aga
         await driver.press(*"flood")
         fleet.lists_too_old = 1
         await driver.press("tab", "tab", "enter")
-        await driver.shows("The list is too old to act on.", "List again")
+        await driver.shows("The list is too old to act on.", "Nothing was done", "List again")
+        assert "LIST_TOO_OLD" not in driver.text()
         await driver.press("right", "enter")
         await driver.until(lambda: driver.tasks.feed.loaded and not driver.app.bulk)
         await driver.press("asterisk", "r")

@@ -54,17 +54,19 @@ class BulkActs(FleetScreen):
         if self.console_app.start_bulk(run, self._too_late):
             self.bulk_started()
 
-    async def _too_late(self, run: BulkRun) -> None:
+    async def _too_late(self, run: BulkRun) -> bool:
         """While the question stood, too much changed: what was given as the reason is kept."""
-        if self.console_app.front is self:
-            self._late = run
-            await self._list_again(run.progress.act)
+        if self.console_app.front is not self:
+            return False
+        self._late = run
+        await self._list_again(run.progress.act)
+        return True
 
     async def _list_again(self, act: BulkAct) -> None:
         question = Confirm(
             "The list is too old to act on.",
             [
-                "Too much has changed since it was marked for the server to know what it was.",
+                "Nothing was done: too much has changed since it was marked to know what it was.",
                 f"List again, look at it, mark it with *, and {act.ask.lower()} then.",
             ],
             "List again",
