@@ -15,10 +15,9 @@ from quarterdeck._codec import decoder
 from quarterdeck._control import Control, control
 from quarterdeck._convert import enum_reader, from_message
 from quarterdeck._environment import resolve_address, resolve_namespace
-from quarterdeck._errors import ApiError, PayloadError, TaskFailedError, WaitTimeoutError
+from quarterdeck._errors import ApiError, TaskFailedError, WaitTimeoutError
 from quarterdeck._link import MAX_BATCH_BYTES, Link, invoke
 from quarterdeck._models import Task
-from quarterdeck._specs import Spec, task_spec
 from quarterdeck._status import closed_error, error_from_status
 from quarterdeck._submitter import MOST_SPECS, Group, Submitter
 from quarterdeck.v1.task_pb2 import TaskSpec, TaskState
@@ -39,7 +38,7 @@ class Submitted:
         task_id: The task's id, when it was accepted or existed.
         existed: True when no task was created: one with the same idempotency, unique, debounce or
             throttle key is the answer.
-        error: Why the item was refused; its neighbours are not affected.
+        error: Why the item was not accepted; its neighbours are not affected.
     """
 
     task_id: str
@@ -167,45 +166,40 @@ class Core:
             if end is not None and loop.time() >= end:
                 raise WaitTimeoutError(f"{task_id} has not ended within {seconds:g} s")
 
-    async def submit_many(self, specs: Sequence[Spec]) -> list[Submitted]:
+    async def submit_many(self, specs: Sequence[TaskSpec]) -> list[Submitted]:
         """Submit in as many calls as it takes.
 
         Raises:
-            PayloadError: The input of an item has no JSON form.
-            TypeError: An item is no `Spec`, or an option of it is of a wrong type.
-            ValueError: An option of an item has a value that it cannot have.
+            ApiError: The first call failed. When a later one does, the items that were not
+                acknowledged have the error, so that the caller learns of the others.
         """
-        for place, item in enumerate(specs):
-            if not isinstance(item, Spec):
-                raise TypeError(f"specs[{place}]: expected Spec(name, …), got {item!r}")
         link = await self.link()
         done: list[Submitted] = []
         while len(done) < len(specs):
-            start = len(done)
-            request = SubmitRequest(namespace=self.namespace, request_id=_calls._new_id())
-            size = 0
-            for spec in specs[start : start + MOST_SPECS]:
-                message = _item(start + len(request.tasks), spec)
-                size += len(message.input.data)
-                if request.tasks and size > MAX_BATCH_BYTES:
-                    break
-                _resolve(message, start, done)
-                request.tasks.append(message)
-            response = await self._invoke(link.tasks.Submit, request, self._within)
+            request = self._next_many(specs, done)
+            try:
+                response = await self._invoke(link.tasks.Submit, request, self._within)
+            except ApiError as error:
+                if not done:
+                    raise
+                return done + [Submitted("", error=error)] * (len(specs) - len(done))
             for result in response.results:
-                error = error_from_status(result.error) if result.HasField("error") else None
-                done.append(Submitted(result.task_id, result.existed, error))
+                refused = error_from_status(result.error) if result.HasField("error") else None
+                done.append(Submitted(result.task_id, result.existed, refused))
         return done
 
-
-def _item(place: int, spec: Spec) -> TaskSpec:
-    try:
-        return task_spec(spec.name, spec.input, spec.options or {})
-    except PayloadError as error:
-        raise PayloadError(f"specs[{place}].input", str(error)) from error
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"specs[{place}]: {error}") from error
+    def _next_many(self, specs: Sequence[TaskSpec], done: Sequence[Submitted]) -> SubmitRequest:
+        """The request for as many of the specs that are not done as one call takes."""
+        start = len(done)
+        request = SubmitRequest(namespace=self.namespace, request_id=_calls._new_id())
+        size = 0
+        for spec in specs[start : start + MOST_SPECS]:
+            size += len(spec.input.data)
+            if request.tasks and size > MAX_BATCH_BYTES:
+                break
+            _resolve(spec, start, done)
+            request.tasks.append(spec)
+        return request
 
 
 def _resolve(spec: TaskSpec, start: int, done: Sequence[Submitted]) -> None:

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from quarterdeck._codec import encode
+from quarterdeck._errors import PayloadError
 from quarterdeck._policies import Affinity, Debounce, Retry, Throttle, Timeouts, Unique
 from quarterdeck._spans import Span
 from quarterdeck._times import to_duration, to_timestamp
@@ -154,6 +155,28 @@ def task_spec(name: str, input: Any, options: TaskOptions) -> TaskSpec:
     if options:
         _apply(spec, options, TaskOptions.__annotations__)
     return spec
+
+
+def task_specs(specs: Sequence[Spec]) -> list[TaskSpec]:
+    """Tasks for the wire; what is wrong with one names its place.
+
+    Raises:
+        PayloadError: The input of an item has no JSON form.
+        TypeError: An item is no `Spec`, or an option of it is of a wrong type.
+        ValueError: An option of an item has a value that it cannot have.
+    """
+    made: list[TaskSpec] = []
+    for place, spec in enumerate(specs):
+        if not isinstance(spec, Spec):
+            raise TypeError(f"specs[{place}]: expected Spec(name, …), got {spec!r}")
+        try:
+            made.append(task_spec(spec.name, spec.input, spec.options or {}))
+        except PayloadError as error:
+            raise PayloadError(f"specs[{place}].input", str(error)) from error
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"specs[{place}]: {error}") from error
+    return made
 
 
 def task_update(changes: TaskChanges) -> TaskUpdate:

@@ -14,7 +14,7 @@ from quarterdeck._core import POLL_SECONDS, Submitted, result_of, task_of
 from quarterdeck._methods import PAGE, Ids, Methods, ids, outcome, rerun_of
 from quarterdeck._models import LogLine, Task, TaskDetails
 from quarterdeck._operating import ActName, Explanation, Outcome, Rerun
-from quarterdeck._specs import Spec, TaskChanges
+from quarterdeck._specs import Spec, TaskChanges, task_specs
 
 T = TypeVar("T")
 
@@ -23,14 +23,22 @@ class TaskMethods(Methods):
     """What a client asks about tasks."""
 
     def submit_many(self, specs: Sequence[Spec]) -> Sequence[Submitted]:
-        """Submit many tasks; one bad item does not keep the others from being accepted.
+        """Submit many tasks; one that is refused does not keep the others from being accepted.
 
-        A `depends_on` entry `#n` names item n of `specs`, which must stand before.
+        They are sent a thousand at a time, or fewer large ones. A `depends_on` entry `#n` names item n of
+        `specs`, which must stand before.
 
         Returns:
-            What became of each, in order.
+            What became of each, in order. When the server goes away after it has accepted some, those
+            that it did not acknowledge have that error.
+
+        Raises:
+            PayloadError: The input of an item has no JSON form; like the next two before anything is sent.
+            TypeError: An item is no `Spec`, or an option of it is of a wrong type.
+            ValueError: An option of an item has a value that it cannot have.
+            ApiError: Nothing was acknowledged.
         """
-        return self._run(self._core.submit_many(specs))
+        return self._run(self._core.submit_many(task_specs(specs)))
 
     def wait(self, task_id: str, timeout: float | None = None) -> Task:
         """Wait until a task has ended, however.

@@ -57,7 +57,8 @@ class FakeServer(AgentServiceServicer):
         self.drain = False
         self.hold_first = False
         """Ready tasks go to repeated claims only, as if the answers to the first ones were lost."""
-        self.failures: dict[str, list[tuple[Any, str]]] = {}
+        self.failures: dict[str, list[Any]] = {}
+        """How the next calls of a method fail, in their order, as code and message; None is answered."""
         self.abort_with: dict[str, list[status_pb2.Status]] = {}
         self._ready: list[pb.ClaimedTask] = []
         self._changed = asyncio.Event()
@@ -139,9 +140,10 @@ class FakeServer(AgentServiceServicer):
 
     async def _fail(self, method: str, context: Any) -> None:
         if self.failures.get(method):
-            code, message = self.failures[method].pop(0)
+            failure = self.failures[method].pop(0)
             self._touch()
-            await context.abort(code, message)
+            if failure is not None:
+                await context.abort(*failure)
         if self.abort_with.get(method):
             status = self.abort_with[method].pop(0)
             [code] = [known for known in grpc.StatusCode if known.value[0] == status.code]

@@ -161,6 +161,23 @@ async def test_item_of_many_with_an_option_of_the_wrong_kind_is_named(fake: Fake
     assert not fake.submits
 
 
+async def test_wrong_item_of_a_later_call_keeps_the_first_from_being_sent(fake: FakeServer) -> None:
+    specs = [Spec("a")] * 1000 + [Spec("a", object())]
+    async with quarterdeck.AsyncClient(fake.address) as client:
+        with pytest.raises(quarterdeck.PayloadError, match=r"^specs\[1000\]\.input"):
+            await client.submit_many(specs)
+    assert not fake.submits
+
+
+async def test_items_that_were_accepted_before_a_call_failed_are_told(fake: FakeServer) -> None:
+    fake.failures["Submit"] = [None, (grpc.StatusCode.RESOURCE_EXHAUSTED, "full")]
+    async with quarterdeck.AsyncClient(fake.address) as client:
+        done = await client.submit_many([Spec("a")] * 1500)
+    assert [bool(item.task_id) for item in done] == [True] * 1000 + [False] * 500
+    assert {item.error is None for item in done[:1000]} == {True}
+    assert {str(item.error) for item in done[1000:]} == {"full"}
+
+
 @pytest.mark.parametrize("name", ["start", "end"])
 def test_instant_of_a_schedule_that_is_none_is_named(name: str) -> None:
     times: Any = {name: "tomorrow"}
