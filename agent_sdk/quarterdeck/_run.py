@@ -36,7 +36,8 @@ class Sink(Protocol):
 class RunLog:
     """The log of one attempt; lines are shipped to the server while it runs.
 
-    The methods format like `logging` does: `run.log.info("read %d files", n)`.
+    The methods format like `logging` does: `run.log.info("read %d files", n)`. A line whose
+    arguments do not fit ends no handler: it is written with them behind it.
     """
 
     __slots__ = ("_sink",)
@@ -46,23 +47,34 @@ class RunLog:
 
     def debug(self, message: object, *args: object) -> None:
         """Write a line of level `debug`."""
-        self._sink.log("debug", str(message) % args if args else str(message))
+        self._sink.log("debug", _line(message, args))
 
     def info(self, message: object, *args: object) -> None:
         """Write a line of level `info`."""
-        self._sink.log("info", str(message) % args if args else str(message))
+        self._sink.log("info", _line(message, args))
 
     def warning(self, message: object, *args: object) -> None:
         """Write a line of level `warning`."""
-        self._sink.log("warning", str(message) % args if args else str(message))
+        self._sink.log("warning", _line(message, args))
 
     def error(self, message: object, *args: object) -> None:
         """Write a line of level `error`."""
-        self._sink.log("error", str(message) % args if args else str(message))
+        self._sink.log("error", _line(message, args))
 
     def handler(self) -> logging.Handler:
         """A handler that ships the records of a `logging` logger in this log."""
         return _SinkHandler(self._sink)
+
+
+def _line(message: object, args: tuple[object, ...]) -> str:
+    text = str(message)
+    if not args:
+        return text
+    values = args[0] if len(args) == 1 and isinstance(args[0], Mapping) else args
+    try:
+        return text % values
+    except Exception:
+        return f"{text} {args!r}"
 
 
 class _SinkHandler(logging.Handler):

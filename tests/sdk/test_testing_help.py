@@ -82,6 +82,25 @@ async def resumes(run: quarterdeck.Run) -> int:
     return (run.saved(Point) or point).x
 
 
+@pytest.mark.parametrize(
+    ("message", "arguments", "text"),
+    [
+        ("100 %", (), "100 %"),
+        ("%d of %d", (1, 2), "1 of 2"),
+        ("%(done)d of all", ({"done": 1},), "1 of all"),
+        ("%d files", ("many",), "%d files ('many',)"),
+        ("files", ("many",), "files ('many',)"),
+        ("%s and %s", (1,), "%s and %s (1,)"),
+    ],
+)
+def test_a_line_of_a_log_ends_no_handler(
+    message: str, arguments: tuple[object, ...], text: str
+) -> None:
+    run = FakeRun()
+    run.log.info(message, *arguments)
+    assert run.lines == [LoggedLine("info", text)]
+
+
 async def test_a_fake_run_keeps_what_is_saved() -> None:
     done = await run_task(agent, "resumes")
     assert (done.result, done.saves) == (1, [{"x": 1, "y": 7}])
