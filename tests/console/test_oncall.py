@@ -114,6 +114,19 @@ async def test_agents_that_are_held_do_not_count_as_serving(
         await driver.shows("agents that take from it, 2 of them held", "‖ held")
 
 
+async def test_a_hold_does_not_hide_that_an_agent_is_lost_or_draining(
+    console: Open, fleet: Fleet, size: tuple[int, int]
+) -> None:
+    for number, state in enumerate(("ACTIVE", "LOST", "DRAINING")):
+        fleet.agent(f"parser-{number}", "parser", state, version="2.1.0")
+    hold = hold_pb2.Hold(kind=hold_pb2.HOLD_KIND_AGENT_VERSION, subject="parser@2.1.0")
+    fleet.put("hold", f"{hold.kind}:{hold.subject}", hold)
+    async with console(size) as driver:
+        await driver.press("3", "slash")
+        await driver.type("name:parser")
+        await driver.shows("3 agents", "‖ held", "✗ lost", "◐ draining")
+
+
 async def test_a_task_whose_agent_did_not_obey_a_cancel_stands_out_among_the_cancelled(
     console: Open, fleet: Fleet, size: tuple[int, int]
 ) -> None:

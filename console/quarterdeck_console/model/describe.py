@@ -303,9 +303,7 @@ def describe_queue(queue: QueueRow, context: Context, cells: int) -> list[Line]:
     title = f"agents that take from it{f', {count(held)} of them held' if held else ''}"
     takers = [heading(title, cells)] if agents else []
     for agent in agents[:12]:
-        glyph, word, tone = agent.state_words()
-        if context.fleet.hold_of(agent) is not None:
-            glyph, word, tone = "‖", "held", Tone.WARN
+        glyph, word, tone = context.fleet.state_words(agent)
         takers.append(
             (
                 Cell(f"{glyph} {word:<9}", tone),

@@ -227,6 +227,12 @@ class Fleet:
         version = hold_id(AGENT_VERSION, f"{agent.name}@{agent.version}")
         return self.holds.get(hold_id(AGENT, agent.id)) or self.holds.get(version)
 
+    def state_words(self, agent: AgentRow) -> tuple[str, str, words.Tone]:
+        """Glyph, word and tone of an agent: held only where that is all that keeps it from tasks."""
+        if agent.state == words.ACTIVE and self.hold_of(agent) is not None:
+            return ("‖", "held", words.Tone.WARN)
+        return agent.state_words()
+
     def taking(self, queue: str) -> Taking:
         """Who takes from a queue now."""
         at = (self.agents.version, self.holds.version)

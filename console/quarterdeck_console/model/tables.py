@@ -123,9 +123,7 @@ BRIEF_TASK_COLUMNS: tuple[Column[TaskRow], ...] = tuple(
 
 
 def _agent_state(agent: AgentRow, context: Context) -> Cell:
-    if context.fleet.hold_of(agent) is not None:
-        return Cell("‖ held", Tone.WARN)
-    glyph, word, tone = agent.state_words()
+    glyph, word, tone = context.fleet.state_words(agent)
     return Cell(f"{glyph} {word}", tone)
 
 
