@@ -232,8 +232,10 @@ def _container_reader(
     if origin in (list, tuple, set, frozenset, sequence):
         make = list if origin is sequence else origin
         return _list_reader(make, _reader(args[0] if args else Any, context))
+    plain = isinstance(annotation, type)
+    name = f"{annotation.__module__}.{annotation.__qualname__}" if plain else repr(annotation)
     raise DefinitionError(
-        f"{annotation!r} has no JSON form; use JSON types, dataclasses or pydantic models"
+        f"{name} has no JSON form; use JSON types, dataclasses or pydantic models"
     )
 
 
@@ -266,6 +268,13 @@ def _tuple_reader(items: list[Read]) -> Read:
     return read
 
 
+def _field_reader(kind: type, name: str, annotation: Any, context: _Context) -> Read:
+    try:
+        return _reader(annotation, context)
+    except DefinitionError as error:
+        raise DefinitionError(f"{kind.__name__}.{name}: {error}") from None
+
+
 def _dataclass_reader(kind: type, context: _Context) -> Read:
     readers: dict[str, Read] = {}
     required: list[str] = []
@@ -295,7 +304,7 @@ def _dataclass_reader(kind: type, context: _Context) -> Read:
     for field in dataclasses.fields(kind):
         if not field.init:
             continue
-        readers[field.name] = _reader(hints[field.name], context)
+        readers[field.name] = _field_reader(kind, field.name, hints[field.name], context)
         if field.default is field.default_factory is dataclasses.MISSING:
             required.append(field.name)
     return read

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +62,22 @@ def test_signature_that_cannot_work_is_refused(source: str, message: str) -> Non
     exec(source, scope)
     with pytest.raises(DefinitionError, match=message):
         Agent("a").task(scope["f"])
+
+
+def test_field_of_a_dataclass_that_cannot_be_decoded_is_named() -> None:
+    @dataclass
+    class Order:
+        due: list[dt.datetime]
+
+    @dataclass
+    class Cart:
+        order: Order
+
+    def pack(run: Run, cart: Cart) -> None: ...
+
+    message = r"pack: Cart\.order: Order\.due: datetime\.datetime has no JSON form; use"
+    with pytest.raises(DefinitionError, match=message):
+        Agent("a").task(pack)
 
 
 @pytest.mark.parametrize("name", ["two words", "é", "a" * 257])
