@@ -136,3 +136,17 @@ def test_a_killed_servers_children_are_taken_over_by_the_next(
     process = server.client.result(server.client.submit("pid"), int, timeout=30)
 
     assert process == first.pid
+
+
+def test_a_task_whose_pool_cannot_start_an_agent_says_what_the_agent_said(
+    start: Callable[..., Server],
+) -> None:
+    argv = [sys.executable, "-m", "quarterdeck.cli", "agent", "run", "no_such_module:agent"]
+    client = start(argv=argv).client
+    task_id = client.submit("pid")
+    until(client, "pool", lambda found: bool(found.detail))
+
+    summary = client.explain(task_id).summary
+
+    assert "no agent in contact takes from queue default; pool pooled: " in summary
+    assert "the last: exit 2: Error: there is no module no_such_module; starts again" in summary

@@ -87,6 +87,7 @@ def facts(row: Task, *handlers: Handler, now: int = NOW + SECOND, **known: Any) 
     """Facts about a task of whose queue nothing special is known but for what is said."""
     pace = known.pop("pace", None)
     limits = known.pop("limits", None)
+    pools = known.pop("pools", ())
     queue = new_queue("default", "red", NOW)
     if limits is not None:
         queue = queue._replace(limits=limits_text(limits))
@@ -103,7 +104,7 @@ def facts(row: Task, *handlers: Handler, now: int = NOW + SECOND, **known: Any) 
         "key_meter": REST,
         "ahead": Ahead(),
     }
-    return Facts(now, Stored(**(stored | known)), handlers or (handler(),), pace)
+    return Facts(now, Stored(**(stored | known)), handlers or (handler(),), pace, pools)
 
 
 def only(found: Facts) -> Obstacle:

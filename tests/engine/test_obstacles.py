@@ -11,6 +11,7 @@ from quarterdeck_server.engine.flow.limits import Concurrency, QueueLimits, Rate
 from quarterdeck_server.engine.flow.meters import Meter
 from quarterdeck_server.engine.model import Pause, encode, new_queue
 from quarterdeck_server.engine.policy import Policy, policy_text
+from quarterdeck_server.engine.pools import PoolStatus
 from quarterdeck_server.engine.states import BLOCKED, RUNNING, SCHEDULED, AgentState, HoldKind
 
 from .make import NOW, SECOND
@@ -32,6 +33,14 @@ FAITHFUL = task(
     policy=policy_text(Policy(same_agent_as=1)),
     wake_at=NOW + 4 * SECOND,
 )
+
+
+def pool(
+    name: str, queue: str = "red", instances: int = 0, detail: str | None = None
+) -> PoolStatus:
+    """A pool of up to 4 agents."""
+    return PoolStatus("default", name, queue, 0, 4, 1, MINUTE, "process", instances, detail, 1)
+
 
 CASES: list[tuple[Facts, list[Obstacle]]] = [
     (
@@ -204,6 +213,27 @@ CASES: list[tuple[Facts, list[Obstacle]]] = [
     (
         facts(task(), handler(state=AgentState.LOST)),
         [Obstacle(Kind.NO_AGENT_FOR_QUEUE, "no agent in contact takes from queue red; start one")],
+    ),
+    (
+        facts(
+            task(),
+            handler("b1", queues=("blue",)),
+            pools=(
+                pool("reds", detail="2 crashes in a row, the last: exit 2"),
+                pool("more", instances=1),
+                pool("idle"),
+                pool("blues", queue="blue", detail="else"),
+            ),
+        ),
+        [
+            Obstacle(
+                Kind.NO_AGENT_FOR_QUEUE,
+                "no agent in contact takes from queue red; "
+                "pool reds: 2 crashes in a row, the last: exit 2; "
+                "pool more has 1 instance that did not call yet; pool idle starts agents for it",
+                agent_ids=("b1",),
+            )
+        ],
     ),
     (
         facts(task(), handler("b1", queues=("blue",)), handler("b2", queues=("blue",))),

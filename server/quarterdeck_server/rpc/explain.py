@@ -26,7 +26,8 @@ async def explain_task(core: Core, request: pb.ExplainTaskRequest) -> pb.Explain
         raise ApiError(task_not_found(task_id))
     now = core.clock.now()
     pace = core.hub.starts(namespace, stored.task.queue, now)
-    return _message(explain(Facts(now, stored, handlers, pace)))
+    pools = await core.store.list_pools(namespace)
+    return _message(explain(Facts(now, stored, handlers, pace, pools)))
 
 
 def _message(answer: Explanation) -> pb.ExplainTaskResponse:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from quarterdeck._words import BESIDE_NAME, agent_labels, short_ids
 from quarterdeck_server.engine.flow.meters import Meter
 from quarterdeck_server.engine.model import Agent, Attempt, Hold, Queue, Task
+from quarterdeck_server.engine.pools import PoolStatus
 from quarterdeck_server.engine.states import AgentState, HoldKind
 
 SAMPLES = 10
@@ -84,6 +85,8 @@ class Facts(NamedTuple):
     """Every agent in contact in the task's namespace."""
     starts_per_second: float | None
     """How fast the queue moves now; None when nothing can be said."""
+    pools: Sequence[PoolStatus] = ()
+    """Those of its namespace."""
 
     def label(self, agent_id: str) -> str:
         """How a person is told of an agent: as lists call it, by the beginning of its id once it is gone."""

@@ -17,6 +17,7 @@ from quarterdeck_server.engine.flow.meters import Meter, available_at
 from quarterdeck_server.engine.ids import encode_task_id
 from quarterdeck_server.engine.model import Agent, Hold, Task, pause_of
 from quarterdeck_server.engine.policy import policy_of
+from quarterdeck_server.engine.pools import PoolStatus
 from quarterdeck_server.engine.states import (
     BLOCKED,
     ENDED,
@@ -198,7 +199,9 @@ def _agents(facts: Facts) -> Iterator[Obstacle]:
     if not in_queue:
         message = f"no agent in contact takes from queue {task.queue}"
         takes = "takes" if len(live) == 1 else "take"
-        message += f"; {many(len(live), 'agent')} {takes} from others" if live else "; start one"
+        others = f"; {many(len(live), 'agent')} {takes} from others" if live else "; start one"
+        pools = [_serves(pool) for pool in facts.pools if pool.queue == task.queue]
+        message += "".join(pools) or others
         yield Obstacle(Kind.NO_AGENT_FOR_QUEUE, message, agent_ids=_some(live))
         return
     named = [h for h in in_queue if h.names is None or task.name in h.names]
@@ -218,6 +221,15 @@ def _agents(facts: Facts) -> Iterator[Obstacle]:
         yield obstacle
     if fitting:
         yield from _free(facts, fitting)
+
+
+def _serves(pool: PoolStatus) -> str:
+    """What a pool does about its queue, of which no agent has called yet."""
+    if pool.detail:
+        return f"; pool {pool.name}: {pool.detail}"
+    if pool.instances:
+        return f"; pool {pool.name} has {many(pool.instances, 'instance')} that did not call yet"
+    return f"; pool {pool.name} starts agents for it"
 
 
 def _unheard(queue: str, agents: Sequence[Handler]) -> Obstacle:
