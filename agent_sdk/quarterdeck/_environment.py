@@ -25,7 +25,10 @@ def resolve_address(address: str | None) -> str:
     target = chosen.removeprefix("http://").rstrip("/")
     found = _ADDRESS.fullmatch(target)
     if found is None or not 0 < int(found["port"]) < 65_536:
-        raise ValueError(f"address: expected host:port such as {DEFAULT_ADDRESS}, got {chosen!r}")
+        whose = "" if address else " (from QUARTERDECK_SERVER)"
+        raise ValueError(
+            f"address: expected host:port such as {DEFAULT_ADDRESS}, got {chosen!r}{whose}"
+        )
     return target
 
 

@@ -217,6 +217,16 @@ def test_address_that_grpc_would_take_for_another_is_refused(address: str) -> No
         quarterdeck.Client(address)
 
 
+def test_wrong_address_of_the_environment_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("QUARTERDECK_SERVER", "localhost")
+    with pytest.raises(ValueError, match=r"got 'localhost' \(from QUARTERDECK_SERVER\)$"):
+        quarterdeck.Client()
+    with pytest.raises(ValueError, match=r"got 'host'$"):
+        quarterdeck.Client("host")
+
+
 @pytest.mark.parametrize(
     "address", ["host:1", "127.0.0.1:7400", "[::1]:65535", "http://host:7400/"]
 )
