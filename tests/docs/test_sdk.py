@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import re
+import sqlite3
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import quarterdeck
+from quarterdeck import outbox
 from quarterdeck.testing import Server
 
 TEXT = (Path(__file__).parents[2] / "docs" / "sdk.md").read_text(encoding="utf-8")
@@ -40,6 +42,24 @@ def test_what_a_task_may_be_given_is_accepted(quarterdeck_server: Server) -> Non
     assert {t.group_key: t.attributes for t in client.list() if t.group_key} == {
         "acme": {"cost": 1.5}
     }
+
+
+def test_what_is_written_beside_a_row_becomes_a_task(
+    quarterdeck_server: Server, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "orders.db")
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE orders (id INTEGER)")
+    connection.close()
+    names: dict[str, Any] = {"sqlite3": sqlite3, "outbox": outbox}
+    exec(block("outbox.enqueue").replace("orders.db", path), names)
+    client = quarterdeck_server.client
+
+    assert outbox.Relay(names["orders"], client).ship() == outbox.Shipped(1, 0)
+    names["orders"].close()
+
+    (task,) = client.list()
+    assert (task.name, task.priority) == ("bill", 7)
 
 
 async def test_many_are_waited_for_at_once(quarterdeck_server: Server) -> None:

@@ -17,7 +17,7 @@ def _when_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--end", type=_params.instant, help="Nothing at or after this time."),
         click.option("--start", type=_params.instant, help="Nothing before this time."),
-        click.option("--once", type=_params.instant, help="Once, at this time."),
+        click.option("--once", type=_params.instant, help="Once, at this time; now if it is past."),
         click.option("--every", type=_params.duration, help="Every so often, at least 1s."),
         click.option(
             "--zone", metavar="ZONE", help="With --cron: an IANA time zone.  [default: UTC]"
