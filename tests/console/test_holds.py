@@ -43,6 +43,7 @@ async def test_an_agent_is_held_and_released_with_one_key(
     async with console(size) as driver:
         await driver.press("3")
         await driver.shows("crow-0004")
+        await driver.press("G")
         agent = driver.list.table.cursor
         await driver.press("H")
         await driver.shows("hold this agent", "hold all agents of")
@@ -67,8 +68,8 @@ async def test_a_version_of_an_agent_is_held_by_name_and_version(
     async with console() as driver:
         await driver.press("3")
         await driver.shows("crow-0004")
-        await driver.press("H", "j", "enter")
-        await driver.shows("Hold the agent version crow@1.2.0?")
+        await driver.press("G", "H", "j", "enter")
+        await driver.shows("Hold the agent version wren@1.2.0?")
         await driver.press("right", "enter")
         await driver.shows("1 agent version held", "‖ held")
         assert last(fleet, "PutHoldRequest").kind == hold_pb2.HOLD_KIND_AGENT_VERSION

@@ -38,6 +38,15 @@ async def test_what_fails_alike_on_one_version_is_one_matter_that_names_it(
         await driver.until(lambda: driver.tasks.total() == 30)
 
 
+async def test_failures_beyond_those_that_were_counted_are_said_to_be_there(
+    console: Open, fleet: Fleet
+) -> None:
+    for _ in range(60):
+        broken(fleet, "parser-1")
+    async with console() as driver:
+        await driver.shows("parse ×50+")
+
+
 async def test_what_fails_on_two_versions_is_laid_to_neither(console: Open, fleet: Fleet) -> None:
     fleet.agent("parser-1", "parser", version="2.1.0")
     fleet.agent("parser-2", "parser", version="2.0.0")

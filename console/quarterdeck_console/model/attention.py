@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quarterdeck._words import counted
@@ -42,8 +42,14 @@ class AttentionRow:
     since: float
 
 
-def matters(fleet: Fleet, failed: Iterable[TaskRow]) -> list[AttentionRow]:
-    """Everything that needs a person, the gravest first."""
+def matters(fleet: Fleet, failed: Sequence[TaskRow], *, more: bool = False) -> list[AttentionRow]:
+    """Everything that needs a person, the gravest first.
+
+    Args:
+        fleet: All but the tasks.
+        failed: The newest failures.
+        more: Whether there are others.
+    """
     rows = [_held(hold, fleet) for hold in sorted(fleet.holds, key=lambda hold: hold.id)]
     for agent in fleet.agents:
         if agent.state == words.LOST:
@@ -80,7 +86,7 @@ def matters(fleet: Fleet, failed: Iterable[TaskRow]) -> list[AttentionRow]:
         for pool in fleet.pools
         if pool.detail
     ]
-    return rows + _failures(list(failed), fleet)
+    return rows + _failures(failed, fleet, more)
 
 
 def _row(
@@ -106,18 +112,20 @@ def _backlog(queue: QueueRow, ready: int, pace: float) -> str:
     return f"{count(ready)} ready{of}{left}"
 
 
-def _failures(failed: list[TaskRow], fleet: Fleet) -> list[AttentionRow]:
+def _failures(failed: Sequence[TaskRow], fleet: Fleet, more: bool) -> list[AttentionRow]:
     """One row for all that failed alike, and for each that failed alone."""
     alike: dict[tuple[str, str], list[TaskRow]] = {}
     for task in failed:
         alike.setdefault((task.name, task.failure.type if task.failure else ""), []).append(task)
     return [
-        _failed(tasks[0]) if len(tasks) == 1 else _failed_alike(name, error, tasks, fleet)
+        _failed(tasks[0]) if len(tasks) == 1 else _failed_alike(name, error, tasks, fleet, more)
         for (name, error), tasks in alike.items()
     ]
 
 
-def _failed_alike(name: str, error: str, tasks: list[TaskRow], fleet: Fleet) -> AttentionRow:
+def _failed_alike(
+    name: str, error: str, tasks: list[TaskRow], fleet: Fleet, more: bool
+) -> AttentionRow:
     newest = tasks[0]
     agents = [fleet.agents.get(task.agent_id) for task in tasks]
     versions = {f"{agent.name}@{agent.version}" if agent else "" for agent in agents}
@@ -130,7 +138,7 @@ def _failed_alike(name: str, error: str, tasks: list[TaskRow], fleet: Fleet) -> 
         "tasks",
         wanted,
         newest.revision,
-        f"{name} ×{len(tasks)}",
+        f"{name} ×{len(tasks)}{'+' if more else ''}",
         on + note(newest).text,
         Tone.BAD,
         newest.ended,

@@ -179,7 +179,8 @@ class OverviewScreen(NewTaskAct):
             return
         self._matters_shown = about
         window.arrange()
-        rows = matters(fleet, [window.rows[task_id] for task_id in window.ids[:FAILURES]])
+        newest = [window.rows[task_id] for task_id in window.ids[:FAILURES]]
+        rows = matters(fleet, newest, more=len(window.ids) > FAILURES)
         ids = [row.id for row in rows]
         table = self.matters
         table.show(table.ids if ids == table.ids else ids, {row.id: row for row in rows})
