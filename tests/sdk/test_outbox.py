@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import quarterdeck
 from quarterdeck import outbox
+from quarterdeck.cli._root import root
 from quarterdeck.testing import Server
 
 
@@ -115,3 +117,11 @@ def test_the_command_sends_until_nothing_is_left(
     )
     assert run.stderr.split("\n")[:2] == ["500 sent", "1 sent"]
     assert left(database) == []
+
+
+def test_a_file_that_is_no_database_is_a_usage_error(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("no database, but long enough to be taken for one\n" * 100)
+    result = CliRunner().invoke(root, ["outbox", "relay", str(path), "--once"])
+    assert result.exit_code == 2
+    assert result.stderr == "Error: the database cannot be used: file is not a database\n"

@@ -14,6 +14,7 @@ import click
 from quarterdeck import outbox
 from quarterdeck._client import Client
 from quarterdeck._errors import ApiError, UnavailableError
+from quarterdeck._text import sanitize
 from quarterdeck.cli._exit import CommandError, ExitCode
 from quarterdeck.cli._options import Settings
 
@@ -54,15 +55,31 @@ def _tell(done: outbox.Shipped) -> None:
 
 def _connect(database: str) -> Any:
     if database.startswith(("postgresql://", "postgres://")):
+        psycopg = _psycopg()
         try:
-            psycopg = importlib.import_module("psycopg")
-        except ModuleNotFoundError as error:
-            hint = "pip install psycopg"
-            raise CommandError("psycopg is not installed", ExitCode.USAGE, hint) from error
-        return psycopg.connect(database)
+            return psycopg.connect(database)
+        except psycopg.Error as error:
+            raise _useless(error) from error
     if not Path(database).is_file():
         raise CommandError(f"there is no file {database!r}", ExitCode.USAGE)
     connection = sqlite3.connect(database)
-    with connection:
-        outbox.create_table(connection)
+    try:
+        with connection:
+            outbox.create_table(connection)
+    except sqlite3.Error as error:
+        connection.close()
+        raise _useless(error) from error
     return connection
+
+
+def _psycopg() -> Any:
+    try:
+        return importlib.import_module("psycopg")
+    except ModuleNotFoundError as error:
+        hint = "pip install psycopg"
+        raise CommandError("psycopg is not installed", ExitCode.USAGE, hint) from error
+
+
+def _useless(error: Exception) -> CommandError:
+    # Without the address of the database, which may hold a password.
+    return CommandError(f"the database cannot be used: {sanitize(str(error))}", ExitCode.USAGE)
