@@ -65,11 +65,8 @@ def task_facts(task: TaskRow, context: Context, cells: int) -> list[Line]:
         ),
     ]
     if task.agent_id:
-        agent = context.fleet.agents.get(task.agent_id)
-        version = f"   version {agent.version}" if agent is not None and agent.version else ""
-        lines.append(
-            fact("agent", Cell(context.fleet.agent_label(task.agent_id)), Cell(version, Tone.DIM))
-        )
+        version = Cell(context.fleet.version_of(task.agent_id), Tone.DIM)
+        lines.append(fact("agent", Cell(context.fleet.agent_label(task.agent_id)), version))
     if task.deadline and task.state == words.RUNNING:
         lines.append(fact("deadline", Cell(f"in {duration(task.deadline - now)}", Tone.WARN)))
     if task.parent_id:
@@ -300,7 +297,7 @@ def describe_queue(queue: QueueRow, context: Context, cells: int) -> list[Line]:
         names.append(tuple(parts))
     agents = [agent for agent in context.fleet.agents if queue.id in agent.queues]
     held = context.fleet.taking(queue.id).held
-    title = f"agents that take from it{f', {count(held)} of them held' if held else ''}"
+    title = "agents that take from it" + f", {count(held)} of them held" * bool(held)
     takers = [heading(title, cells)] if agents else []
     for agent in agents[:12]:
         glyph, word, tone = context.fleet.state_words(agent)

@@ -268,6 +268,11 @@ class Fleet:
             self._labels = agent_labels({agent.id: agent.name for agent in self.agents})
         return self._labels.get(agent_id) or short_ids([agent_id])[agent_id]
 
+    def version_of(self, agent_id: str) -> str:
+        """What is said of the version of an agent's code; empty where it is not known."""
+        agent = self.agents.get(agent_id)
+        return f"   version {agent.version}" if agent is not None and agent.version else ""
+
     def queue_rate(self, queue: str) -> float:
         """Tasks of a queue that succeeded per second, over the last 10 s."""
         series = self.queue_done.get(queue)
