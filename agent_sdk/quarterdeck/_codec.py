@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from quarterdeck._errors import DefinitionError, PayloadError
+from quarterdeck._values import FORMS, Form
 
 Read = Callable[[Any, str], Any]
 """Turns a parsed JSON value, found at a path, into a value of the type."""
@@ -31,6 +32,9 @@ def _plain(value: Any) -> Any:
         return value.value
     if isinstance(value, (set, frozenset)):
         return list(value)
+    for kind, form in FORMS.items():
+        if isinstance(value, kind):
+            return form.write(value)
     raise TypeError(f"{type(value).__qualname__} has no JSON form")
 
 
@@ -67,7 +71,8 @@ def decoder(annotation: Any, scope: Mapping[str, Any] | None = None) -> Callable
     """A function that turns payload bytes into a value of `annotation`.
 
     Known are `None`, the JSON types, `Any`, `object`, lists, tuples, sets, dicts with string
-    keys, optionals and unions of these, literals, enums, dataclasses, and whatever has
+    keys, optionals and unions of these, literals, enums, dataclasses, `datetime` and `date` (ISO
+    8601), `timedelta` (seconds), `UUID` and `Decimal` (strings), and whatever has
     `model_validate_json`, as pydantic's models have. Fields that a dataclass does not know are
     left out, so that a producer may be newer than its agents.
 
@@ -120,6 +125,8 @@ def _reader(annotation: Any, context: _Context) -> Read:
         return _read_none
     if isinstance(annotation, type) and annotation in _SCALARS:
         return _SCALARS[annotation]
+    if isinstance(annotation, type) and annotation in FORMS:
+        return _form_reader(FORMS[annotation])
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return _reader(args[0], context)
@@ -168,6 +175,16 @@ _SCALARS: dict[type, Read] = {
     float: _read_float,
     str: _scalar(str, "a string"),
 }
+
+
+def _form_reader(form: Form) -> Read:
+    def read(value: Any, path: str) -> Any:
+        try:
+            return form.read(value)
+        except (TypeError, ValueError, OverflowError):
+            raise _expected(path, form.expected, value) from None
+
+    return read
 
 
 def _literal_reader(choices: tuple[Any, ...]) -> Read:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 import math
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Optional, Union
+from zoneinfo import ZoneInfo
 
 import pydantic
 import pytest
@@ -57,6 +61,13 @@ class Model(pydantic.BaseModel):
         (Mapping[str, int], {"a": 1}),
         (Optional[int], None),  # noqa: UP045
         (Union[int, str], "a"),  # noqa: UP007
+        (dt.datetime, dt.datetime(2026, 11, 23, 12, 0, 0, 7, dt.UTC)),
+        (dt.datetime, dt.datetime(2026, 11, 23, tzinfo=ZoneInfo("Asia/Kolkata"))),
+        (dt.date, dt.date(2026, 11, 23)),
+        (dt.timedelta, dt.timedelta(days=-2, milliseconds=1500)),
+        (uuid.UUID, uuid.UUID(int=7)),
+        (Decimal, Decimal("0.10")),
+        (dict[str, list[dt.date]], {"a": [dt.date(2026, 1, 2)]}),
         (Literal["a", 1], 1),
         (Annotated[int, "documented"], 4),
         (Any, {"deep": [{"er": None}]}),
@@ -70,6 +81,32 @@ class Model(pydantic.BaseModel):
 )
 def test_value_survives_the_round_trip(kind: Any, value: object) -> None:
     assert decoder(kind)(encode(value)) == value
+
+
+class Booking(pydantic.BaseModel):
+    at: dt.datetime
+    on: dt.date
+    id: uuid.UUID
+    price: Decimal
+
+
+@dataclass
+class Booked:
+    at: dt.datetime
+    on: dt.date
+    id: uuid.UUID
+    price: Decimal
+
+
+def test_a_dataclass_and_a_model_of_the_same_fields_understand_each_other() -> None:
+    values: dict[str, Any] = {
+        "at": dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC),
+        "on": dt.date(2026, 11, 23),
+        "id": uuid.UUID(int=7),
+        "price": Decimal("0.10"),
+    }
+    assert decoder(Booked)(encode(Booking(**values))) == Booked(**values)
+    assert decoder(Booking)(encode(Booked(**values))) == Booking(**values)
 
 
 def test_none_is_no_bytes() -> None:
@@ -106,6 +143,19 @@ def test_fields_that_a_dataclass_does_not_know_are_left_out() -> None:
         (Model, b'{"size": "x"}', "url: Field required"),
         (list[Model], b'[{"url": 1}]', "[0].url: "),
         (int | str, b"[]", "expected int | str, got []"),
+        (
+            dt.datetime,
+            b'"tomorrow"',
+            "expected an instant of ISO 8601, such as 2026-11-23T12:00:00Z",
+        ),
+        (dt.datetime, b"7", "expected an instant of ISO 8601"),
+        (dt.date, b'"2026-13-01"', "expected a date of ISO 8601, such as 2026-11-23, got"),
+        (dt.timedelta, b'"PT5M"', "expected a number of seconds, got"),
+        (dt.timedelta, b"true", "expected a number of seconds, got true"),
+        (dt.timedelta, b"1e300", "expected a number of seconds, got 1e+300"),
+        (uuid.UUID, b'"7"', "expected a UUID, got"),
+        (Decimal, b"0.1", "expected a decimal number as a string, got 0.1"),
+        (Decimal, b'"NaN"', "expected a decimal number as a string, got"),
     ],
 )
 def test_bytes_that_do_not_fit_name_the_field(kind: Any, data: bytes, message: str) -> None:

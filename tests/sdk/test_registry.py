@@ -67,7 +67,7 @@ def test_signature_that_cannot_work_is_refused(source: str, message: str) -> Non
 def test_field_of_a_dataclass_that_cannot_be_decoded_is_named() -> None:
     @dataclass
     class Order:
-        due: list[dt.datetime]
+        due: list[dt.time]
 
     @dataclass
     class Cart:
@@ -75,7 +75,7 @@ def test_field_of_a_dataclass_that_cannot_be_decoded_is_named() -> None:
 
     def pack(run: Run, cart: Cart) -> None: ...
 
-    message = r"pack: Cart\.order: Order\.due: datetime\.datetime has no JSON form; use"
+    message = r"pack: Cart\.order: Order\.due: datetime\.time has no JSON form; use"
     with pytest.raises(DefinitionError, match=message):
         Agent("a").task(pack)
 
