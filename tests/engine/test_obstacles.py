@@ -295,7 +295,7 @@ CASES: list[tuple[Facts, list[Obstacle]]] = [
         [
             Obstacle(
                 Kind.AGENTS_HELD,
-                "all agents that could take it are draining or in quarantine (1)",
+                "the agents that could take it (1) are given nothing: 1 draining",
                 agent_ids=("a1",),
             )
         ],
@@ -305,8 +305,41 @@ CASES: list[tuple[Facts, list[Obstacle]]] = [
         [
             Obstacle(
                 Kind.AGENTS_HELD,
-                "all agents that could take it are draining or in quarantine (1)",
+                "the agents that could take it (1) are in quarantine: too many 500s; release a1",
+                actor="ann",
                 agent_ids=("a1",),
+            )
+        ],
+    ),
+    (
+        facts(
+            task(),
+            handler("a1"),
+            handler("a2"),
+            holds=[hold(HoldKind.AGENT_VERSION, "worker@1.2")],
+        ),
+        [
+            Obstacle(
+                Kind.AGENTS_HELD,
+                "the agents that could take it (2) are held by ann: too many 500s; release worker@1.2",
+                actor="ann",
+                agent_ids=("a1", "a2"),
+            )
+        ],
+    ),
+    (
+        facts(
+            task(),
+            handler("a1", state=AgentState.DRAINING),
+            handler("a2"),
+            handler("a3"),
+            holds=[hold(HoldKind.AGENT, "a2"), hold(HoldKind.AGENT, "a3", quarantined=1)],
+        ),
+        [
+            Obstacle(
+                Kind.AGENTS_HELD,
+                "the agents that could take it (3) are given nothing: 1 draining, 1 held, 1 in quarantine",
+                agent_ids=("a1", "a2", "a3"),
             )
         ],
     ),

@@ -276,8 +276,7 @@ def _free(facts: Facts, fitting: Sequence[Handler]) -> Iterator[Obstacle]:
     holds = {(hold.namespace, hold.kind, hold.subject): hold for hold in facts.stored.holds}
     held = [h for h in fitting if _takes_nothing(h.agent, holds)]
     if len(held) == len(fitting):
-        message = f"all agents that could take it are draining or in quarantine ({len(held):,})"
-        yield Obstacle(Kind.AGENTS_HELD, message, agent_ids=_some(held))
+        yield _none_takes(facts, held, holds)
         return
     able = [h for h in fitting if h not in held]
     free = [h for h in able if h.agent.running < h.agent.slots]
@@ -296,9 +295,33 @@ def _free(facts: Facts, fitting: Sequence[Handler]) -> Iterator[Obstacle]:
 
 
 def _takes_nothing(agent: Agent, holds: Holds) -> bool:
-    if agent.state == AgentState.DRAINING:
-        return True
-    return agent_held(holds, agent.namespace, agent.id, agent.name, agent.version) is not None
+    return agent.state == AgentState.DRAINING or _hold_of(agent, holds) is not None
+
+
+def _hold_of(agent: Agent, holds: Holds) -> Hold | None:
+    return agent_held(holds, agent.namespace, agent.id, agent.name, agent.version)
+
+
+def _none_takes(facts: Facts, agents: Sequence[Handler], holds: Holds) -> Obstacle:
+    """What keeps all agents from taking it: one hold by its actor and reason, otherwise how many do what."""
+    who = f"the agents that could take it ({len(agents):,})"
+    draining = sum(h.agent.state == AgentState.DRAINING for h in agents)
+    found = [
+        hold
+        for h in agents
+        if h.agent.state != AgentState.DRAINING and (hold := _hold_of(h.agent, holds)) is not None
+    ]
+    if not draining and len(set(found)) == 1:
+        (hold,) = set(found)
+        subject = facts.label(hold.subject) if hold.kind == HoldKind.AGENT else hold.subject
+        how = "in quarantine" if hold.quarantined else f"held by {hold.actor}"
+        message = f"{who} are {how}{because(hold.reason)}; release {subject}"
+        return Obstacle(Kind.AGENTS_HELD, message, actor=hold.actor, agent_ids=_some(agents))
+    by_rule = sum(bool(hold.quarantined) for hold in found)
+    counts = ((draining, "draining"), (len(found) - by_rule, "held"), (by_rule, "in quarantine"))
+    said = ", ".join(f"{count:,} {what}" for count, what in counts if count)
+    message = f"{who} are given nothing: {said}"
+    return Obstacle(Kind.AGENTS_HELD, message, agent_ids=_some(agents))
 
 
 def _position(facts: Facts, *, moves: bool) -> Iterator[Obstacle]:
