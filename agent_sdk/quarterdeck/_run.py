@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import reprlib
 from collections.abc import Awaitable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -67,14 +68,18 @@ class RunLog:
 
 
 def _line(message: object, args: tuple[object, ...]) -> str:
-    text = str(message)
+    try:
+        text = str(message)
+    except Exception:
+        text = reprlib.repr(message)
     if not args:
         return text
     values = args[0] if len(args) == 1 and isinstance(args[0], Mapping) else args
     try:
         return text % values
     except Exception:
-        return f"{text} {args!r}"
+        # Not the plain repr(), which may raise as well.
+        return f"{text} {reprlib.repr(args)}"
 
 
 class _SinkHandler(logging.Handler):

@@ -101,6 +101,20 @@ def test_a_line_of_a_log_ends_no_handler(
     assert run.lines == [LoggedLine("info", text)]
 
 
+class Unreadable:
+    def __repr__(self) -> str:
+        raise RuntimeError("broken")
+
+
+def test_what_cannot_be_shown_ends_no_handler_that_logs_it() -> None:
+    run = FakeRun()
+    run.log.info("got %s", Unreadable())
+    run.log.info(Unreadable())
+    first, second = (line.text for line in run.lines)
+    assert first.startswith("got %s (<Unreadable instance at 0x")
+    assert second.startswith("<Unreadable instance at 0x")
+
+
 async def test_a_fake_run_keeps_what_is_saved() -> None:
     done = await run_task(agent, "resumes")
     assert (done.result, done.saves) == (1, [{"x": 1, "y": 7}])
