@@ -67,11 +67,8 @@ class Stream:
             self._call.cancel()
 
 
-class Act:
-    """An iterator of how far an act has come; nothing is done before it is iterated or finished.
-
-    Also a context manager that ends the act after the page that is being done.
-    """
+class _Acting:
+    """What an act knows of itself, however it is iterated."""
 
     def __init__(self, core: Core, request: ActOnTasksRequest) -> None:
         self._core = core
@@ -81,6 +78,19 @@ class Act:
     def progress(self) -> ActProgress | None:
         """How far it had come when it was last heard of."""
         return self._stream.last
+
+    def _end(self) -> ActProgress:
+        last = self._stream.last
+        if last is None or not last.complete:
+            raise UnavailableError("the act was closed before its end", code="CANCELLED")
+        return last
+
+
+class Act(_Acting):
+    """An iterator of how far an act has come; nothing is done before it is iterated or finished.
+
+    Also a context manager that ends the act after the page that is being done.
+    """
 
     def __iter__(self) -> Act:
         return self
@@ -102,7 +112,7 @@ class Act:
         """
         for _ in self:
             pass
-        return _end(self._stream)
+        return self._end()
 
     def close(self) -> None:
         """End the act after the page that is being done."""
@@ -115,17 +125,8 @@ class Act:
         self.close()
 
 
-class AsyncAct:
+class AsyncAct(_Acting):
     """`Act` for programs that run on asyncio."""
-
-    def __init__(self, core: Core, request: ActOnTasksRequest) -> None:
-        self._core = core
-        self._stream = Stream(core, request)
-
-    @property
-    def progress(self) -> ActProgress | None:
-        """How far it had come when it was last heard of."""
-        return self._stream.last
 
     def __aiter__(self) -> AsyncAct:
         return self
@@ -147,7 +148,7 @@ class AsyncAct:
         """
         async for _ in self:
             pass
-        return _end(self._stream)
+        return self._end()
 
     async def close(self) -> None:
         """End the act after the page that is being done."""
@@ -158,9 +159,3 @@ class AsyncAct:
 
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
-
-
-def _end(stream: Stream) -> ActProgress:
-    if stream.last is None or not stream.last.complete:
-        raise UnavailableError("the act was closed before its end", code="CANCELLED")
-    return stream.last

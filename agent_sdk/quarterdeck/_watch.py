@@ -175,11 +175,8 @@ class Cursor:
                 self._waiting.append(known)
 
 
-class Watch:
-    """An endless iterator of changes that survives restarts of the server.
-
-    Also a context manager that ends the watch.
-    """
+class _Watching:
+    """What a watch knows of itself, however it is iterated."""
 
     def __init__(self, core: Core, request: WatchRequest) -> None:
         self._core = core
@@ -195,6 +192,13 @@ class Watch:
     def snapshot_complete(self) -> bool:
         """True once all of the current state was iterated."""
         return self._cursor.snapshot_complete
+
+
+class Watch(_Watching):
+    """An endless iterator of changes that survives restarts of the server.
+
+    Also a context manager that ends the watch.
+    """
 
     def __iter__(self) -> Watch:
         return self
@@ -218,23 +222,8 @@ class Watch:
         self.close()
 
 
-class AsyncWatch:
+class AsyncWatch(_Watching):
     """`Watch` for programs that run on asyncio."""
-
-    def __init__(self, core: Core, request: WatchRequest) -> None:
-        self._core = core
-        self._stream = Stream(core, request)
-        self._cursor = Cursor(request.resume_token)
-
-    @property
-    def resume_token(self) -> str:
-        """Continues after the changes that were iterated; keep it to watch on another day."""
-        return self._cursor.resume_token
-
-    @property
-    def snapshot_complete(self) -> bool:
-        """True once all of the current state was iterated."""
-        return self._cursor.snapshot_complete
 
     def __aiter__(self) -> AsyncWatch:
         return self
