@@ -47,9 +47,12 @@ async def test_failures_beyond_those_that_were_counted_are_said_to_be_there(
         await driver.shows("parse ×50+")
 
 
-async def test_what_fails_on_two_versions_is_laid_to_neither(console: Open, fleet: Fleet) -> None:
-    fleet.agent("parser-1", "parser", version="2.1.0")
-    fleet.agent("parser-2", "parser", version="2.0.0")
+@pytest.mark.parametrize("versions", [("2.1.0", "2.0.0"), ("2.1.0", ""), ("", "")])
+async def test_what_fails_on_no_one_version_is_laid_to_none(
+    console: Open, fleet: Fleet, versions: tuple[str, str]
+) -> None:
+    for key, version in zip(("parser-1", "parser-2"), versions, strict=True):
+        fleet.agent(key, "parser", version=version)
     broken(fleet, "parser-1")
     broken(fleet, "parser-2")
     async with console(LARGE) as driver:

@@ -128,8 +128,10 @@ def _failed_alike(
 ) -> AttentionRow:
     newest = tasks[0]
     agents = [fleet.agents.get(task.agent_id) for task in tasks]
-    versions = {f"{agent.name}@{agent.version}" if agent else "" for agent in agents}
-    # That they have one version in common says nothing while one of them is not known.
+    versions = {
+        f"{agent.name}@{agent.version}" if agent and agent.version else "" for agent in agents
+    }
+    # That they have one version in common says nothing while that of one of them is not known.
     on = f"{version}: " if len(versions) == 1 and (version := versions.pop()) else ""
     wanted = " ".join(
         ["state:failed", term("name", name), *([term("error_type", error)] if error else [])]
